@@ -1,0 +1,219 @@
+//! nmap's XML document, read as a stream: hosts one by one as their bytes come, and at the end what the document proves.
+//!
+//! Rules 8 and 10 of SECURITY-DESIGN.md section 4 hold here. Starting nmap, and deciding what to do with its findings,
+//! is left to the engine and to the coordinator.
+
+mod host;
+mod proof;
+mod source;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+pub use proof::{Completeness, Incomplete, completeness, coverage, detection};
+pub use summary::{Exit, Finished, HostCounts, ScanInfo, Summary};
+
+use crate::observation::HostObservation;
+use crate::text::Text;
+use host::HostBuilder;
+use source::{Event, Source, Tag};
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The most bytes of one tag, comment or text.
+pub const MAX_TAG_BYTES: usize = 64 << 10;
+/// The most attributes of one tag.
+pub const MAX_ATTRIBUTES: usize = 64;
+/// The most elements inside each other.
+pub const MAX_DEPTH: usize = 32;
+/// The most ports of one protocol on one host.
+pub const MAX_PORTS: usize = 65_536;
+/// The most names, and the most kinds of unlisted ports, of one host; and the most `scaninfo` elements.
+pub const MAX_ITEMS: usize = 256;
+
+/// Why a document could not be read on.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum XmlError {
+    /// The bytes stopped coming.
+    #[error("reading the nmap document failed: {0}")]
+    Read(Arc<io::Error>),
+    /// It ends before its root element does.
+    #[error("the nmap document is cut short; nmap was ended or its disk is full, scan again")]
+    Cut,
+    /// It breaks the rules of XML.
+    #[error("the nmap document is damaged at byte {at}: {why}")]
+    Malformed {
+        /// Counted from 0.
+        at: u64,
+        /// What the XML reader says.
+        why: quick_xml::Error,
+    },
+    /// Its root is another element, or something follows the root.
+    #[error("this is no nmap document; give the file that nmap wrote with -oX")]
+    NotNmap,
+    /// It brings its own document type or definitions.
+    #[error("the document type is not the plain nmaprun; such files are not read")]
+    Doctype,
+    /// Larger than nmap writes it.
+    #[error("the nmap document has {what} over the limit of {limit}; such files are not read")]
+    TooLarge {
+        /// What was counted.
+        what: &'static str,
+        /// The limit it passed.
+        limit: usize,
+    },
+    /// A value that is not what nmap writes there.
+    #[error("{what} of the nmap document cannot be read: `{value}`")]
+    Unreadable {
+        /// Element and attribute.
+        what: &'static str,
+        /// The value found.
+        value: Text,
+    },
+    /// A host without an IP address.
+    #[error("a host of the nmap document has no IP address; such files are not read")]
+    NoAddress,
+}
+
+/// One host element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostRecord {
+    /// nmap settled this host: it is up or down, and its ports are as they stand here.
+    Observed(HostObservation),
+    /// nmap gave it up (`timedout="true"`) or does not know its state: nothing was learned.
+    NotObserved(IpAddr),
+}
+
+/// Reads one document. It takes from `input` only what the next host needs, so a pipe can be read as nmap writes.
+#[derive(Debug)]
+pub struct Reader<R> {
+    source: Source<R>,
+    path: Vec<Element>,
+    host: HostBuilder,
+    summary: Summary,
+}
+
+/// The elements whose place in the tree matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Element {
+    Run,
+    RunStats,
+    Host,
+    HostNames,
+    Os,
+    Ports,
+    ExtraPorts,
+    Port,
+    Other,
+}
+
+impl<R: io::Read> Reader<R> {
+    /// Nothing is read yet.
+    pub fn new(input: R) -> Self {
+        Self {
+            source: Source::new(input),
+            path: Vec::with_capacity(MAX_DEPTH),
+            host: HostBuilder::default(),
+            summary: Summary::default(),
+        }
+    }
+
+    /// The next host, or `None` when the document ended as it should.
+    ///
+    /// # Errors
+    /// Each [`XmlError`]; hosts returned before stay true, and [`Reader::finish`] keeps the error.
+    pub fn next_host(&mut self) -> Result<Option<HostRecord>, XmlError> {
+        if let Some(defect) = &self.summary.defect {
+            return Err(defect.clone());
+        }
+        let found = self.read_host();
+        match &found {
+            Ok(Some(HostRecord::Observed(host))) => self.summary.count(host.state),
+            Ok(Some(HostRecord::NotObserved(address))) => self.summary.not_observed.push(*address),
+            Ok(None) => {}
+            Err(error) => self.summary.defect = Some(error.clone()),
+        }
+        found
+    }
+
+    /// What the document says about itself, as far as it was read; reads on to the end first.
+    pub fn finish(mut self) -> Summary {
+        while let Ok(Some(_)) = self.next_host() {}
+        self.summary
+    }
+
+    /// What was read so far about the run itself; complete only after the last host.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    fn read_host(&mut self) -> Result<Option<HostRecord>, XmlError> {
+        loop {
+            match self.source.next()? {
+                Event::Start(tag) => {
+                    let element = self.enter(&tag)?;
+                    if self.path.len() >= MAX_DEPTH {
+                        return Err(XmlError::TooLarge { what: "a depth of elements", limit: MAX_DEPTH });
+                    }
+                    self.path.push(element);
+                }
+                Event::Empty(tag) => {
+                    let element = self.enter(&tag)?;
+                    if let Some(host) = self.leave(element)? {
+                        return Ok(Some(host));
+                    }
+                }
+                Event::End => {
+                    let element = self.path.pop().ok_or(XmlError::NotNmap)?;
+                    if let Some(host) = self.leave(element)? {
+                        return Ok(Some(host));
+                    }
+                }
+                Event::Text if self.path.is_empty() => return Err(XmlError::NotNmap),
+                Event::Text => {}
+                Event::Doctype if self.path.is_empty() && !self.summary.closed => {}
+                Event::Doctype => return Err(XmlError::Doctype),
+                Event::Eof if self.summary.closed => return Ok(None),
+                Event::Eof => return Err(XmlError::Cut),
+            }
+        }
+    }
+
+    /// Takes in one tag by its name and its place; what stands elsewhere is skipped.
+    fn enter(&mut self, tag: &Tag) -> Result<Element, XmlError> {
+        use Element as E;
+        let Some(place) = self.path.last() else { return self.enter_root(tag) };
+        match (place, tag.name()) {
+            (E::Run, "scaninfo") => self.summary.add_scan(tag)?,
+            (E::Run, "host") => {
+                self.host = HostBuilder::start(tag, self.summary.start)?;
+                return Ok(E::Host);
+            }
+            (E::Run, "runstats") => return Ok(E::RunStats),
+            (E::RunStats, "finished") => self.summary.finished = Some(Finished::read(tag)?),
+            (E::RunStats, "hosts") => self.summary.hosts = Some(HostCounts::read(tag)?),
+            (place, name) => return self.host.enter(*place, name, tag),
+        }
+        Ok(E::Other)
+    }
+
+    fn enter_root(&mut self, tag: &Tag) -> Result<Element, XmlError> {
+        if tag.name() != "nmaprun" || self.summary.closed {
+            return Err(XmlError::NotNmap);
+        }
+        self.summary.open(tag)?;
+        Ok(Element::Run)
+    }
+
+    fn leave(&mut self, element: Element) -> Result<Option<HostRecord>, XmlError> {
+        match element {
+            Element::Run => self.summary.closed = true,
+            Element::Port => self.host.end_port()?,
+            Element::ExtraPorts => self.host.end_unlisted(&self.summary.scans)?,
+            Element::Host => return std::mem::take(&mut self.host).finish().map(Some),
+            Element::RunStats | Element::HostNames | Element::Os | Element::Ports | Element::Other => {}
+        }
+        Ok(None)
+    }
+}

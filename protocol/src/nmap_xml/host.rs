@@ -1,0 +1,216 @@
+//! One host element on its way to a [`HostRecord`].
+
+use super::source::Tag;
+use super::summary::{ScanInfo, seconds};
+use super::{Element, HostRecord, MAX_ITEMS, MAX_PORTS, XmlError};
+use crate::observation::{
+    HostObservation, HostState, MacAddress, OsGuess, PortObservation, PortState, Service, ServiceMethod, UnlistedPorts,
+};
+use crate::port::Protocol;
+use crate::text::Text;
+use crate::time::Timestamp;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// What is known of the host whose element is open.
+#[derive(Debug, Default)]
+pub(super) struct HostBuilder {
+    address: Option<IpAddr>,
+    state: Option<HostState>,
+    timed_out: bool,
+    reason: Text,
+    seen: Timestamp,
+    names: Vec<Text>,
+    mac: Option<MacAddress>,
+    os: Option<OsGuess>,
+    ports: BTreeMap<(Protocol, u16), PortObservation>,
+    listed: BTreeMap<Protocol, usize>,
+    port: Option<PortBuilder>,
+    group: Option<UnlistedBuilder>,
+    unlisted: Vec<UnlistedPorts>,
+}
+
+#[derive(Debug)]
+struct PortBuilder {
+    key: (Protocol, u16),
+    state: Option<PortState>,
+    reason: Text,
+    service: Option<Service>,
+}
+
+#[derive(Debug)]
+struct UnlistedBuilder {
+    state: PortState,
+    count: u32,
+    parts: BTreeMap<Protocol, u32>,
+}
+
+impl HostBuilder {
+    pub(super) fn start(tag: &Tag, run_start: Option<Timestamp>) -> Result<Self, XmlError> {
+        let seen = seconds(tag, "endtime", "the end time of a host")?.or(run_start).unwrap_or_default();
+        Ok(Self { seen, timed_out: tag.get("timedout") == Some("true"), ..Self::default() })
+    }
+
+    /// Takes in a tag inside a host; tells what it opens.
+    pub(super) fn enter(&mut self, place: Element, name: &str, tag: &Tag) -> Result<Element, XmlError> {
+        use Element as E;
+        match (place, name) {
+            (E::Host, "hostnames") => return Ok(E::HostNames),
+            (E::Host, "ports") => return Ok(E::Ports),
+            (E::Host, "os") => return Ok(E::Os),
+            (E::Host, "status") => self.set_status(tag),
+            (E::Host, "address") => self.add_address(tag)?,
+            (E::HostNames, "hostname") => self.add_name(tag)?,
+            (E::Os, "osmatch") => self.add_os(tag)?,
+            (E::Ports, "port") => {
+                self.start_port(tag)?;
+                return Ok(E::Port);
+            }
+            (E::Ports, "extraports") => {
+                self.start_unlisted(tag)?;
+                return Ok(E::ExtraPorts);
+            }
+            (E::ExtraPorts, "extrareasons") => self.split_unlisted(tag)?,
+            (E::Port, "state") => self.set_port_state(tag)?,
+            (E::Port, "service") => self.set_service(tag),
+            _ => {}
+        }
+        Ok(E::Other)
+    }
+
+    fn set_status(&mut self, tag: &Tag) {
+        self.state = match tag.get("state") {
+            Some("up") => Some(HostState::Up),
+            Some("down") => Some(HostState::Down),
+            _ => None,
+        };
+        self.reason = tag.text("reason");
+    }
+
+    fn add_address(&mut self, tag: &Tag) -> Result<(), XmlError> {
+        match tag.get("addrtype").unwrap_or("ipv4") {
+            "ipv4" | "ipv6" if self.address.is_none() => self.address = Some(tag.need("addr", "an address")?),
+            "mac" => {
+                let address = Text::new(&tag.get("addr").unwrap_or_default().to_ascii_uppercase());
+                self.mac = Some(MacAddress { address, vendor: tag.text("vendor") });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A name of type `user` is what someone typed as the target, not what the network says.
+    fn add_name(&mut self, tag: &Tag) -> Result<(), XmlError> {
+        let name = tag.text("name");
+        if tag.get("type") == Some("user") || name.is_empty() || self.names.contains(&name) {
+            return Ok(());
+        }
+        self.names.push(name);
+        limit(self.names.len(), MAX_ITEMS, "a number of names of a host")
+    }
+
+    fn add_os(&mut self, tag: &Tag) -> Result<(), XmlError> {
+        let accuracy = tag.parse::<u8>("accuracy", "the accuracy of an operating system")?.unwrap_or(0).min(100);
+        if self.os.as_ref().is_none_or(|best| best.accuracy < accuracy) {
+            self.os = Some(OsGuess { name: tag.text("name"), accuracy });
+        }
+        Ok(())
+    }
+
+    /// IP protocols (`-sO`) stand among the ports too; they are none and are skipped.
+    fn start_port(&mut self, tag: &Tag) -> Result<(), XmlError> {
+        let Some(protocol) = tag.get("protocol").and_then(|name| name.parse().ok()) else { return Ok(()) };
+        let count = self.listed.entry(protocol).or_default();
+        *count += 1;
+        limit(*count, MAX_PORTS, "a number of ports of a host")?;
+        let key = (protocol, tag.need("portid", "a port number")?);
+        self.port = Some(PortBuilder { key, state: None, reason: Text::default(), service: None });
+        Ok(())
+    }
+
+    fn set_port_state(&mut self, tag: &Tag) -> Result<(), XmlError> {
+        if let Some(port) = &mut self.port {
+            port.state = Some(state(tag)?);
+            port.reason = tag.text("reason");
+        }
+        Ok(())
+    }
+
+    fn set_service(&mut self, tag: &Tag) {
+        if let Some(port) = &mut self.port {
+            let probed = tag.get("method") == Some("probed");
+            port.service = Some(Service {
+                name: tag.text("name"),
+                product: tag.text("product"),
+                version: tag.text("version"),
+                extra: tag.text("extrainfo"),
+                tls: tag.get("tunnel") == Some("ssl"),
+                method: if probed { ServiceMethod::Probed } else { ServiceMethod::Table },
+            });
+        }
+    }
+
+    pub(super) fn end_port(&mut self) -> Result<(), XmlError> {
+        let Some(PortBuilder { key, state, reason, service }) = self.port.take() else { return Ok(()) };
+        let state = state.ok_or(XmlError::Unreadable { what: "a port state", value: Text::default() })?;
+        let (protocol, port) = key;
+        self.ports.insert(key, PortObservation { protocol, port, state, reason, service });
+        Ok(())
+    }
+
+    fn start_unlisted(&mut self, tag: &Tag) -> Result<(), XmlError> {
+        let count = tag.need("count", "the number of unlisted ports")?;
+        self.group = Some(UnlistedBuilder { state: state(tag)?, count, parts: BTreeMap::new() });
+        Ok(())
+    }
+
+    /// nmap 7.90 and later break the count down by reason and protocol; the reasons of one protocol are summed up.
+    fn split_unlisted(&mut self, tag: &Tag) -> Result<(), XmlError> {
+        let protocol = tag.get("proto").and_then(|name| name.parse::<Protocol>().ok());
+        if let (Some(group), Some(protocol)) = (&mut self.group, protocol) {
+            let count: u32 = tag.need("count", "the number of unlisted ports")?;
+            let sum = group.parts.entry(protocol).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        Ok(())
+    }
+
+    /// Older versions do not say which protocol they mean. `open|filtered` comes from UDP where UDP was asked; else it
+    /// is the first protocol that was.
+    pub(super) fn end_unlisted(&mut self, scans: &[ScanInfo]) -> Result<(), XmlError> {
+        let Some(UnlistedBuilder { state, count, mut parts }) = self.group.take() else { return Ok(()) };
+        if parts.is_empty() {
+            let silent_udp = |scan: &&ScanInfo| state == PortState::OpenFiltered && scan.protocol == Protocol::Udp;
+            let scan = scans.iter().find(silent_udp).or(scans.first());
+            parts.insert(scan.map_or(Protocol::Tcp, |scan| scan.protocol), count);
+        }
+        self.unlisted.extend(parts.into_iter().map(|(protocol, count)| UnlistedPorts { protocol, state, count }));
+        limit(self.unlisted.len(), MAX_ITEMS, "a number of unlisted port states")
+    }
+
+    pub(super) fn finish(self) -> Result<HostRecord, XmlError> {
+        let address = self.address.ok_or(XmlError::NoAddress)?;
+        let (Some(state), false) = (self.state, self.timed_out) else { return Ok(HostRecord::NotObserved(address)) };
+        Ok(HostRecord::Observed(HostObservation {
+            address,
+            state,
+            reason: self.reason,
+            seen: self.seen,
+            names: self.names,
+            mac: self.mac,
+            os: self.os,
+            ports: self.ports.into_values().collect(),
+            unlisted: self.unlisted,
+        }))
+    }
+}
+
+fn state(tag: &Tag) -> Result<PortState, XmlError> {
+    let name = tag.get("state").unwrap_or_default();
+    let known = PortState::ALL.iter().find(|(_, known)| *known == name).map(|(state, _)| *state);
+    known.ok_or_else(|| XmlError::Unreadable { what: "a port state", value: Text::new(name) })
+}
+
+fn limit(count: usize, limit: usize, what: &'static str) -> Result<(), XmlError> {
+    if count > limit { Err(XmlError::TooLarge { what, limit }) } else { Ok(()) }
+}
