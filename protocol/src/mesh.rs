@@ -1,0 +1,235 @@
+//! The mesh that coordinator and nodes share: who may connect, gossip, pulls, letters. libp2p stays in here.
+//!
+//! [`Mesh`] owns the swarm and what every member keeps. Its owner polls [`Mesh::next`] in its task and acts on the
+//! events; what they mean is not decided here.
+
+use crate::envelope::{Author, Envelope};
+use crate::identity::NodeId;
+use crate::letter::Letter;
+use crate::roster::{Precedence, Role, Roster, RosterError, RosterHash, SignedRoster};
+use crate::task::TaskId;
+use crate::time::Timestamp;
+use behaviour::MeshBehaviour;
+use board::Board;
+use dialler::Dialler;
+use gate::Gate;
+use gossip::Topics;
+use letters::Outbox;
+use libp2p::Swarm;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+use sync::Pulls;
+use tokio::time::Instant;
+
+mod behaviour;
+mod board;
+mod dialler;
+mod door;
+mod driver;
+mod enrol;
+mod events;
+mod gate;
+mod gossip;
+mod letters;
+mod peer;
+mod sync;
+#[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one of many events")]
+mod tests;
+mod transport;
+mod wire;
+
+pub use enrol::{AskError, EnrolRequestArrived, EnrolServer, ReplyTo, ask};
+pub use events::{LetterId, MeshEvent, NotConnected, PeerLink};
+
+/// What a member needs to take part.
+#[derive(Clone, Debug)]
+pub struct MeshConfig {
+    /// Who it is, and in which mesh.
+    pub author: Author,
+    /// Where it takes connections; port 0 lets the system choose.
+    pub listen: Vec<SocketAddr>,
+    /// What it is.
+    pub role: Role,
+    /// Times and limits; [`Tunables::default`] for all but tests.
+    pub tunables: Tunables,
+}
+
+/// Times of the mesh.
+#[derive(Clone, Copy, Debug)]
+pub struct Tunables {
+    /// First wait before a lost or failed connection is dialled again; doubles up to `redial_most`.
+    pub redial_first: Duration,
+    /// Longest wait before the next dial.
+    pub redial_most: Duration,
+    /// How often neighbours are asked for what gossip may have lost.
+    pub pull_every: Duration,
+    /// How often a connection is pinged; two missed answers close it.
+    pub ping_every: Duration,
+}
+
+impl Default for Tunables {
+    fn default() -> Self {
+        Self {
+            redial_first: Duration::from_secs(1),
+            redial_most: Duration::from_secs(30),
+            pull_every: Duration::from_secs(30),
+            ping_every: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why the mesh port cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum MeshError {
+    /// Another program listens there.
+    #[error("mesh port {0} is in use; stop the program that listens there, or choose another port")]
+    PortInUse(SocketAddr),
+    /// The system refuses the address.
+    #[error("mesh port {address} cannot be opened: {reason}")]
+    CannotListen {
+        /// Which address.
+        address: SocketAddr,
+        /// What the system says.
+        reason: String,
+    },
+    /// A setting that the transport does not take.
+    #[error("the mesh cannot be set up: {0}")]
+    Setup(String),
+    /// The roster that was kept does not hold.
+    #[error(transparent)]
+    Roster(#[from] RosterError),
+}
+
+/// A member's place in the mesh: its connections, and what every member keeps to hand on.
+pub struct Mesh {
+    author: Author,
+    swarm: Swarm<MeshBehaviour>,
+    topics: Topics,
+    gate: Gate,
+    board: Board,
+    dialler: Dialler,
+    neighbours: BTreeMap<NodeId, driver::Neighbour>,
+    outbox: Outbox,
+    pulls: Pulls,
+    /// Emptied before the swarm is asked for more, so it holds what one step of the swarm made.
+    events: VecDeque<MeshEvent>,
+    pull_every: Duration,
+    next_pull: Instant,
+    next_tick: Instant,
+    next_clock_warning: Instant,
+}
+
+impl fmt::Debug for Mesh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mesh")
+            .field("me", &self.author.id())
+            .field("epoch", &self.gate.epoch())
+            .field("neighbours", &self.neighbours)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Mesh {
+    /// Opens the mesh port, with the roster kept from last time. Needs a tokio runtime.
+    pub async fn new(config: MeshConfig, roster: Option<SignedRoster>) -> Result<Self, MeshError> {
+        let MeshConfig { author, listen, role, tunables } = config;
+        let topics = Topics::new(author.mesh());
+        let behaviour = MeshBehaviour::new(&topics, role, &tunables)?;
+        let mut swarm = transport::swarm(author.keypair(), author.mesh(), behaviour, Duration::MAX)?;
+        transport::listen(&mut swarm, &listen)?;
+        let now = Instant::now();
+        let mut mesh = Self {
+            gate: Gate::new(author.mesh(), author.id()),
+            author,
+            swarm,
+            topics,
+            board: Board::default(),
+            dialler: Dialler::new(tunables.redial_first, tunables.redial_most),
+            neighbours: BTreeMap::new(),
+            outbox: Outbox::default(),
+            pulls: Pulls::default(),
+            events: VecDeque::new(),
+            pull_every: tunables.pull_every,
+            next_pull: now + tunables.pull_every,
+            next_tick: now,
+            next_clock_warning: now,
+        };
+        if let Some(signed) = roster {
+            mesh.set_roster(signed)?;
+        }
+        mesh.wait_for_listeners(&listen).await?;
+        Ok(mesh)
+    }
+
+    /// Where it really listens.
+    pub fn listen_addresses(&self) -> Vec<SocketAddr> {
+        self.swarm.listeners().filter_map(peer::socket_addr).collect()
+    }
+
+    /// Waits for the next event. May be dropped at any time without losing one.
+    pub async fn next(&mut self) -> MeshEvent {
+        loop {
+            match self.events.pop_front() {
+                Some(event) => return event,
+                None => self.step().await,
+            }
+        }
+    }
+
+    /// Gossips an own message; its kind decides the topic. Beacon and announcements are kept for those who pull.
+    pub fn publish(&mut self, envelope: Envelope) {
+        self.gossip_own(envelope, Timestamp::now());
+    }
+
+    /// The task ended, or this lease did: it is handed to nobody any more.
+    pub fn forget_announcement(&mut self, task: TaskId, fence: u64) {
+        self.board.forget(task, fence);
+    }
+
+    /// Sends a letter to a connected member. The outcome comes as an event.
+    pub fn send_letter(&mut self, letter: Letter) -> Result<LetterId, NotConnected> {
+        self.hand_over(letter)
+    }
+
+    /// Puts a roster in force if it is newer; whoever is no longer in loses the connection at once.
+    pub fn set_roster(&mut self, signed: SignedRoster) -> Result<Precedence, RosterError> {
+        let found = self.gate.adopt(signed)?;
+        self.apply_gate(Timestamp::now());
+        Ok(found)
+    }
+
+    /// The roster in force.
+    pub fn roster(&self) -> Option<&Roster> {
+        self.gate.roster()
+    }
+
+    /// Its hash.
+    pub fn roster_hash(&self) -> Option<RosterHash> {
+        self.gate.version().map(|(_, hash)| hash)
+    }
+
+    /// Remembers where a member listens, and dials it now and after every loss while it is a member.
+    pub fn dial(&mut self, key: NodeId, addresses: &[SocketAddr]) {
+        if key != self.author.id() {
+            self.dialler.remember(key, addresses, self.connected(&key), Instant::now());
+        }
+    }
+
+    /// Asks neighbours, the coordinator first, for roster, beacon and own open announcements.
+    pub fn pull(&mut self) {
+        self.pull_from_best();
+    }
+
+    /// The neighbours, by key.
+    pub fn peers(&self) -> Vec<PeerLink> {
+        self.neighbours.iter().map(|(node, neighbour)| neighbour.link(*node)).collect()
+    }
+
+    /// True while a connection to this member stands.
+    pub fn connected(&self, node: &NodeId) -> bool {
+        self.neighbours.contains_key(node)
+    }
+}

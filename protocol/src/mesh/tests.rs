@@ -1,0 +1,8 @@
+//! Members of a small mesh on loopback, against each other and against strangers.
+
+mod enrolment;
+mod intruder;
+pub(super) mod kit;
+mod members;
+mod strangers;
+mod upkeep;

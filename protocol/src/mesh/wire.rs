@@ -1,0 +1,227 @@
+//! What is said over the request-response protocols, and how its frames are read: length-limited, then decoded.
+
+use crate::codec::{self, Decode, Encode};
+use crate::envelope::Envelope;
+use crate::identity::NodeId;
+use crate::letter::{Letter, MAX_LETTER_BYTES};
+use crate::roster::{RosterHash, SignedRoster};
+use crate::task::TaskId;
+use futures::prelude::*;
+use libp2p::StreamProtocol;
+use libp2p::request_response::{self, ProtocolSupport};
+use std::io;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+const KIB: usize = 1024;
+
+/// One protocol: its name, its two types, and the most bytes that each may have.
+pub(super) trait Dialect: Clone + Send + 'static {
+    const NAME: &'static str;
+    const REQUEST_BYTES: usize;
+    const RESPONSE_BYTES: usize;
+    /// Inbound and outbound together, per connection.
+    const AT_ONCE: usize;
+    const PATIENCE: Duration;
+    type Request: Encode + Decode<()> + Send + 'static;
+    type Response: Encode + Decode<()> + Send + 'static;
+}
+
+/// Asks a neighbour for what gossip may have lost.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct SyncRequest {
+    /// The roster epoch that the asker holds; 0 without one.
+    pub(super) epoch: u64,
+    /// Its hash.
+    pub(super) hash: RosterHash,
+    /// Whose announcements are wanted.
+    pub(super) holder: NodeId,
+    /// The highest fence that the asker has seen of each of its tasks.
+    pub(super) have: Vec<(TaskId, u64)>,
+}
+
+/// Answers [`SyncRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct SyncAnswer {
+    /// The epoch that the neighbour holds; the asker may have the newer one.
+    pub(super) epoch: u64,
+    /// A newer roster, or another one of the same epoch.
+    pub(super) roster: Option<SignedRoster>,
+    /// The newest beacon.
+    pub(super) beacon: Option<Envelope>,
+    /// Open announcements for the holder.
+    pub(super) announcements: Vec<Envelope>,
+    /// There are more than fit.
+    pub(super) more: bool,
+}
+
+/// What became of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) enum LetterAnswer {
+    /// The reader has it.
+    Taken,
+    /// Too many at once; try again later.
+    Busy,
+    /// The neighbour is not the reader and knows no way to it.
+    UnknownReader,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SyncDialect;
+
+impl Dialect for SyncDialect {
+    const NAME: &'static str = "/portdrift/sync/1";
+    const REQUEST_BYTES: usize = 256 * KIB;
+    const RESPONSE_BYTES: usize = 1536 * KIB;
+    const AT_ONCE: usize = 4;
+    const PATIENCE: Duration = Duration::from_secs(20);
+    type Request = SyncRequest;
+    type Response = SyncAnswer;
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LetterDialect;
+
+impl Dialect for LetterDialect {
+    const NAME: &'static str = "/portdrift/letter/1";
+    const REQUEST_BYTES: usize = MAX_LETTER_BYTES + KIB;
+    const RESPONSE_BYTES: usize = 64;
+    const AT_ONCE: usize = 48;
+    const PATIENCE: Duration = Duration::from_secs(30);
+    type Request = Letter;
+    type Response = LetterAnswer;
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct EnrolDialect;
+
+impl Dialect for EnrolDialect {
+    const NAME: &'static str = "/portdrift/enrol/1";
+    const REQUEST_BYTES: usize = 8 * KIB;
+    const RESPONSE_BYTES: usize = 257 * KIB;
+    const AT_ONCE: usize = 4;
+    const PATIENCE: Duration = Duration::from_secs(40);
+    type Request = Envelope;
+    type Response = Envelope;
+}
+
+/// The behaviour that speaks one dialect.
+pub(super) type Talk<D> = request_response::Behaviour<Frames<D>>;
+/// What such a behaviour tells.
+pub(super) type TalkEvent<D> = request_response::Event<<D as Dialect>::Request, <D as Dialect>::Response>;
+
+pub(super) fn talk<D: Dialect>(support: ProtocolSupport) -> Talk<D> {
+    let config =
+        request_response::Config::default().with_request_timeout(D::PATIENCE).with_max_concurrent_streams(D::AT_ONCE);
+    Talk::with_codec(Frames(PhantomData), [(StreamProtocol::new(D::NAME), support)], config)
+}
+
+/// One value per direction of a stream, up to the stream's end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frames<D>(PhantomData<fn() -> D>);
+
+impl<D: Dialect> request_response::Codec for Frames<D> {
+    type Protocol = StreamProtocol;
+    type Request = D::Request;
+    type Response = D::Response;
+
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<D::Request>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        read(io, D::REQUEST_BYTES).await
+    }
+
+    async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<D::Response>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        read(io, D::RESPONSE_BYTES).await
+    }
+
+    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: D::Request) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        write(io, &codec::encode(&request), D::REQUEST_BYTES).await
+    }
+
+    async fn write_response<T>(&mut self, _: &StreamProtocol, io: &mut T, response: D::Response) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        write(io, &codec::encode(&response), D::RESPONSE_BYTES).await
+    }
+}
+
+/// The behaviour bounds the time; this bounds the bytes.
+async fn read<T: AsyncRead + Unpin + Send, V: Decode<()>>(io: &mut T, limit: usize) -> io::Result<V> {
+    let mut bytes = Vec::new();
+    let ceiling = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    io.take(ceiling).read_to_end(&mut bytes).await?;
+    codec::decode(&bytes, limit).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+async fn write<T: AsyncWrite + Unpin + Send>(io: &mut T, bytes: &[u8], limit: usize) -> io::Result<()> {
+    if bytes.len() > limit {
+        let reason = format!("{} bytes are more than the {limit} that the protocol allows", bytes.len());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    }
+    io.write_all(bytes).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::RunId;
+    use data_encoding::HEXLOWER;
+    use futures::executor::block_on;
+    use futures::io::Cursor;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_frames_keep_their_bytes() {
+        let request = SyncRequest {
+            epoch: 3,
+            hash: [7; 32],
+            holder: NodeId::from_bytes([9; 32]),
+            have: vec![(TaskId { run: RunId(300), index: 2 }, 4)],
+        };
+        let answer = SyncAnswer {
+            epoch: 4,
+            roster: None,
+            beacon: Some(Envelope::from_bytes(vec![1, 2])),
+            announcements: vec![Envelope::from_bytes(vec![3])],
+            more: true,
+        };
+        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&request)), @"01030707070707070707070707070707070707070707070707070707070707070707090909090909090909090909090909090909090909090909090909090909090901fb2c010204");
+        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&answer)), @"0104000102010201010301");
+        let answers = [LetterAnswer::Taken, LetterAnswer::Busy, LetterAnswer::UnknownReader];
+        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&answers)), @"01000102");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let request = block_on(read::<_, SyncRequest>(&mut Cursor::new(&bytes), 300));
+            let answer = block_on(read::<_, SyncAnswer>(&mut Cursor::new(&bytes), 300));
+            let letter = block_on(read::<_, Letter>(&mut Cursor::new(&bytes), 300));
+            for kind in [request.map(drop), answer.map(drop), letter.map(drop)].into_iter().filter_map(Result::err) {
+                prop_assert_eq!(kind.kind(), io::ErrorKind::InvalidData);
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_is_read_up_to_its_limit_and_not_beyond() {
+        let fits = codec::encode(&vec![1u8; 96]);
+        assert_eq!(block_on(read::<_, Vec<u8>>(&mut Cursor::new(&fits), fits.len())).unwrap(), vec![1; 96]);
+        let error = block_on(read::<_, Vec<u8>>(&mut Cursor::new(&fits), fits.len() - 1)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        let endless = io::ErrorKind::InvalidData;
+        let found = block_on(read::<_, Vec<u8>>(&mut futures::io::repeat(1), 4_096)).unwrap_err();
+        assert_eq!(found.kind(), endless);
+        let found = block_on(write(&mut Vec::new(), &[0; 5], 4)).unwrap_err();
+        assert_eq!(found.kind(), io::ErrorKind::InvalidInput);
+    }
+}
