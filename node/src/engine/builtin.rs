@@ -1,0 +1,281 @@
+//! The built-in engine: TCP connects with bounded sockets and an adaptive pace. Needs no privilege and nothing installed.
+//!
+//! A host ends in one of two ways: settled, then it is sent and covered in full; or not observed (it ran out of its
+//! time, this machine could not send, the scan was stopped), then it is neither sent nor covered.
+
+pub(super) mod connect;
+mod discover;
+mod host;
+pub(super) mod pace;
+mod ports;
+#[cfg(test)]
+mod segment;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+use super::auto::Unserved;
+use super::{BUILTIN_VERSION, DEFAULT_HOST_TIMEOUT, Engine, EngineError, Progress};
+use crate::policy::AdmittedTask;
+use connect::Dialer;
+use host::Outcome;
+use pace::{Pace, Timing};
+use protocol::observation::{
+    Coverage, EffectiveOptions, HostObservation, HostState, ProbeMethod, ProbedCells, ServiceDetection,
+};
+use protocol::port::{PortSet, Protocol};
+use protocol::target::TargetSet;
+use protocol::text::Text;
+use rustix::process::{Resource, getrlimit};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Hosts that are asked for life side by side.
+const HOSTS_AT_ONCE: usize = 32;
+
+/// Hosts whose ports are asked side by side.
+const SWEEPS_AT_ONCE: usize = 8;
+
+/// Sockets of the whole engine at most, however many descriptors there are.
+const MAX_DESCRIPTORS: u64 = 1_024;
+
+/// The built-in engine; its socket budget is shared by all tasks that run at the same time.
+pub struct Builtin {
+    descriptors: Arc<Semaphore>,
+}
+
+/// What one scan does, worked out once.
+pub(super) struct Plan {
+    targets: TargetSet,
+    /// The ports in the order in which they are asked; empty when only life is asked for.
+    order: Vec<u16>,
+    ports: PortSet,
+    timing: Timing,
+    /// Retries that the author wrote.
+    retries: Option<u8>,
+    skips_discovery: bool,
+    intensity: Option<u8>,
+    host_timeout: Duration,
+    options: Text,
+    rate: Option<u32>,
+    window: (u32, u32),
+}
+
+/// What every host of one scan shares.
+pub(super) struct Shared {
+    plan: Plan,
+    dialer: Dialer,
+    progress: watch::Sender<Progress>,
+    /// Whose ports may be asked now.
+    turns: Semaphore,
+}
+
+impl Default for Builtin {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Builtin {
+    /// Takes three quarters of the descriptors this process may have, at least 8 and at most 1,024.
+    pub fn new() -> Self {
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(MAX_DESCRIPTORS);
+        Self::with_descriptors(limit / 4 * 3)
+    }
+
+    /// As [`Self::new`], for a limit that is known.
+    pub fn with_descriptors(limit: u64) -> Self {
+        let budget = usize::try_from(limit.clamp(8, MAX_DESCRIPTORS)).unwrap_or(8);
+        Self { descriptors: Arc::new(Semaphore::new(budget)) }
+    }
+
+    fn share(&self, plan: Plan, progress: watch::Sender<Progress>) -> Arc<Shared> {
+        let (least, most) = plan.window;
+        let pace = Pace::new(plan.timing.start, least, most, plan.rate);
+        let cells = u64::try_from(plan.targets.count()).unwrap_or(u64::MAX).saturating_mul(plan.cells_per_host());
+        progress.send_modify(|progress| progress.cells_total = cells);
+        let dialer = Dialer { pace, descriptors: self.descriptors.clone() };
+        Arc::new(Shared { plan, dialer, progress, turns: Semaphore::new(SWEEPS_AT_ONCE) })
+    }
+}
+
+impl Engine for Builtin {
+    async fn scan(
+        &self,
+        task: AdmittedTask,
+        hosts: mpsc::Sender<HostObservation>,
+        progress: watch::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Result<Coverage, EngineError> {
+        let deadline = Instant::now() + task.spec().time_limit;
+        let shared = self.share(Plan::new(&task)?, progress);
+        let mut covered = Covered::default();
+        let mut waiting = shared.plan.targets.addresses();
+        let mut running = JoinSet::new();
+        loop {
+            while running.len() < HOSTS_AT_ONCE
+                && let Some(address) = waiting.next()
+            {
+                running.spawn(host::scan(shared.clone(), address));
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep_until(deadline) => break,
+                ended = running.join_next() => match ended {
+                    None => break,
+                    Some(ended) => if !covered.settle(ended, &hosts, &stop).await? { break },
+                },
+            }
+        }
+        Ok(covered.into_coverage(&shared.plan))
+    }
+}
+
+/// The addresses that were settled and sent.
+#[derive(Default)]
+struct Covered {
+    asked: Vec<IpAddr>,
+    by_port_only: Vec<IpAddr>,
+}
+
+impl Covered {
+    /// Sends one host and notes it as covered; false when the scan was stopped meanwhile.
+    async fn settle(
+        &mut self,
+        ended: Result<Outcome, JoinError>,
+        hosts: &mpsc::Sender<HostObservation>,
+        stop: &CancellationToken,
+    ) -> Result<bool, EngineError> {
+        let (host, by_port_only) = match ended {
+            Ok(Outcome::Settled { host, by_port_only }) => (host, by_port_only),
+            Ok(Outcome::NotObserved { address, why }) => {
+                tracing::warn!(%address, %why, "host not observed");
+                return Ok(true);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the scan of a host broke down; it is not observed");
+                return Ok(true);
+            }
+        };
+        let address = host.address;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(false),
+            sent = hosts.send(*host) => sent.map_err(|_| EngineError::Abandoned)?,
+        }
+        self.asked.push(address);
+        if by_port_only {
+            self.by_port_only.push(address);
+        }
+        Ok(true)
+    }
+
+    fn into_coverage(self, plan: &Plan) -> Coverage {
+        let asked: TargetSet = self.asked.into_iter().collect();
+        let cells = ProbedCells { targets: asked.clone(), ports: plan.ports.clone(), method: ProbeMethod::Connect };
+        Coverage {
+            by_port_only: self.by_port_only.into_iter().collect(),
+            probed: if plan.ports.is_empty() || asked.is_empty() { Vec::new() } else { vec![cells] },
+            asked,
+            services: plan.intensity.map(|intensity| ServiceDetection {
+                engine: Text::new("builtin"),
+                version: Text::new(BUILTIN_VERSION),
+                intensity,
+            }),
+            options: vec![EffectiveOptions {
+                engine: Text::new("builtin"),
+                version: Text::new(BUILTIN_VERSION),
+                options: plan.options.clone(),
+                raw: false,
+            }],
+        }
+    }
+}
+
+impl Plan {
+    fn new(task: &AdmittedTask) -> Result<Self, EngineError> {
+        let spec = task.spec();
+        let args = &spec.args;
+        let asked = spec.ports.clone().unwrap_or_else(|| ports::default_set(args.default_ports()));
+        let foreign = asked.minus(&asked.only(Protocol::Tcp));
+        if !foreign.is_empty() {
+            return Err(Unserved::BeyondBuiltin(format!("ports {foreign}")).into());
+        }
+        let ports = if args.discovery_only() { PortSet::empty() } else { excluded(asked, args.excluded_ports()) };
+        if ports.is_empty() && !args.discovery_only() {
+            return Err(EngineError::NoPorts);
+        }
+        let timing = timing(task);
+        Ok(Self {
+            targets: spec.targets.clone(),
+            order: ports::in_order(&ports),
+            ports,
+            timing,
+            retries: args.max_retries(),
+            skips_discovery: args.skips_discovery(),
+            intensity: args.service_intensity(),
+            host_timeout: args.host_timeout().unwrap_or(DEFAULT_HOST_TIMEOUT),
+            options: options(task),
+            rate: task.max_rate(),
+            window: window(task, timing),
+        })
+    }
+
+    fn cells_per_host(&self) -> u64 {
+        u64::from(self.ports.count().max(1))
+    }
+}
+
+fn excluded(ports: PortSet, without: Option<&PortSet>) -> PortSet {
+    without.map_or(ports.clone(), |without| ports.minus(without))
+}
+
+/// The arguments, and the rate when the policy set it.
+fn options(task: &AdmittedTask) -> Text {
+    let args = &task.spec().args;
+    let rate = task.max_rate().filter(|_| args.max_rate().is_none()).map(|rate| format!("--max-rate {rate}"));
+    let words: Vec<String> = [args.to_string()].into_iter().filter(|text| !text.is_empty()).chain(rate).collect();
+    Text::new(&words.join(" "))
+}
+
+/// The template of `-T`, with the times that the author wrote.
+fn timing(task: &AdmittedTask) -> Timing {
+    let args = &task.spec().args;
+    let template = Timing::template(args.timing());
+    let ceiling = args.max_rtt_timeout().unwrap_or(template.ceiling.max(args.min_rtt_timeout().unwrap_or_default()));
+    Timing {
+        ceiling,
+        floor: args.min_rtt_timeout().unwrap_or(template.floor),
+        initial: args.initial_rtt_timeout().unwrap_or(template.initial),
+        spacing: args.scan_delay().unwrap_or(template.spacing),
+        ..template
+    }
+}
+
+/// The least and the most probes under way; a wanted least rate keeps enough of them for one answer a second each.
+fn window(task: &AdmittedTask, timing: Timing) -> (u32, u32) {
+    let args = &task.spec().args;
+    let most = args.max_parallelism().map_or(timing.most, u32::from);
+    let least = args.min_parallelism().map_or(1, u32::from).max(args.min_rate().unwrap_or(1));
+    (least.min(most), most)
+}
+
+impl Shared {
+    /// Counts `cells` as settled.
+    fn settled(&self, cells: u64) {
+        self.progress.send_modify(|progress| progress.cells_done = progress.cells_done.saturating_add(cells));
+    }
+
+    /// Counts a host.
+    fn found(&self, state: HostState) {
+        if state == HostState::Up {
+            self.progress.send_modify(|progress| progress.hosts_found = progress.hosts_found.saturating_add(1));
+        }
+    }
+}

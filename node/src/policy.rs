@@ -1,0 +1,252 @@
+//! What the owner of this node lets it do, whatever the coordinator asks: a [`Task`] becomes an [`AdmittedTask`] or is
+//! refused. How it is then scanned is the engine's.
+
+use crate::engine::EngineFacts;
+use crate::engine::auto::{self, Unserved};
+use crate::engine::nmap::NmapFacts;
+use protocol::args::{ArgsError, ScanArgs};
+use protocol::target::TargetSet;
+use protocol::task::{Task, TaskId, TaskSpec};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::path::{Path, PathBuf};
+
+/// The most addresses of one task.
+pub const MAX_ADDRESSES: u128 = 256;
+
+/// Tasks at once when the file does not say.
+const DEFAULT_MAX_TASKS: NonZeroU16 = NonZeroU16::MIN.saturating_add(3);
+
+/// The owner's rules, from the node's policy file. Without a file: every range that the roster allows, `-T5`, four tasks
+/// at once and any rate; no raw packets and none of the options that need a policy's word.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Ranges beyond which nothing is scanned; none: as the roster says.
+    ranges: Option<TargetSet>,
+    /// Options allowed by name, such as `-R` or `--script=NAME`.
+    options: BTreeSet<String>,
+    raw_packets: bool,
+    /// Packets a second, for each task.
+    max_rate: Option<NonZeroU32>,
+    max_tasks: NonZeroU16,
+    allow_t5: bool,
+    nmap: Option<PathBuf>,
+    #[serde(skip)]
+    found: Option<NmapFacts>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            ranges: None,
+            options: BTreeSet::new(),
+            raw_packets: false,
+            max_rate: None,
+            max_tasks: DEFAULT_MAX_TASKS,
+            allow_t5: true,
+            nmap: None,
+            found: None,
+        }
+    }
+}
+
+/// Why a policy file was not taken. A node with a broken policy must not start.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// It is there and cannot be read.
+    #[error("reading the policy file {}: {source}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It is no policy.
+    #[error("line {line} of the policy file: {message}")]
+    Malformed {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+    },
+}
+
+/// A task that this node's [`Policy`] allows in full. Only [`Policy::admit`] makes one.
+#[derive(Clone, Debug)]
+pub struct AdmittedTask {
+    task: Task,
+    max_rate: Option<u32>,
+    raw: bool,
+}
+
+/// Why a task is not run here; the text goes back to the coordinator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The task names no address.
+    #[error("the task has no addresses")]
+    NoAddresses,
+    /// More than [`MAX_ADDRESSES`].
+    #[error("the task has {0} addresses, more than the {MAX_ADDRESSES} of one task")]
+    TooManyAddresses(u128),
+    /// The roster does not give this node the address.
+    #[error(
+        "address {0} is outside the ranges this node is approved for; approve the range, or scan it from another node"
+    )]
+    OutsideRoster(IpAddr),
+    /// The owner does not let this node scan the address.
+    #[error("address {0} is outside `ranges` of this node's policy file")]
+    OutsidePolicy(IpAddr),
+    /// The options contradict the table, themselves, or the other fields.
+    #[error("the scan arguments are not valid here: {0}")]
+    Arguments(ArgsError),
+    /// An option needs the owner's word.
+    #[error("option {0} is not allowed by this node's policy; its owner can add it to `options` in the policy file")]
+    Option(String),
+    /// The owner forbids the fastest template.
+    #[error("option -T5 is not allowed by this node's policy; choose -T4 or slower")]
+    FastestTiming,
+    /// Faster than the owner allows.
+    #[error("a rate of {asked} packets a second is over the {allowed} that this node's policy allows")]
+    Rate {
+        /// As the arguments say.
+        asked: u32,
+        /// As the policy says.
+        allowed: u32,
+    },
+    /// The owner forbids raw packets.
+    #[error("{0} needs raw packets, which this node's policy does not allow; its owner can set `raw_packets = true`")]
+    RawPackets(String),
+    /// No engine here can do it.
+    #[error(transparent)]
+    Unserved(#[from] Unserved),
+}
+
+impl Policy {
+    /// Reads the file at `path`; when there is none, the default holds.
+    pub fn load(path: &Path) -> Result<Self, PolicyError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(PolicyError::Unreadable { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Reads the text of a policy file.
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            PolicyError::Malformed { line: before.matches('\n').count() + 1, message: error.message().to_owned() }
+        })
+    }
+
+    /// The same policy, knowing what this node can scan with. Until it is told, it takes nmap for missing.
+    pub fn with_engines(mut self, facts: &EngineFacts) -> Self {
+        self.found = facts.nmap.clone();
+        self
+    }
+
+    /// Where the owner says nmap is.
+    pub fn nmap(&self) -> Option<&Path> {
+        self.nmap.as_deref()
+    }
+
+    /// How many tasks may run at the same time.
+    pub fn max_tasks(&self) -> u16 {
+        self.max_tasks.get()
+    }
+
+    /// The ranges this node scans: those of the roster that the owner allows too.
+    pub fn ranges(&self, roster: &TargetSet) -> TargetSet {
+        self.ranges.as_ref().map_or_else(|| roster.clone(), |own| own.intersection(roster))
+    }
+
+    /// Takes `task` when every address, every option and the engine it needs are allowed; `roster_ranges` is what the
+    /// roster gives this node.
+    pub fn admit(&self, task: Task, roster_ranges: &TargetSet) -> Result<AdmittedTask, Refused> {
+        self.check_targets(&task.spec.targets, roster_ranges)?;
+        check_arguments(&task.spec)?;
+        self.check_options(&task.spec.args)?;
+        let max_rate = self.check_rate(&task.spec.args)?;
+        if auto::needs_raw(&task.spec) && !self.raw_packets {
+            return Err(Refused::RawPackets(auto::raw_wishes(&task.spec)));
+        }
+        auto::choose(&task.spec, self.found.as_ref())?;
+        let raw = self.raw_packets && self.found.as_ref().is_some_and(|nmap| nmap.raw);
+        Ok(AdmittedTask { task, max_rate, raw })
+    }
+
+    fn check_targets(&self, targets: &TargetSet, roster: &TargetSet) -> Result<(), Refused> {
+        match targets.count() {
+            0 => return Err(Refused::NoAddresses),
+            count if count > MAX_ADDRESSES => return Err(Refused::TooManyAddresses(count)),
+            _ => {}
+        }
+        if let Some(address) = targets.minus(roster).first() {
+            return Err(Refused::OutsideRoster(address));
+        }
+        match self.ranges.as_ref().and_then(|own| targets.minus(own).first()) {
+            Some(address) => Err(Refused::OutsidePolicy(address)),
+            None => Ok(()),
+        }
+    }
+
+    fn check_options(&self, args: &ScanArgs) -> Result<(), Refused> {
+        if args.timing() == 5 && !self.allow_t5 {
+            return Err(Refused::FastestTiming);
+        }
+        match args.policy_gated().into_iter().find(|name| !self.options.contains(name)) {
+            Some(name) => Err(Refused::Option(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// The rate that holds: the author's, within the owner's.
+    fn check_rate(&self, args: &ScanArgs) -> Result<Option<u32>, Refused> {
+        let allowed = self.max_rate.map(NonZeroU32::get);
+        let asked = args.min_rate().max(args.max_rate());
+        match (asked, allowed) {
+            (Some(asked), Some(allowed)) if asked > allowed => Err(Refused::Rate { asked, allowed }),
+            _ => Ok(args.max_rate().or(allowed)),
+        }
+    }
+}
+
+/// Reads the arguments again: what the coordinator's version took may be refused by ours.
+fn check_arguments(spec: &TaskSpec) -> Result<(), Refused> {
+    let args: ScanArgs = spec.args.to_string().parse().map_err(Refused::Arguments)?;
+    args.check_scan(&spec.targets, spec.ports.as_ref()).map_err(Refused::Arguments)
+}
+
+impl AdmittedTask {
+    /// Which task.
+    pub fn id(&self) -> TaskId {
+        self.task.id
+    }
+
+    /// The task with its lease.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// What to do.
+    pub fn spec(&self) -> &TaskSpec {
+        &self.task.spec
+    }
+
+    /// Packets a second at most.
+    pub fn max_rate(&self) -> Option<u32> {
+        self.max_rate
+    }
+
+    /// Whether raw packets may be sent, by the owner's word and by this process's rights.
+    pub fn raw(&self) -> bool {
+        self.raw
+    }
+}
+
+#[cfg(test)]
+mod tests;

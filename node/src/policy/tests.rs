@@ -1,0 +1,104 @@
+//! The policy against tasks: what is let through, and what each refusal says.
+
+use super::*;
+use protocol::task::{EngineChoice, RunId};
+use std::time::Duration;
+
+fn task(targets: &str, args: &str) -> Task {
+    let ports = None;
+    let spec = TaskSpec {
+        targets: TargetSet::try_from(targets.to_owned()).unwrap(),
+        ports,
+        args: args.parse().unwrap(),
+        engine: EngineChoice::Auto,
+        time_limit: Duration::from_secs(600),
+    };
+    Task { id: TaskId { run: RunId(1), index: 0 }, fence: 1, lease: Duration::from_secs(45), spec }
+}
+
+fn with_nmap(policy: Policy, raw: bool) -> Policy {
+    let nmap = NmapFacts { path: PathBuf::from("/usr/bin/nmap"), version: "7.93".to_owned(), raw };
+    policy.with_engines(&EngineFacts { builtin: "1".to_owned(), nmap: Some(nmap) })
+}
+
+fn roster() -> TargetSet {
+    "10.0.0.0/8,192.168.0.0/16,2001:db8::/64".parse().unwrap()
+}
+
+#[test]
+fn each_refusal_names_what_was_asked_and_who_can_allow_it() {
+    let strict = "ranges = \"10.1.0.0/16\"\nmax_rate = 100\nallow_t5 = false\n";
+    let mut lines = Vec::new();
+    for (file, targets, args) in [
+        ("", "", ""),
+        ("", "10.0.0.0/23", ""),
+        ("", "10.0.0.1,172.16.0.9", ""),
+        (strict, "10.1.0.1,10.2.0.7", ""),
+        (strict, "10.1.0.1", "-T5"),
+        (strict, "10.1.0.1", "--max-rate 500"),
+        ("", "10.0.0.1", "-R"),
+        ("", "10.0.0.1", "-sS"),
+        ("", "10.0.0.1", "-A"),
+        ("raw_packets = true", "10.0.0.1", "-sS"),
+        ("", "10.0.0.0/24", "-T0"),
+    ] {
+        let policy = with_nmap(Policy::parse(file).unwrap(), false);
+        let refused = policy.admit(task(targets, args), &roster()).expect_err(args);
+        lines.push(format!("{targets} {args}: {refused}"));
+    }
+    let refused = Policy::default().admit(task("10.0.0.1", "-sC"), &roster()).expect_err("no nmap");
+    lines.push(refused.to_string());
+    insta::assert_snapshot!(lines.join("\n"), @"
+     : the task has no addresses
+    10.0.0.0/23 : the task has 512 addresses, more than the 256 of one task
+    10.0.0.1,172.16.0.9 : address 172.16.0.9 is outside the ranges this node is approved for; approve the range, or scan it from another node
+    10.1.0.1,10.2.0.7 : address 10.2.0.7 is outside `ranges` of this node's policy file
+    10.1.0.1 -T5: option -T5 is not allowed by this node's policy; choose -T4 or slower
+    10.1.0.1 --max-rate 500: a rate of 500 packets a second is over the 100 that this node's policy allows
+    10.0.0.1 -R: option -R is not allowed by this node's policy; its owner can add it to `options` in the policy file
+    10.0.0.1 -sS: -sS needs raw packets, which this node's policy does not allow; its owner can set `raw_packets = true`
+    10.0.0.1 -A: -sC, -O, --traceroute needs raw packets, which this node's policy does not allow; its owner can set `raw_packets = true`
+    10.0.0.1 -sS: -sS needs raw packets, which nmap cannot send on this node; run the node as root or with CAP_NET_RAW
+    10.0.0.0/24 -T0: the scan arguments are not valid here: `-T0` is so slow that it takes at most 16 addresses, these are 256; use -T2 or fewer addresses
+    nmap is needed for -sC; install nmap 7.80 or later on this node, or leave that out
+    ");
+}
+
+#[test]
+fn what_roster_and_owner_allow_is_admitted_with_its_limits() {
+    let policy = with_nmap(Policy::default(), true);
+    let admitted = policy.admit(task("10.0.0.0/24", "-T5 -F --max-retries 1"), &roster()).unwrap();
+    assert_eq!((admitted.max_rate(), admitted.raw()), (None, false));
+    let file = "ranges = \"10.1.0.0/16\"\noptions = [\"-R\"]\nraw_packets = true\nmax_rate = 100\nmax_tasks = 2\n";
+    let policy = with_nmap(Policy::parse(file).unwrap(), true);
+    assert_eq!(policy.max_tasks(), 2);
+    assert_eq!(policy.ranges(&roster()).to_string(), "10.1.0.0/16");
+    let admitted = policy.admit(task("10.1.0.7", "-sS -R --max-rate 50"), &roster()).unwrap();
+    assert_eq!((admitted.max_rate(), admitted.raw()), (Some(50), true));
+    let admitted = policy.admit(task("10.1.0.7", "-sS"), &roster()).unwrap();
+    assert_eq!(admitted.max_rate(), Some(100));
+}
+
+#[test]
+fn a_missing_file_is_the_default_and_a_wrong_one_is_named_by_line() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(Policy::load(&folder.path().join("policy.toml")).unwrap(), Policy::default());
+    assert!(matches!(Policy::load(folder.path()), Err(PolicyError::Unreadable { .. })));
+    let errors: Vec<String> = [
+        "max_rate = 5\nrange = \"10.0.0.0/8\"\n",
+        "\n\nranges = \"10.0.0.0/99\"\n",
+        "max_tasks = 0",
+        "raw_packets = \"yes\"",
+        "= 1",
+    ]
+    .iter()
+    .map(|text| Policy::parse(text).expect_err(text).to_string())
+    .collect();
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    line 2 of the policy file: unknown field `range`, expected one of `ranges`, `options`, `raw_packets`, `max_rate`, `max_tasks`, `allow_t5`, `nmap`
+    line 3 of the policy file: target "10.0.0.0/99" has no valid prefix length; write /0 to /32 for IPv4 or /0 to /128 for IPv6
+    line 1 of the policy file: invalid value: integer `0`, expected a nonzero u16
+    line 1 of the policy file: invalid type: string "yes", expected a boolean
+    line 1 of the policy file: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`
+    "#);
+}
