@@ -1,0 +1,153 @@
+//! The data folder of a node: who it is, how often it has started, which mesh it belongs to. One process uses it.
+//!
+//! `node.key` the identity, `boot` the count of starts, `mesh.state` the mesh and its highest roster, `spool/` results
+//! that wait for delivery, `policy.toml` what the owner allows.
+
+use crate::durable;
+use protocol::identity::{KeyFileError, KeyLock, Keypair};
+use std::io;
+use std::path::{Path, PathBuf};
+
+mod state;
+pub use state::{MeshState, StateError};
+
+/// An open data folder; nobody else can open it while this lives.
+#[derive(Debug)]
+pub struct DataFolder {
+    path: PathBuf,
+    _lock: KeyLock,
+}
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The operating system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process works in it.
+    #[error("the data folder {} is in use by another node; stop that one, or choose another folder", .0.display())]
+    InUse(PathBuf),
+    /// The identity cannot be read or made.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The count of starts is gone or unreadable.
+    #[error("{} does not hold the count of starts; write a whole number into it that is higher than before (such as 1000000), since lower ones are ignored by the mesh", .0.display())]
+    Boot(PathBuf),
+    /// The mesh state is unusable.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl DataFolder {
+    /// Opens the folder, and makes it (0700) if there is none.
+    pub fn open(path: &Path) -> Result<Self, ConfigError> {
+        durable::make_folder(path).map_err(io_error("make the folder", path))?;
+        match Keypair::lock(&path.join("node.key")) {
+            Ok(lock) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(KeyFileError::InUse(_)) => Err(ConfigError::InUse(path.to_owned())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The identity; made at first use.
+    pub fn keypair(&self) -> Result<Keypair, ConfigError> {
+        let path = self.path.join("node.key");
+        if !path.exists() && self.state_path().exists() {
+            // A new identity beside an old membership would look like an intruder to everyone.
+            return Ok(Keypair::load(&path)?);
+        }
+        Ok(Keypair::load_or_create(&path)?)
+    }
+
+    /// Counts this start: one more than at any start before, and on disk before it is used.
+    pub fn next_boot(&self) -> Result<u64, ConfigError> {
+        let path = self.path.join("boot");
+        let last = match std::fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().map_err(|_| ConfigError::Boot(path.clone()))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.state_path().exists() => 0u64,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+                return Err(ConfigError::Boot(path));
+            }
+            Err(error) => return Err(io_error("read", &path)(error)),
+        };
+        let boot = last.checked_add(1).ok_or_else(|| ConfigError::Boot(path.clone()))?;
+        durable::replace(&path, &[format!("{boot}\n").as_bytes()]).map_err(io_error("write", &path))?;
+        Ok(boot)
+    }
+
+    /// The mesh this node belongs to; `None` before it has joined one.
+    pub fn state(&self) -> Result<Option<MeshState>, ConfigError> {
+        Ok(MeshState::load(&self.state_path())?)
+    }
+
+    /// Where the mesh state lies.
+    pub fn state_path(&self) -> PathBuf {
+        self.path.join("mesh.state")
+    }
+
+    /// Where results wait.
+    pub fn spool_path(&self) -> PathBuf {
+        self.path.join("spool")
+    }
+
+    /// Where the owner's policy lies unless told otherwise.
+    pub fn policy_path(&self) -> PathBuf {
+        self.path.join("policy.toml")
+    }
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ConfigError {
+    move |source| ConfigError::Io { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_folder_is_private_and_used_by_one_process() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("a/node");
+        let folder = DataFolder::open(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(matches!(DataFolder::open(&path), Err(ConfigError::InUse(_))));
+        let id = folder.keypair().unwrap().node_id();
+        drop(folder);
+        assert_eq!(DataFolder::open(&path).unwrap().keypair().unwrap().node_id(), id);
+    }
+
+    #[test]
+    fn the_count_of_starts_rises_and_is_never_begun_anew() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(temporary.path()).unwrap();
+        assert_eq!([folder.next_boot().unwrap(), folder.next_boot().unwrap()], [1, 2]);
+        let path = temporary.path().join("boot");
+        for damage in ["", "x", "-1", "18446744073709551615"] {
+            std::fs::write(&path, damage).unwrap();
+            assert!(matches!(folder.next_boot(), Err(ConfigError::Boot(_))), "{damage:?}");
+        }
+        std::fs::write(&path, b"\xff").unwrap();
+        assert!(matches!(folder.next_boot(), Err(ConfigError::Boot(_))));
+        std::fs::write(&path, "41").unwrap();
+        assert_eq!(folder.next_boot().unwrap(), 42);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(folder.state_path(), "joined").unwrap();
+        assert!(matches!(folder.next_boot(), Err(ConfigError::Boot(_))), "a member's count is gone");
+    }
+
+    #[test]
+    fn a_member_gets_no_second_identity() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(temporary.path()).unwrap();
+        std::fs::write(folder.state_path(), "joined").unwrap();
+        assert!(matches!(folder.keypair(), Err(ConfigError::Key(_))));
+    }
+}

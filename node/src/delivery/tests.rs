@@ -1,0 +1,143 @@
+//! The delivery against a coordinator of a few lines that loses what it likes.
+
+use super::*;
+use proptest::prelude::*;
+use protocol::task::{RunId, TaskId};
+use std::collections::BTreeSet;
+
+fn key(index: u32) -> ResultKey {
+    ResultKey { task: TaskId { run: RunId(1), index }, fence: 1 }
+}
+
+fn timing() -> Timing {
+    Timing { return_spread: Duration::from_secs(30), ..Timing::default() }
+}
+
+/// Everything there is to send at `now`, each taken by a neighbour at once or only handed over.
+fn drain(delivery: &mut Delivery, ids: &mut u64, now: Instant, take: bool) -> Vec<Parcel> {
+    let mut sent = Vec::new();
+    while let Some(parcel) = delivery.next(now) {
+        *ids += 1;
+        delivery.sent(parcel, LetterId(*ids));
+        if take {
+            delivery.letter_taken(LetterId(*ids), now);
+        }
+        sent.push(parcel);
+    }
+    sent
+}
+
+#[test]
+fn a_result_is_offered_sent_offered_again_and_forgotten_on_receipt() {
+    let (mut delivery, mut ids, now) = (Delivery::new(timing()), 0, Instant::now());
+    delivery.add(key(1), now);
+    assert_eq!(drain(&mut delivery, &mut ids, now, true), [Parcel::Offer(key(1))]);
+    delivery.wanted(key(1), vec![0, 1], now);
+    let expected = [Parcel::Chunk(key(1), 0), Parcel::Chunk(key(1), 1), Parcel::Offer(key(1))];
+    assert_eq!(drain(&mut delivery, &mut ids, now, true), expected);
+    assert!(delivery.remove(key(1)));
+    assert!(!delivery.remove(key(1)));
+    assert_eq!((delivery.next(now), delivery.wake_at()), (None, None));
+}
+
+#[test]
+fn four_pieces_are_on_their_way_at_once() {
+    let (mut delivery, mut ids, now) = (Delivery::new(timing()), 0, Instant::now());
+    delivery.add(key(1), now);
+    drain(&mut delivery, &mut ids, now, true);
+    delivery.wanted(key(1), (0..9).collect(), now);
+    assert_eq!(drain(&mut delivery, &mut ids, now, false).len(), 4);
+    delivery.letter_taken(LetterId(ids), now);
+    assert_eq!(drain(&mut delivery, &mut ids, now, false), [Parcel::Chunk(key(1), 4)]);
+}
+
+#[test]
+fn four_results_are_under_way_at_once() {
+    let (mut delivery, mut ids, now) = (Delivery::new(timing()), 0, Instant::now());
+    (0..9).for_each(|index| delivery.add(key(index), now));
+    assert_eq!(drain(&mut delivery, &mut ids, now, true), (0..4).map(|i| Parcel::Offer(key(i))).collect::<Vec<_>>());
+    assert!(delivery.wake_at() > Some(now), "nothing to do before an answer or its time is over");
+    delivery.remove(key(2));
+    assert_eq!(drain(&mut delivery, &mut ids, now, true), [Parcel::Offer(key(4))]);
+}
+
+#[test]
+fn silence_and_loss_slow_it_down_but_never_end_it() {
+    let (mut delivery, mut ids, mut now) = (Delivery::new(timing()), 0, Instant::now());
+    delivery.add(key(1), now);
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        assert_eq!(drain(&mut delivery, &mut ids, now, true), [Parcel::Offer(key(1))]);
+        now = delivery.wake_at().unwrap();
+        assert_eq!(delivery.next(now), None, "given up, to be tried later");
+        let at = delivery.wake_at().unwrap();
+        waits.push(at - now);
+        now = at;
+    }
+    assert!(waits[0] <= Duration::from_secs(1) && waits[11] >= Duration::from_secs(30), "{waits:?}");
+    assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(60)));
+}
+
+#[test]
+fn a_coordinator_that_wants_the_same_for_ever_is_served_ever_slower() {
+    let (mut delivery, mut ids, mut now) = (Delivery::new(timing()), 0, Instant::now());
+    delivery.add(key(1), now);
+    let start = now;
+    for _ in 0..10 {
+        assert_eq!(drain(&mut delivery, &mut ids, now, true).first(), Some(&Parcel::Offer(key(1))));
+        delivery.wanted(key(1), vec![0], now);
+        assert_eq!(drain(&mut delivery, &mut ids, now, true).first(), Some(&Parcel::Chunk(key(1), 0)));
+        now = now.max(delivery.wake_at().unwrap());
+        delivery.results.values_mut().for_each(|shipment| {
+            if matches!(shipment.stage, Stage::Offered(_)) {
+                shipment.stage = Stage::Waiting(now);
+            }
+        });
+    }
+    assert!(now - start > Duration::from_secs(60), "{:?}", now - start);
+}
+
+#[test]
+fn after_a_reconnection_everything_is_offered_within_the_spread() {
+    let (mut delivery, mut ids, now) = (Delivery::new(timing()), 0, Instant::now());
+    (0..3).for_each(|index| delivery.add(key(index), now));
+    drain(&mut delivery, &mut ids, now, false);
+    delivery.reconnected(now);
+    let offered = drain(&mut delivery, &mut ids, now + Duration::from_secs(30), true);
+    assert_eq!(offered.len(), 3);
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_lost_every_piece_arrives(chunks in 1u32..30, fate in proptest::collection::vec(0u8..4, 1..60)) {
+        let (mut delivery, mut ids, mut now) = (Delivery::new(timing()), 0u64, Instant::now());
+        let mut fate = fate.into_iter().chain(std::iter::repeat(3));
+        let mut have = BTreeSet::new();
+        delivery.add(key(1), now);
+        for _ in 0..10_000 {
+            let Some(parcel) = delivery.next(now) else {
+                match delivery.wake_at() {
+                    Some(at) => now = now.max(at),
+                    None => break,
+                }
+                continue;
+            };
+            ids += 1;
+            match fate.next().unwrap() {
+                0 => { delivery.unsent(parcel, now); continue }
+                1 => { delivery.sent(parcel, LetterId(ids)); delivery.letter_lost(LetterId(ids), now); continue }
+                2 => { delivery.sent(parcel, LetterId(ids)); delivery.letter_taken(LetterId(ids), now); continue }
+                _ => { delivery.sent(parcel, LetterId(ids)); delivery.letter_taken(LetterId(ids), now) }
+            }
+            match parcel {
+                Parcel::Chunk(_, index) => { have.insert(index); }
+                Parcel::Offer(key) => {
+                    let missing: Vec<u32> = (0..chunks).filter(|index| !have.contains(index)).collect();
+                    if missing.is_empty() { delivery.remove(key); } else { delivery.wanted(key, missing, now) }
+                }
+            }
+        }
+        prop_assert_eq!(have.len(), chunks as usize);
+        prop_assert_eq!(delivery.results.len(), 0);
+    }
+}

@@ -1,0 +1,246 @@
+//! Joining, against an enrolment port that answers as the test says.
+
+use super::*;
+use crate::testing::{PATIENCE, card, coordinator, key, member, mesh_key, options, roster};
+use crate::{NodeError, NodeOptions};
+use protocol::identity::Keypair;
+use protocol::mesh::EnrolServer;
+use protocol::roster::{Card, Endorsement, MemberState, SignedRoster};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// What a test's coordinator answers, request by request; the last one for ever.
+struct Answers {
+    signer: Author,
+    endorser: Keypair,
+    card: Card,
+    node: Option<NodeId>,
+    decisions: Vec<fn(NodeId) -> Enrolment>,
+    /// Instead of the one in the decision.
+    roster: Option<SignedRoster>,
+}
+
+impl Answers {
+    fn of(decisions: &[fn(NodeId) -> Enrolment]) -> Self {
+        let card = card(&["127.0.0.1:9".parse().unwrap()]);
+        let decisions = decisions.to_vec();
+        Self { signer: coordinator(), endorser: mesh_key(), card, node: None, decisions, roster: None }
+    }
+}
+
+fn pending(_: NodeId) -> Enrolment {
+    Enrolment::Pending
+}
+
+fn approved(node: NodeId) -> Enrolment {
+    Enrolment::Approved(roster(1, vec![member(node, Role::Node, "10.0.0.0/24")]))
+}
+
+async fn serve(answers: Answers, listen: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
+    let mut server = EnrolServer::new(&Arc::new(key(1)), mesh_key().mesh_id(), vec![listen]).await.unwrap();
+    let address = server.listen_addresses()[0];
+    let task = tokio::spawn(async move {
+        for turn in 0.. {
+            let asked = server.next().await;
+            let request = asked.envelope.verify::<EnrolRequest>(mesh_key().mesh_id(), Timestamp::now()).unwrap();
+            assert_eq!((request.sender(), request.message().label.as_str()), (asked.from, "rack 3"));
+            let decide = answers.decisions.get(turn).or(answers.decisions.last()).unwrap();
+            let answer = EnrolAnswer {
+                endorsement: Endorsement::sign(answers.card.clone(), &answers.endorser),
+                node: answers.node.unwrap_or(asked.from),
+                decision: answers.roster.clone().map_or_else(|| decide(asked.from), Enrolment::Approved),
+            };
+            server.reply(asked.reply, answers.signer.sign(&answer, 1, Timestamp::now()));
+        }
+    });
+    (address, task)
+}
+
+fn invite(address: SocketAddr) -> Invite {
+    let expires = Timestamp::now().plus(Duration::from_secs(3_600));
+    Invite { mesh: mesh_key().mesh_id(), addresses: vec![address], expires, secret: Some([7; 16]) }
+}
+
+fn loopback() -> SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+struct Joined {
+    folder: tempfile::TempDir,
+    end: Result<(), NodeError>,
+    told: Vec<Notice>,
+}
+
+async fn join_with(change: impl FnOnce(&mut NodeOptions)) -> Joined {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = NodeOptions { label: Some("rack 3".to_owned()), ..options(folder.path()) };
+    change(&mut options);
+    let (sender, mut notices) = mpsc::channel(1_024);
+    let joining = crate::join(options, sender, CancellationToken::new());
+    let end = tokio::time::timeout(PATIENCE, joining).await.expect("joining ends");
+    let told = std::iter::from_fn(|| notices.try_recv().ok()).collect();
+    Joined { folder, end, told }
+}
+
+/// Joins at a coordinator that gives these answers.
+async fn join(answers: Answers) -> Joined {
+    let (address, task) = serve(answers, loopback()).await;
+    let joined = join_with(|options| options.invite = Some(invite(address))).await;
+    task.abort();
+    joined
+}
+
+fn has_state(joined: &Joined) -> bool {
+    joined.folder.path().join("mesh.state").exists()
+}
+
+#[tokio::test]
+async fn a_pending_node_learns_of_its_approval_without_a_restart() {
+    let joined = join(Answers::of(&[pending, pending, approved])).await;
+    joined.end.unwrap();
+    let told: Vec<String> = joined.told.iter().map(ToString::to_string).collect();
+    assert_eq!(told.iter().filter(|line| line.starts_with("waiting for approval")).count(), 1);
+    assert_eq!(told.last().unwrap(), "approved to scan 10.0.0.0/24");
+    let state = MeshState::load(&joined.folder.path().join("mesh.state")).unwrap().unwrap();
+    assert_eq!((state.mesh(), state.coordinator().key), (mesh_key().mesh_id(), coordinator().id()));
+}
+
+#[tokio::test]
+async fn a_member_does_not_ask_again() {
+    let joined = join(Answers::of(&[approved])).await;
+    let (sender, _notices) = mpsc::channel(8);
+    let again = crate::join(options(joined.folder.path()), sender, CancellationToken::new()).await;
+    again.unwrap();
+}
+
+#[tokio::test]
+async fn joining_again_with_an_invite_learns_where_the_coordinator_is_now() {
+    let first = join(Answers::of(&[approved])).await;
+    let moved = card(&["127.0.0.1:99".parse().unwrap()]);
+    let state = MeshState::load(&first.folder.path().join("mesh.state")).unwrap().unwrap();
+    let roster = state.signed_roster().clone();
+    let answers = Answers { card: moved.clone(), roster: Some(roster), ..Answers::of(&[approved]) };
+    let (address, task) = serve(answers, loopback()).await;
+    let label = Some("rack 3".to_owned());
+    let again = NodeOptions { label, invite: Some(invite(address)), ..options(first.folder.path()) };
+    let (sender, _notices) = mpsc::channel(8);
+    crate::join(again, sender, CancellationToken::new()).await.unwrap();
+    task.abort();
+    let state = MeshState::load(&first.folder.path().join("mesh.state")).unwrap().unwrap();
+    assert_eq!(state.coordinator(), &moved);
+}
+
+#[tokio::test]
+async fn an_answer_that_the_mesh_does_not_vouch_for_ends_it() {
+    let rival = Author::new(Arc::new(key(3)), mesh_key().mesh_id(), 1);
+    let other = Card { key: rival.id(), ..card(&[]) };
+    let cases = [
+        Answers { endorser: key(201), ..Answers::of(&[approved]) },
+        Answers { signer: rival.clone(), ..Answers::of(&[approved]) },
+        Answers { signer: rival.clone(), card: other, ..Answers::of(&[approved]) },
+        Answers { node: Some(rival.id()), ..Answers::of(&[approved]) },
+        Answers { signer: Author::new(Arc::new(key(1)), key(201).mesh_id(), 1), ..Answers::of(&[approved]) },
+    ];
+    let mut told = Vec::new();
+    for answers in cases {
+        let joined = join(answers).await;
+        assert!(!has_state(&joined));
+        told.push(joined.end.unwrap_err().to_string());
+    }
+    insta::assert_snapshot!(told.join("\n"), @"
+    whoever answered does not speak for the mesh of this invite (its card is not signed by the mesh key); do not go on, and tell the mesh's administrator
+    whoever answered does not speak for the mesh of this invite (the answer is signed by another key than its card's); do not go on, and tell the mesh's administrator
+    whoever answered does not speak for the mesh of this invite (the connection belongs to another key than its card's); do not go on, and tell the mesh's administrator
+    whoever answered does not speak for the mesh of this invite (the answer is for another node); do not go on, and tell the mesh's administrator
+    the coordinator's answer cannot be believed: the message belongs to another mesh
+    ");
+}
+
+#[tokio::test]
+async fn a_decision_against_the_node_is_told_with_its_reason() {
+    fn elsewhere(_: NodeId) -> Enrolment {
+        Enrolment::Approved(roster(1, vec![member(key(9).node_id(), Role::Node, "10.0.0.0/24")]))
+    }
+    fn revoked(node: NodeId) -> Enrolment {
+        let state = MemberState::Revoked;
+        Enrolment::Approved(roster(1, vec![protocol::roster::Member { state, ..member(node, Role::Node, "") }]))
+    }
+    let decisions: [fn(NodeId) -> Enrolment; 5] = [
+        |_| Enrolment::Denied("wrong rack".into()),
+        |_| Enrolment::Denied(Text::default()),
+        |_| Enrolment::Refused("the pending list is full; try again tomorrow".into()),
+        elsewhere,
+        revoked,
+    ];
+    let mut told = Vec::new();
+    for decision in decisions {
+        let joined = join(Answers::of(&[pending, decision])).await;
+        assert!(!has_state(&joined));
+        told.push(joined.end.unwrap_err().to_string());
+    }
+    insta::assert_snapshot!(told.join("\n"), @"
+    this node was not approved: wrong rack
+    this node was not approved
+    the coordinator does not take the request: the pending list is full; try again tomorrow
+    the coordinator says that this node is approved, but the roster does not name it; approve it again
+    the coordinator says that this node is approved, but the roster does not name it; approve it again
+    ");
+}
+
+#[tokio::test]
+async fn an_expired_invite_or_none_at_all_is_told_before_anybody_is_asked() {
+    let old = Invite { expires: Timestamp::from_millis(1_700_000_000_000), ..invite(loopback()) };
+    let expired = join_with(|options| options.invite = Some(old)).await.end.unwrap_err().to_string();
+    let none = join_with(|_| ()).await.end.unwrap_err().to_string();
+    insta::assert_snapshot!(format!("{expired}\n{none}"), @"
+    the invite expired at 2023-11-14T22:13:20.000Z; ask for a new one (`portdrift invites create`)
+    this node belongs to no mesh yet; make an invite on the coordinator with `portdrift invites create`, then run `portdrift node join INVITE` here
+    ");
+}
+
+#[tokio::test]
+async fn another_mesh_needs_another_folder() {
+    let joined = join(Answers::of(&[approved])).await;
+    let elsewhere = Invite { mesh: key(77).mesh_id(), ..invite(loopback()) };
+    let again = NodeOptions { invite: Some(elsewhere), ..options(joined.folder.path()) };
+    let (sender, _notices) = mpsc::channel(8);
+    let end = crate::join(again, sender, CancellationToken::new()).await;
+    assert!(matches!(end, Err(NodeError::Join(JoinError::OtherMesh))), "{end:?}");
+}
+
+#[tokio::test]
+async fn an_unreachable_coordinator_is_named_and_asked_again() {
+    // A port that was just free; nothing else of this test takes it before the server does.
+    let address = TcpListener::bind(loopback()).unwrap().local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let invite = Some(invite(address));
+    let options = NodeOptions { label: Some("rack 3".to_owned()), invite, ..options(folder.path()) };
+    let (sender, mut notices) = mpsc::channel(1_024);
+    let joining = tokio::spawn(crate::join(options, sender, CancellationToken::new()));
+    let reason = crate::testing::wait_for(&mut notices, |notice| {
+        let Notice::Unreachable { reason, .. } = notice else { return None };
+        Some(reason)
+    });
+    let reason = reason.await;
+    assert!(reason.contains(&address.to_string()), "{reason}");
+    let (_, task) = serve(Answers::of(&[approved]), address).await;
+    tokio::time::timeout(PATIENCE, joining).await.expect("it joins").unwrap().unwrap();
+    task.abort();
+}
+
+#[tokio::test]
+async fn stopping_while_pending_ends_well() {
+    let (address, task) = serve(Answers::of(&[pending]), loopback()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let options =
+        NodeOptions { label: Some("rack 3".to_owned()), invite: Some(invite(address)), ..options(folder.path()) };
+    let (sender, mut notices) = mpsc::channel(1_024);
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(crate::run(options, sender, stop.clone()));
+    crate::testing::wait_for(&mut notices, |notice| matches!(notice, Notice::Pending { .. }).then_some(())).await;
+    stop.cancel();
+    tokio::time::timeout(PATIENCE, running).await.expect("it ends").unwrap().unwrap();
+    task.abort();
+}
