@@ -1,0 +1,181 @@
+//! The only door to sled. A change is journalled and synced, then applied to sled, then acknowledged.
+//!
+//! The journal is the truth; sled is an index over it that can be made anew. See [`Store::update`] for how to change
+//! something and [`Reads`] for how to read. Sessions and caches go into [`Store::volatile`].
+
+mod check;
+mod error;
+mod files;
+mod head;
+mod index;
+mod journal;
+mod keys;
+mod schema;
+mod start;
+pub(crate) mod tables;
+#[cfg(test)]
+mod tests;
+mod view;
+mod volatile;
+mod walk;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use check::{CheckReport, Rebuilt, TableReport};
+pub(crate) use check::{check, rebuild};
+pub use error::StoreError;
+pub(crate) use files::Disk;
+use files::RealDisk;
+use index::Index;
+pub(crate) use schema::Table;
+pub(crate) use view::{Draft, Reads, View};
+pub(crate) use volatile::Volatile;
+use writer::{Failure, GROUP_JOBS, Message, Verdict};
+
+/// How a store is opened.
+#[derive(Clone)]
+pub(crate) struct StoreOptions {
+    /// What sled may keep in memory, in bytes; it takes about twice as much.
+    pub(crate) cache_bytes: u64,
+    /// The size at which the journal begins a new file, in bytes.
+    pub(crate) segment_bytes: u64,
+    /// Where the journal is kept.
+    pub(crate) disk: Arc<dyn Disk>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { cache_bytes: 64 << 20, segment_bytes: 64 << 20, disk: Arc::new(RealDisk) }
+    }
+}
+
+/// The open store; clones are the same store.
+#[derive(Clone)]
+pub(crate) struct Store {
+    shared: Arc<Shared>,
+    inbox: mpsc::Sender<Message>,
+}
+
+struct Shared {
+    /// `None` once closed. Reads hold the lock, so that closing waits for them.
+    index: RwLock<Option<Index>>,
+    failure: Failure,
+    rebuilt: Option<String>,
+}
+
+impl Store {
+    /// Makes a store in the empty folder `dir`, and opens it.
+    ///
+    /// # Errors
+    /// When something else is in the folder, another process uses it, or a file cannot be written.
+    pub(crate) fn create(dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        start::create(dir, &options)?;
+        Self::open(dir, options)
+    }
+
+    /// Opens the store in `dir`: checks the journal, cuts a torn end, brings the index up to it.
+    ///
+    /// # Errors
+    /// Every damage that the journal cannot mend, by name and with what to do; see [`StoreError`].
+    pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        let (writer, rebuilt) = start::open(dir, &options)?;
+        let (inbox, messages) = mpsc::channel(GROUP_JOBS);
+        let index = RwLock::new(Some(writer.index.clone()));
+        let shared = Arc::new(Shared { index, failure: writer.failure.clone(), rebuilt });
+        let thread = std::thread::Builder::new().name("store".to_owned());
+        thread.spawn(move || writer.run(messages)).map_err(StoreError::io("start the writer of", dir))?;
+        Ok(Self { shared, inbox })
+    }
+
+    /// Why the index was made anew when the store was opened; `None` when it was sound.
+    pub(crate) fn rebuilt(&self) -> Option<&str> {
+        self.shared.rebuilt.as_deref()
+    }
+
+    /// Runs `f` on the stored state, on a thread that may wait for the disk.
+    ///
+    /// # Errors
+    /// What `f` gives; [`StoreError::Closed`] after [`Store::close`].
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&View) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.with_index(|index| f(&View::new(index.clone()))).await
+    }
+
+    /// Runs `f` on a draft, alone among updates, and keeps what it staged: all of it, or on `Err` nothing.
+    ///
+    /// Returns when the changes are in the journal, on disk, and seen by reads. Dropping the future does not stop an
+    /// update that has been queued. `f` runs on the writer's thread: it should not compute for long.
+    ///
+    /// # Errors
+    /// What `f` gives, or why the changes could not be kept.
+    pub(crate) async fn update<T, E>(&self, f: impl FnOnce(&mut Draft) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (tell, told) = oneshot::channel();
+        let update = Box::new(move |draft: &mut Draft| {
+            let outcome = f(draft);
+            let keep = outcome.is_ok();
+            let answer = Box::new(move |stored: Result<(), StoreError>| {
+                // The caller may have gone; the change is kept all the same.
+                let _ = tell.send(outcome.and_then(|value| stored.map(|()| value).map_err(E::from)));
+            });
+            Verdict { keep, answer }
+        });
+        if self.inbox.send(Message::Update(update)).await.is_err() {
+            return Err(self.why_unanswered().into());
+        }
+        told.await.unwrap_or_else(|_| Err(self.why_unanswered().into()))
+    }
+
+    /// The rows that may be lost.
+    pub(crate) fn volatile(&self) -> Volatile {
+        Volatile::new(self.clone())
+    }
+
+    /// Ends running reads and queued updates, leaves everything on disk and releases the folder.
+    pub(crate) async fn close(self) {
+        let (tell, told) = oneshot::channel();
+        let shared = self.shared.clone();
+        let is_open = self.inbox.send(Message::Close(tell)).await.is_ok();
+        let emptied = tokio::task::spawn_blocking(move || {
+            drop(shared.index.write().unwrap_or_else(PoisonError::into_inner).take());
+        });
+        if emptied.await.is_err() {
+            tracing::warn!("closing the store: a reader did not end");
+        }
+        if is_open && told.await.is_err() {
+            tracing::warn!("closing the store: its writer had ended before");
+        }
+    }
+
+    async fn with_index<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Index) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shared = self.shared.clone();
+        let run = move || {
+            let index = shared.index.read().unwrap_or_else(PoisonError::into_inner);
+            work(index.as_ref().ok_or(StoreError::Closed)?)
+        };
+        tokio::task::spawn_blocking(run).await.unwrap_or(Err(StoreError::Interrupted))
+    }
+
+    /// Why the writer dropped an update.
+    fn why_unanswered(&self) -> StoreError {
+        // The lock is only taken for long by a close.
+        let is_open = self.shared.index.try_read().is_ok_and(|index| index.is_some());
+        match self.shared.failure.get() {
+            Some(reason) => StoreError::Stopped(reason.clone()),
+            None if is_open && !self.inbox.is_closed() => StoreError::Interrupted,
+            None => StoreError::Closed,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The record that comes first: an append-only chain of changes in segments, synced before anyone is told.
+
+mod record;
+mod walk;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::StoreError;
+use super::files::{Disk, LogFile};
+use record::{HEADER_BYTES, Header, PREAMBLE_BYTES, record};
+pub(super) use record::{MAX_RECORD_BYTES, Place, read_changes, write_changes};
+pub(super) use walk::{Survey, Visit, segments, walk};
+
+/// The journal's folder within the data folder.
+pub(super) const FOLDER: &str = "journal";
+
+/// The size of a new journal in bytes: a header, and a record that changes nothing.
+pub(super) const NEW_BYTES: u64 = (HEADER_BYTES + PREAMBLE_BYTES) as u64;
+
+/// The journal open at its end. Only the writer thread has it.
+pub(super) struct Journal {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    id: [u8; 16],
+    head: Place,
+    file: Box<dyn LogFile>,
+    file_bytes: u64,
+    segment_bytes: u64,
+}
+
+impl Journal {
+    /// Makes the first segment of the store `id`, with one record that changes nothing.
+    ///
+    /// That record tells a journal that lost everything from a new one.
+    pub(super) fn create(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        id: [u8; 16],
+        segment_bytes: u64,
+    ) -> Result<Self, StoreError> {
+        disk.create_dir(&dir).map_err(StoreError::io("make", &dir))?;
+        let head = Place::start(&id);
+        let (file, file_bytes) = new_segment(disk.as_ref(), &dir, id, head)?;
+        let mut journal = Self { disk, dir, id, head, file, file_bytes, segment_bytes };
+        journal.append(&[Vec::new()])?;
+        Ok(journal)
+    }
+
+    /// Opens the journal that `survey` describes for appending, and cuts its torn tail.
+    pub(super) fn open(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        survey: &Survey,
+        segment_bytes: u64,
+    ) -> Result<Self, StoreError> {
+        let mut paths: Vec<&Path> = survey.segments.iter().map(|segment| segment.path.as_path()).collect();
+        if let Some(torn) = survey.torn.as_ref().filter(|torn| torn.keep_bytes.is_none()) {
+            disk.remove(&torn.path).map_err(StoreError::io("delete", &torn.path))?;
+            disk.sync_dir(&dir).map_err(StoreError::io("sync", &dir))?;
+            paths.pop();
+        }
+        let path = paths.last().copied().ok_or_else(|| StoreError::JournalMissing { dir: dir.clone() })?;
+        let mut file = disk.append_to(path).map_err(StoreError::io("open", path))?;
+        if let Some(keep) = survey.torn.as_ref().and_then(|torn| torn.keep_bytes) {
+            file.truncate(keep).map_err(StoreError::io("cut", path))?;
+        }
+        // Whole records after the last sync are kept, so they have to be on disk before they are built upon.
+        file.sync().map_err(StoreError::io("sync", path))?;
+        let (id, head, file_bytes) = (survey.id, survey.head, survey.last_bytes);
+        Ok(Self { disk, dir, id, head, file, file_bytes, segment_bytes })
+    }
+
+    /// The last record.
+    pub(super) fn head(&self) -> Place {
+        self.head
+    }
+
+    /// Appends one record for each of `changes` and returns when all are on disk. Says whether a segment was begun.
+    ///
+    /// After an error the journal's end is unknown: nothing may be appended any more.
+    pub(super) fn append(&mut self, changes: &[Vec<u8>]) -> Result<bool, StoreError> {
+        let rolls = self.file_bytes >= self.segment_bytes;
+        if rolls {
+            (self.file, self.file_bytes) = new_segment(self.disk.as_ref(), &self.dir, self.id, self.head)?;
+        }
+        let durable = self.head.sequence;
+        let mut head = self.head;
+        let mut bytes = Vec::new();
+        for changes in changes {
+            let record = record(head, durable, changes);
+            head = head.after(&record);
+            bytes.extend_from_slice(&record);
+        }
+        let written = self.file.append(&bytes).and_then(|()| self.file.sync());
+        written.map_err(StoreError::io("append to", &self.dir))?;
+        self.head = head;
+        self.file_bytes += bytes.len() as u64;
+        Ok(rolls)
+    }
+}
+
+/// Makes the segment that follows `before`; it is on disk, name and header, before any record is.
+fn new_segment(
+    disk: &dyn Disk,
+    dir: &Path,
+    id: [u8; 16],
+    before: Place,
+) -> Result<(Box<dyn LogFile>, u64), StoreError> {
+    let path = dir.join(format!("{:020}{}", before.sequence + 1, walk::SUFFIX));
+    let mut file = disk.create(&path).map_err(StoreError::io("create", &path))?;
+    let header = Header { id, before }.to_bytes();
+    file.append(&header).and_then(|()| file.sync()).map_err(StoreError::io("write", &path))?;
+    disk.sync_dir(dir).map_err(StoreError::io("sync", dir))?;
+    Ok((file, header.len() as u64))
+}

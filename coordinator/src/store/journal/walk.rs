@@ -1,0 +1,230 @@
+//! Reads the journal from front to back and checks every link of its chain.
+
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use super::super::error::StoreError;
+use super::super::files::Disk;
+use super::super::schema::VERSION;
+use super::record::{BadHeader, HEADER_BYTES, Header, MAX_RECORD_BYTES, PREAMBLE_BYTES, Place, Preamble, is_whole};
+
+/// What the name of every segment ends with.
+pub(super) const SUFFIX: &str = ".journal";
+
+/// One file of the journal.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// Its header; `None` for a last segment whose header never got to disk.
+    pub(super) header: Option<Header>,
+}
+
+/// The end of the last segment that no one was ever told about.
+#[derive(Clone, Debug)]
+pub(crate) struct Torn {
+    /// The last segment.
+    pub(super) path: PathBuf,
+    /// Its bytes up to the last whole record; `None` when not even the header is whole.
+    pub(super) keep_bytes: Option<u64>,
+}
+
+/// What a walk over the whole journal found.
+#[derive(Clone, Debug)]
+pub(crate) struct Survey {
+    /// Which store the journal belongs to.
+    pub(crate) id: [u8; 16],
+    /// Every segment, oldest first.
+    pub(crate) segments: Vec<Segment>,
+    /// The last whole record.
+    pub(crate) head: Place,
+    /// The bytes of the last segment's whole records and header.
+    pub(super) last_bytes: u64,
+    /// What is to be cut off.
+    pub(crate) torn: Option<Torn>,
+}
+
+impl Survey {
+    /// The segments that have records, for another walk after the tail was cut.
+    pub(crate) fn whole_segments(&self) -> Vec<Segment> {
+        self.segments.iter().filter(|segment| segment.header.is_some()).cloned().collect()
+    }
+}
+
+/// The segments in `dir`, oldest first, with their headers. Refuses a later schema before anything else.
+pub(crate) fn segments(disk: &dyn Disk, dir: &Path) -> Result<Vec<Segment>, StoreError> {
+    let names = match disk.list(dir) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StoreError::io("list", dir)(error)),
+    };
+    let paths: Vec<PathBuf> = names.iter().filter(|name| name.ends_with(SUFFIX)).map(|name| dir.join(name)).collect();
+    let last = paths.len().saturating_sub(1);
+    paths.into_iter().enumerate().map(|(index, path)| segment(disk, path, index == last && index > 0)).collect()
+}
+
+fn segment(disk: &dyn Disk, path: PathBuf, may_be_torn: bool) -> Result<Segment, StoreError> {
+    let (size, reader) = disk.read(&path).map_err(StoreError::io("open", &path))?;
+    let mut bytes = Vec::new();
+    reader.take(HEADER_BYTES as u64).read_to_end(&mut bytes).map_err(StoreError::io("read", &path))?;
+    match Header::parse(&bytes) {
+        Ok(header) => Ok(Segment { path, header: Some(header) }),
+        Err(BadHeader::Newer(found)) => Err(StoreError::NewerSchema { found, known: VERSION }),
+        Err(BadHeader::Damaged) if may_be_torn && size <= HEADER_BYTES as u64 => Ok(Segment { path, header: None }),
+        Err(BadHeader::Damaged) => Err(damage(&path, 0, 0, "the header is not what was written")),
+    }
+}
+
+fn damage(segment: &Path, offset: u64, after: u64, what: &'static str) -> StoreError {
+    StoreError::JournalDamaged { segment: segment.to_owned(), offset, after, what }
+}
+
+/// Is given each record: the place it leads to, and the bytes of its changes.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(Place, &[u8]) -> Result<(), StoreError>;
+
+/// Walks `segments`, giving every record after `skip` to `visit`.
+///
+/// Segments that end before `skip` are not read. Says where the journal ends and what of it is torn.
+pub(crate) fn walk(disk: &dyn Disk, segments: Vec<Segment>, skip: u64, visit: Visit<'_>) -> Result<Survey, StoreError> {
+    let first = segments.first().and_then(|segment| segment.header).ok_or_else(no_segments)?;
+    let mut survey = Survey { id: first.id, segments, head: Place::start(&first.id), last_bytes: 0, torn: None };
+    let starts: Vec<Option<u64>> =
+        survey.segments.iter().map(|segment| segment.header.map(|header| header.before.sequence)).collect();
+    let begin = starts.iter().rposition(|start| start.is_some_and(|start| start <= skip)).unwrap_or(0);
+    if let (Some(header), true) = (survey.segments.get(begin).and_then(|segment| segment.header), begin > 0) {
+        survey.head = header.before;
+    }
+    for index in begin..survey.segments.len() {
+        walk_segment(disk, &mut survey, index, skip, visit)?;
+    }
+    Ok(survey)
+}
+
+/// The caller has looked that there is a segment; this keeps the error typed all the same.
+fn no_segments() -> StoreError {
+    damage(Path::new("journal"), 0, 0, "there is no segment")
+}
+
+fn walk_segment(
+    disk: &dyn Disk,
+    survey: &mut Survey,
+    index: usize,
+    skip: u64,
+    visit: Visit<'_>,
+) -> Result<(), StoreError> {
+    let Some(Segment { path, header }) = survey.segments.get(index).cloned() else { return Ok(()) };
+    let Some(header) = header else {
+        survey.torn = Some(Torn { path, keep_bytes: None });
+        return Ok(());
+    };
+    if header.id != survey.id || header.before != survey.head {
+        return Err(damage(&path, 0, survey.head.sequence, "the segment does not follow the one before"));
+    }
+    let mut reader = SegmentReader::open(disk, &path)?;
+    loop {
+        match reader.next(survey.head)? {
+            Found::End => break,
+            Found::Record(place, bytes) => {
+                survey.head = place;
+                if place.sequence > skip {
+                    visit(place, bytes.get(PREAMBLE_BYTES..).unwrap_or_default())?;
+                }
+            }
+            Found::Broken(what) => {
+                let is_last = index + 1 == survey.segments.len();
+                let (offset, after) = (reader.offset, survey.head.sequence);
+                if !is_last || reader.was_durable(after + 1)? {
+                    return Err(damage(&path, offset, after, what));
+                }
+                survey.torn = Some(Torn { path: path.clone(), keep_bytes: Some(offset) });
+                break;
+            }
+        }
+    }
+    survey.last_bytes = reader.offset;
+    Ok(())
+}
+
+enum Found {
+    Record(Place, Vec<u8>),
+    Broken(&'static str),
+    End,
+}
+
+/// Reads one segment; `offset` is the end of the last whole record.
+struct SegmentReader {
+    path: PathBuf,
+    reader: BufReader<Box<dyn Read + Send>>,
+    /// What was read past `offset`.
+    pending: Vec<u8>,
+    offset: u64,
+    size: u64,
+}
+
+impl SegmentReader {
+    fn open(disk: &dyn Disk, path: &Path) -> Result<Self, StoreError> {
+        let (size, reader) = disk.read(path).map_err(StoreError::io("open", path))?;
+        let mut opened = Self {
+            path: path.to_owned(),
+            reader: BufReader::with_capacity(1 << 18, reader),
+            pending: Vec::new(),
+            offset: 0,
+            size,
+        };
+        opened.fill(HEADER_BYTES)?;
+        opened.pending.clear();
+        opened.offset = HEADER_BYTES as u64;
+        Ok(opened)
+    }
+
+    /// Reads on until `wanted` bytes are pending; fewer when the file ends.
+    fn fill(&mut self, wanted: usize) -> Result<(), StoreError> {
+        let missing = wanted.saturating_sub(self.pending.len()) as u64;
+        let mut part = (&mut self.reader).take(missing);
+        part.read_to_end(&mut self.pending).map_err(StoreError::io("read", &self.path))?;
+        Ok(())
+    }
+
+    fn next(&mut self, head: Place) -> Result<Found, StoreError> {
+        self.fill(PREAMBLE_BYTES)?;
+        if self.pending.is_empty() {
+            return Ok(Found::End);
+        }
+        let Some(preamble) = Preamble::parse(&self.pending) else { return Ok(Found::Broken("a record is cut off")) };
+        let length = usize::try_from(preamble.length).unwrap_or(usize::MAX);
+        let left = self.size.saturating_sub(self.offset);
+        if length > MAX_RECORD_BYTES || (PREAMBLE_BYTES + length) as u64 > left {
+            return Ok(Found::Broken("a record's length runs past its end"));
+        }
+        self.fill(PREAMBLE_BYTES + length)?;
+        if !is_whole(&self.pending) {
+            return Ok(Found::Broken("a record does not fit its checksum"));
+        }
+        if preamble.sequence != head.sequence + 1 || preamble.previous != head.hash {
+            return Err(damage(&self.path, self.offset, head.sequence, "a record does not follow the one before"));
+        }
+        let bytes = std::mem::take(&mut self.pending);
+        self.offset += bytes.len() as u64;
+        Ok(Found::Record(head.after(&bytes), bytes))
+    }
+
+    /// Whether a whole record further on says that the record `sequence`, which is broken, once was on disk.
+    fn was_durable(&mut self, sequence: u64) -> Result<bool, StoreError> {
+        self.reader.read_to_end(&mut self.pending).map_err(StoreError::io("read", &self.path))?;
+        Ok((1..self.pending.len()).any(|start| self.proves(start, sequence)))
+    }
+
+    fn proves(&self, start: usize, sequence: u64) -> bool {
+        let Some(rest) = self.pending.get(start..) else { return false };
+        let Some(preamble) = Preamble::parse(rest) else { return false };
+        // More records than a segment has bytes cannot lie between; this spares most checksums.
+        if preamble.durable < sequence
+            || preamble.sequence <= preamble.durable
+            || preamble.sequence - sequence > 1 << 32
+        {
+            return false;
+        }
+        let length = usize::try_from(preamble.length).unwrap_or(usize::MAX);
+        length <= MAX_RECORD_BYTES && rest.get(..PREAMBLE_BYTES + length).is_some_and(is_whole)
+    }
+}

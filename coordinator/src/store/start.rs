@@ -1,0 +1,197 @@
+//! From a folder to an open store: makes it, or finds out what state it is in and brings the index up to the journal.
+
+use std::path::Path;
+
+use super::StoreOptions;
+use super::error::StoreError;
+use super::files::{Disk, Lock, remove_if_there};
+use super::head;
+use super::index::{self, Changes, Index, Note, Sum};
+use super::journal::{self, Journal, Place, Survey, read_changes, segments, walk};
+use super::writer::{Failure, Writer};
+
+/// How many bytes of records are replayed in one batch.
+const REPLAY_BATCH_BYTES: usize = 4 << 20;
+
+/// Lays down a new store in `dir`, which must be empty. What an interrupted creation left does not count.
+pub(super) fn create(dir: &Path, options: &StoreOptions) -> Result<(), StoreError> {
+    let disk = options.disk.as_ref();
+    disk.create_dir(dir).map_err(StoreError::io("make", dir))?;
+    let _lock = Lock::take(dir)?;
+    clear_leftovers(disk, dir)?;
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| StoreError::io("find random bytes for", dir)(error.into()))?;
+    let journal = Journal::create(options.disk.clone(), dir.join(journal::FOLDER), id, options.segment_bytes)?;
+    let index = open_index_folder(dir, options)?;
+    index.apply(Sum::default(), &Changes::new(), journal.head())?;
+    index.flush()?;
+    head::write(disk, dir, journal.head())?;
+    disk.sync_dir(dir).map_err(StoreError::io("sync", dir))?;
+    head::write_marker(disk, dir, &id)
+}
+
+/// Deletes what a creation left that did not get to its marker; any other file is an error.
+fn clear_leftovers(disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
+    let head_new = format!("{}.new", head::HEAD);
+    let marker_new = format!("{}.new", head::MARKER);
+    let leftovers = [Lock::NAME, journal::FOLDER, index::FOLDER, head::HEAD, &head_new, &marker_new];
+    let names = disk.list(dir).map_err(StoreError::io("list", dir))?;
+    if let Some(found) = names.into_iter().find(|name| !leftovers.contains(&name.as_str())) {
+        return Err(StoreError::NotEmpty { dir: dir.to_owned(), found });
+    }
+    if was_used(disk, dir)? {
+        return Err(StoreError::MarkerDamaged { dir: dir.to_owned() });
+    }
+    let folder = dir.join(journal::FOLDER);
+    for name in disk.list(&folder).unwrap_or_default() {
+        remove_if_there(disk, &folder.join(name))?;
+    }
+    index::discard(&dir.join(index::FOLDER))
+}
+
+/// Whether the folder holds more than creation writes. Without a marker, that is damage and no first start.
+fn was_used(disk: &dyn Disk, dir: &Path) -> Result<bool, StoreError> {
+    let folder = dir.join(journal::FOLDER);
+    let mut bytes = 0;
+    for name in disk.list(&folder).unwrap_or_default() {
+        let path = folder.join(name);
+        bytes += disk.read(&path).map_err(StoreError::io("read", &path))?.0;
+    }
+    Ok(bytes > journal::NEW_BYTES || head::read(disk, dir).is_ok_and(|head| head.sequence > 1))
+}
+
+/// Opens the store in `dir`. Also says why the index had to be made anew, if it had.
+pub(super) fn open(dir: &Path, options: &StoreOptions) -> Result<(Writer, Option<String>), StoreError> {
+    refuse_newer(dir, options)?;
+    let lock = Lock::take(dir)?;
+    let disk = options.disk.clone();
+    let known = head::read(disk.as_ref(), dir)?;
+    let found = sound_index(dir, options)?;
+    let survey = survey(dir, options, known, found.as_ref().ok().map(|(_, note)| note.applied))?;
+    let journal = Journal::open(disk.clone(), dir.join(journal::FOLDER), &survey, options.segment_bytes)?;
+    let (index, sum, applied, rebuilt) = match found {
+        Ok((index, note)) => (index, note.sum, note.applied.sequence, None),
+        Err(reason) => {
+            tracing::warn!(reason, "the index is damaged; making it anew from the journal");
+            index::discard(&dir.join(index::FOLDER))?;
+            (open_index_folder(dir, options)?, Sum::default(), 0, Some(reason))
+        }
+    };
+    let sum = replay(disk.as_ref(), &survey, &index, sum, applied)?;
+    head::write(disk.as_ref(), dir, journal.head())?;
+    Ok((Writer { dir: dir.to_owned(), disk, journal, index, sum, failure: Failure::default(), lock }, rebuilt))
+}
+
+/// Looks, without changing a byte, whether there is a store of a schema that this program knows.
+pub(super) fn refuse_newer(dir: &Path, options: &StoreOptions) -> Result<(), StoreError> {
+    let disk = options.disk.as_ref();
+    if head::read_marker(disk, dir)?.is_none() {
+        let dir = dir.to_owned();
+        let was_used = was_used(disk, &dir)?;
+        return Err(if was_used { StoreError::MarkerDamaged { dir } } else { StoreError::NoStore { dir } });
+    }
+    if segments(disk, &dir.join(journal::FOLDER))?.is_empty() {
+        return Err(StoreError::JournalMissing { dir: dir.to_owned() });
+    }
+    Ok(())
+}
+
+/// Walks the whole journal, and looks that it holds everything that others know of it.
+fn survey(dir: &Path, options: &StoreOptions, known: Place, applied: Option<Place>) -> Result<Survey, StoreError> {
+    let witnesses = [(Some(known), "the head file"), (applied, "the index")];
+    let disk = options.disk.as_ref();
+    let mut differs = None;
+    let survey = walk_all(dir, options, &mut |place, _| {
+        for (known, witness) in witnesses {
+            if known.is_some_and(|known| known.sequence == place.sequence && known != place) {
+                differs = Some(StoreError::OtherHistory { witness, sequence: place.sequence });
+            }
+        }
+        Ok(())
+    })?;
+    if head::read_marker(disk, dir)? != Some(survey.id) {
+        return Err(StoreError::MarkerDamaged { dir: dir.to_owned() });
+    }
+    let head = survey.head.sequence;
+    for (known, witness) in witnesses {
+        if let Some(Place { sequence: known, .. }) = known.filter(|known| known.sequence > head) {
+            return Err(StoreError::JournalBehind { head, known, witness });
+        }
+    }
+    differs.map_or(Ok(survey), Err)
+}
+
+/// Walks the whole journal in `dir`.
+pub(super) fn walk_all(dir: &Path, options: &StoreOptions, visit: journal::Visit<'_>) -> Result<Survey, StoreError> {
+    let folder = dir.join(journal::FOLDER);
+    let survey = walk(options.disk.as_ref(), segments(options.disk.as_ref(), &folder)?, 0, visit)?;
+    if survey.head.sequence == 0 {
+        return Err(StoreError::JournalMissing { dir: dir.to_owned() });
+    }
+    Ok(survey)
+}
+
+/// The index, if it is what it says it is, or why it is not.
+fn sound_index(dir: &Path, options: &StoreOptions) -> Result<Result<(Index, Note), String>, StoreError> {
+    match open_index_folder(dir, options).and_then(|index| check_index(&index).map(|note| (index, note))) {
+        Err(error @ StoreError::InUse { .. }) => Err(error),
+        found => Ok(found.map_err(|error| error.to_string())),
+    }
+}
+
+/// What the index notes about itself, if its rows bear it out.
+pub(super) fn check_index(index: &Index) -> Result<Note, StoreError> {
+    let note = index.note()?.ok_or_else(|| StoreError::Index("it is empty".to_owned()))?;
+    let sum = index.add_up(|_, _| ())?;
+    if sum == note.sum {
+        Ok(note)
+    } else {
+        let (noted, found) = (note.sum.rows, sum.rows);
+        Err(StoreError::Index(format!("its rows are not what they were; {noted} noted, {found} found")))
+    }
+}
+
+/// Opens the index folder of `dir`, or makes it.
+pub(super) fn open_index_folder(dir: &Path, options: &StoreOptions) -> Result<Index, StoreError> {
+    let folder = dir.join(index::FOLDER);
+    super::files::private_dir(&folder).map_err(StoreError::io("make", &folder))?;
+    Index::open(&folder, options.cache_bytes)
+}
+
+/// Applies every record after `applied` to the index.
+pub(super) fn replay(
+    disk: &dyn Disk,
+    survey: &Survey,
+    index: &Index,
+    before: Sum,
+    applied: u64,
+) -> Result<Sum, StoreError> {
+    let (mut sum, mut staged, mut bytes) = (before, Changes::new(), 0);
+    let mut last = None;
+    walk(disk, survey.whole_segments(), applied, &mut |place, record| {
+        let changes = read_changes(record).ok_or_else(|| not_changes(place))?;
+        staged.extend(changes);
+        last = Some(place);
+        bytes += record.len();
+        if bytes >= REPLAY_BATCH_BYTES {
+            sum = index.apply(sum, &staged, place)?;
+            (last, bytes) = (None, 0);
+            staged.clear();
+        }
+        Ok(())
+    })?;
+    match last {
+        Some(place) => index.apply(sum, &staged, place),
+        None => Ok(sum),
+    }
+}
+
+/// A whole record in the chain whose changes cannot be read: only a fault in the program writes one.
+pub(super) fn not_changes(place: Place) -> StoreError {
+    StoreError::JournalDamaged {
+        segment: journal::FOLDER.into(),
+        offset: 0,
+        after: place.sequence - 1,
+        what: "a record holds something other than changes",
+    }
+}

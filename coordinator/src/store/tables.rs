@@ -1,0 +1,98 @@
+//! Every kind of row there is. A prefix byte is for ever; a new kind of row takes a new one.
+
+use super::Table;
+use crate::accounts::User;
+use crate::analysis::alert::{Alert, AlertKey};
+use crate::analysis::coverage::RunCoverage;
+use crate::analysis::delta::KnownHost;
+use crate::audit::AuditEntry;
+use crate::intake::TaskCoverage;
+use crate::registry::{CurrentRoster, NodeRecord, PreApproval};
+use crate::report::Report;
+use crate::run::{Run, TaskRecord};
+use crate::scan::Scan;
+use crate::settings::Settings;
+use protocol::NodeId;
+use protocol::observation::HostObservation;
+use protocol::task::{RunId, ScanId, TaskId};
+use std::net::IpAddr;
+
+/// The one row of settings.
+pub(crate) const SETTINGS: Table<(), Settings> = Table::new(b's', "settings");
+/// How often the coordinator has started.
+pub(crate) const BOOTS: Table<(), u64> = Table::new(b'B', "boots");
+/// Users by name.
+pub(crate) const USERS: Table<String, User> = Table::new(b'U', "users");
+/// Nodes by key.
+pub(crate) const NODES: Table<NodeId, NodeRecord> = Table::new(b'N', "nodes");
+/// The one roster in force.
+pub(crate) const ROSTER: Table<(), CurrentRoster> = Table::new(b'R', "roster");
+/// Pre-approvals by the SHA-256 of their secret.
+pub(crate) const INVITES: Table<[u8; 32], PreApproval> = Table::new(b'I', "invites");
+/// Scan definitions.
+pub(crate) const SCANS: Table<ScanId, Scan> = Table::new(b'S', "scans");
+/// Runs of all scans.
+pub(crate) const RUNS: Table<RunId, Run> = Table::new(b'r', "runs");
+/// Which runs a scan has.
+pub(crate) const RUNS_OF_SCAN: Table<(ScanId, RunId), ()> = Table::new(b'b', "runs of scans");
+/// The run of a scan that has not ended; at most one.
+pub(crate) const OPEN_RUNS: Table<ScanId, RunId> = Table::new(b'a', "open runs");
+/// Tasks of all runs.
+pub(crate) const TASKS: Table<TaskId, TaskRecord> = Table::new(b'T', "tasks");
+/// What each task with a result looked at. A row here means: accepted, once.
+pub(crate) const TASK_COVERAGE: Table<TaskId, TaskCoverage> = Table::new(b'c', "task coverage");
+/// Hosts of runs that are not closed yet.
+pub(crate) const STAGED: Table<(RunId, IpAddr), HostObservation> = Table::new(b'o', "staged observations");
+/// Hosts of runs that are not closed yet, as a second look found them.
+pub(crate) const STAGED_AGAIN: Table<(RunId, IpAddr), HostObservation> =
+    Table::new(b'O', "observations of a second look");
+/// The baseline: each host of a network as last known.
+pub(crate) const KNOWN: Table<(ScanId, IpAddr), KnownHost> = Table::new(b'k', "known hosts");
+/// A version of a host, written only by a run that saw it otherwise than the run before.
+pub(crate) const HISTORY: Table<(ScanId, IpAddr, RunId), HostObservation> = Table::new(b'h', "host history");
+/// What a network's runs ever looked at.
+pub(crate) const KNOWN_COVERAGE: Table<ScanId, RunCoverage> = Table::new(b'K', "known coverage");
+/// What one run looked at.
+pub(crate) const RUN_COVERAGE: Table<RunId, RunCoverage> = Table::new(b'C', "run coverage");
+/// Reports, under the number of their run.
+pub(crate) const REPORTS: Table<RunId, Report> = Table::new(b'p', "reports");
+/// Alerts of all networks.
+pub(crate) const ALERTS: Table<AlertKey, Alert> = Table::new(b'A', "alerts");
+/// Who did what, in order.
+pub(crate) const AUDIT: Table<u64, AuditEntry> = Table::new(b'z', "audit");
+
+/// The prefix and name of every table.
+pub(crate) const NAMES: [(u8, &str); 21] = [
+    SETTINGS.label(),
+    BOOTS.label(),
+    USERS.label(),
+    NODES.label(),
+    ROSTER.label(),
+    INVITES.label(),
+    SCANS.label(),
+    RUNS.label(),
+    RUNS_OF_SCAN.label(),
+    OPEN_RUNS.label(),
+    TASKS.label(),
+    TASK_COVERAGE.label(),
+    STAGED.label(),
+    STAGED_AGAIN.label(),
+    KNOWN.label(),
+    HISTORY.label(),
+    KNOWN_COVERAGE.label(),
+    RUN_COVERAGE.label(),
+    REPORTS.label(),
+    ALERTS.label(),
+    AUDIT.label(),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::NAMES;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_tables_share_a_prefix() {
+        assert_eq!(NAMES.iter().map(|(prefix, _)| prefix).collect::<BTreeSet<_>>().len(), NAMES.len());
+    }
+}
