@@ -1,0 +1,136 @@
+//! The path of one finished run: a second look where something seems gone, then coverage, delta, alerts, score, and one
+//! commit that ends it.
+
+mod ending;
+mod facts;
+#[cfg(test)]
+mod tests;
+
+use crate::run::{Look, Run, RunOutcome, RunState, TaskRecord};
+use crate::store::tables::{OPEN_RUNS, RUNS, STAGED, STAGED_AGAIN, TASKS};
+use crate::store::{Draft, Reads, Store, StoreError};
+use ending::Ending;
+use facts::Facts;
+use protocol::task::{RunId, TaskId};
+use protocol::text::Text;
+use protocol::{NodeId, TargetSet, Timestamp};
+use std::collections::BTreeMap;
+
+/// How many addresses one task of a second look has at most.
+const SECOND_LOOK_ADDRESSES: u128 = 64;
+
+/// What became of a run whose tasks had all ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Closing {
+    /// Something seems gone: these tasks look again.
+    LooksAgain {
+        /// As it stands now.
+        run: Run,
+        /// Stored, and waiting for a node.
+        tasks: Vec<TaskRecord>,
+    },
+    /// It is over.
+    Closed {
+        /// As it stands now.
+        run: Run,
+        /// Whether alerts were raised, raised again or resolved.
+        alerts_changed: bool,
+    },
+}
+
+/// Moves a run on whose tasks have all ended. Each step is stored whole or not at all; done twice it does nothing.
+///
+/// A run that found more than one commit can hold fails, with that reason, and leaves what is known as it was.
+pub(crate) async fn close(store: &Store, id: RunId, now: Timestamp) -> Result<Closing, StoreError> {
+    match step(store, id, now).await {
+        Err(error @ StoreError::TooLarge { .. }) => {
+            let reason = Text::new(&error.to_string());
+            store.update(move |draft| fail(draft, id, reason, now)).await
+        }
+        done => done,
+    }
+}
+
+async fn step(store: &Store, id: RunId, now: Timestamp) -> Result<Closing, StoreError> {
+    store
+        .update(move |draft| {
+            let Some(facts) = Facts::read(draft, id)? else {
+                return Err(StoreError::Damaged { table: "runs", key: id.to_string() });
+            };
+            if facts.run.state.is_final() {
+                return Ok(Closing::Closed { run: facts.run, alerts_changed: false });
+            }
+            let doubtful = facts.doubtful();
+            if facts.run.state == RunState::Closing || doubtful.is_empty() {
+                let ending = Ending::of(&facts, now);
+                return match ending.excess() {
+                    Some(reason) => fail(draft, id, reason, now),
+                    None => ending.store(draft, facts, now),
+                };
+            }
+            look_again(draft, facts, &doubtful, now)
+        })
+        .await
+}
+
+/// Ends a run as failed, without a report.
+fn fail(draft: &mut Draft, id: RunId, reason: Text, now: Timestamp) -> Result<Closing, StoreError> {
+    let Some(mut run) = draft.get(&RUNS, &id)? else {
+        return Err(StoreError::Damaged { table: "runs", key: id.to_string() });
+    };
+    drop_staged(draft, id)?;
+    (run.state, run.ended) = (RunState::Failed, Some(now));
+    run.outcome = Some(RunOutcome { hosts_up: 0, open_ports: 0, coverage_hundredths: 0, reason });
+    draft.put(&RUNS, &id, &run)?;
+    draft.remove(&OPEN_RUNS, &run.scan)?;
+    Ok(Closing::Closed { run, alerts_changed: false })
+}
+
+/// Removes what a run that ends has left waiting.
+pub(crate) fn drop_staged(draft: &mut Draft, run: RunId) -> Result<(), StoreError> {
+    for table in [&STAGED, &STAGED_AGAIN] {
+        let staged = draft.within(table, &run).map(|row| row.map(|(key, _)| key));
+        for key in staged.collect::<Result<Vec<_>, _>>()? {
+            draft.remove(table, &key)?;
+        }
+    }
+    Ok(())
+}
+
+/// Stores the tasks of a second look and says that the run is closing.
+fn look_again(draft: &mut Draft, facts: Facts, doubtful: &TargetSet, now: Timestamp) -> Result<Closing, StoreError> {
+    let Facts { mut run, tasks: first, .. } = facts;
+    let mut tasks = Vec::new();
+    for (eligible, targets) in second_lookers(&first, doubtful) {
+        let mut rest = targets;
+        while !rest.is_empty() {
+            let (targets, left) = rest.split_at(SECOND_LOOK_ADDRESSES);
+            let id = TaskId { run: run.id, index: run.tasks };
+            tasks.push(TaskRecord::new(id, Look::Second, targets, eligible.clone(), now));
+            run.tasks += 1;
+            rest = left;
+        }
+    }
+    run.state = RunState::Closing;
+    for task in &tasks {
+        draft.put(&TASKS, &task.id, task)?;
+    }
+    draft.put(&RUNS, &run.id, &run)?;
+    Ok(Closing::LooksAgain { run, tasks })
+}
+
+/// Who looks at what again: a node other than the first one where there is one.
+fn second_lookers(first: &[TaskRecord], doubtful: &TargetSet) -> BTreeMap<Vec<NodeId>, TargetSet> {
+    let mut lookers: BTreeMap<Vec<NodeId>, TargetSet> = BTreeMap::new();
+    for task in first {
+        let targets = task.targets.intersection(doubtful);
+        if targets.is_empty() {
+            continue;
+        }
+        let others: Vec<NodeId> = task.eligible.iter().copied().filter(|node| Some(*node) != task.holder).collect();
+        let eligible = if others.is_empty() { task.holder.into_iter().collect() } else { others };
+        let all = lookers.entry(eligible).or_default();
+        *all = all.union(&targets);
+    }
+    lookers
+}

@@ -1,0 +1,161 @@
+//! For tests: a real store in a temporary folder with one scan, one approved node, and runs made by hand.
+
+use crate::closing::Closing;
+use crate::dispatch::plan::MAX_TASK_ADDRESSES;
+use crate::hub::let_in;
+use crate::registry::{Approval, NodeRecord};
+use crate::run::{Look, Run, RunState, TaskRecord, TaskState, Trigger};
+use crate::scan::{Scan, ScanDraft};
+use crate::store::tables::{NODES, RUNS, SCANS, TASKS};
+use crate::store::{Draft, Store, StoreError, StoreOptions};
+use crate::use_case::runs::queue;
+use protocol::letter::SealingKey;
+use protocol::message::{EnrolRequest, NodeFacts, TaskResult};
+use protocol::observation::{
+    Coverage, HostObservation, HostState, PortObservation, PortState, ProbeMethod, ProbedCells,
+};
+use protocol::task::{RunId, ScanId, TaskId};
+use protocol::text::Text;
+use protocol::{Keypair, NodeId, Protocol, TargetSet, Timestamp};
+use tempfile::TempDir;
+
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+pub(crate) const SCAN: ScanId = ScanId(1);
+pub(crate) const TARGETS: &str = "10.9.0.0/28";
+pub(crate) const PORTS: &str = "22,80,3389";
+
+pub(crate) struct Fixture {
+    pub(crate) store: Store,
+    pub(crate) node: NodeId,
+    _folder: TempDir,
+}
+
+/// A host and its open ports.
+pub(crate) fn host(address: &str, open: &[u16]) -> HostObservation {
+    let port = |number: &u16| PortObservation {
+        protocol: Protocol::Tcp,
+        port: *number,
+        state: PortState::Open,
+        reason: "syn-ack".into(),
+        service: None,
+    };
+    HostObservation {
+        address: address.parse().unwrap(),
+        state: HostState::Up,
+        reason: "syn-ack".into(),
+        seen: NOW,
+        names: Vec::new(),
+        mac: None,
+        os: None,
+        ports: open.iter().map(port).collect(),
+        unlisted: Vec::new(),
+    }
+}
+
+/// What a node would send: all of `covered` was looked at, and these hosts were found.
+pub(crate) fn result(task: TaskId, fence: u64, covered: &str, hosts: Vec<HostObservation>) -> TaskResult {
+    let targets = TargetSet::try_from(covered.to_owned()).unwrap();
+    let cells = ProbedCells { targets: targets.clone(), ports: PORTS.parse().unwrap(), method: ProbeMethod::Connect };
+    let coverage = Coverage { asked: targets, probed: vec![cells], ..Coverage::default() };
+    TaskResult { task, fence, started: NOW, ended: NOW, coverage, hosts, shortfall: None, default_ports: None }
+}
+
+impl Fixture {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(&folder.path().join("store"), StoreOptions::default()).unwrap();
+        let node = Keypair::from_seed(&[7; 32]).node_id();
+        store
+            .update(move |draft| {
+                let text = ScanDraft {
+                    name: "Office".into(),
+                    targets: TARGETS.into(),
+                    ports: PORTS.into(),
+                    ..ScanDraft::default()
+                };
+                let definition = text.check().unwrap();
+                let (created_by, next_due) = (Text::default(), None);
+                let scan = Scan { id: SCAN, definition, active: true, created: NOW, created_by, next_due };
+                draft.put(&SCANS, &SCAN, &scan)?;
+                approve(draft, node)
+            })
+            .await
+            .unwrap();
+        Self { store, node, _folder: folder }
+    }
+
+    /// A run that is under way: one task with all addresses, leased to the node under number 1.
+    pub(crate) async fn leased_run(&self) -> TaskId {
+        let node = self.node;
+        self.store
+            .update(move |draft| {
+                let mut run: Run = queue(draft, SCAN, Trigger::Schedule, NOW)?;
+                let wanted = run.definition.wanted();
+                assert!(wanted.count() <= MAX_TASK_ADDRESSES);
+                let id = TaskId { run: run.id, index: 0 };
+                let mut task = TaskRecord::new(id, Look::First, wanted, vec![node], NOW);
+                task.lease_to(node, NOW);
+                (run.state, run.started, run.tasks) = (RunState::Running, Some(NOW), 1);
+                draft.put(&TASKS, &task.id, &task)?;
+                draft.put(&RUNS, &run.id, &run)?;
+                Ok::<_, crate::UseCaseError>(task.id)
+            })
+            .await
+            .unwrap()
+    }
+
+    /// A run that is over: these addresses were looked at, and these hosts found; a second look finds the same.
+    pub(crate) async fn finished_run(&self, covered: &str, hosts: Vec<HostObservation>) -> RunId {
+        let run = self.looked_once(covered, hosts.clone()).await;
+        self.finish(run, Some(hosts)).await
+    }
+
+    /// A run whose first look is over.
+    pub(crate) async fn looked_once(&self, covered: &str, hosts: Vec<HostObservation>) -> RunId {
+        let task = self.leased_run().await;
+        let taken = crate::intake::take(&self.store, self.node, result(task, 1, covered, hosts), NOW).await.unwrap();
+        assert!(taken.ended.is_some(), "{taken:?}");
+        task.run
+    }
+
+    /// Closes a run; its second look, if it takes one, finds `again`, or fails.
+    pub(crate) async fn finish(&self, run: RunId, again: Option<Vec<HostObservation>>) -> RunId {
+        if let Closing::LooksAgain { tasks, .. } = crate::closing::close(&self.store, run, NOW).await.unwrap() {
+            for task in tasks {
+                self.second_look(task, again.as_deref()).await;
+            }
+            let closed = crate::closing::close(&self.store, run, NOW).await.unwrap();
+            assert!(matches!(closed, Closing::Closed { .. }), "no third look");
+        }
+        run
+    }
+
+    async fn second_look(&self, mut task: TaskRecord, again: Option<&[HostObservation]>) {
+        match again {
+            Some(_) => task.lease_to(self.node, NOW),
+            None => task.state = TaskState::Failed,
+        }
+        let stored = task.clone();
+        self.store.update(move |draft| draft.put(&TASKS, &stored.id, &stored)).await.unwrap();
+        if let Some(hosts) = again {
+            let seen = hosts.iter().filter(|host| task.targets.contains(host.address)).cloned().collect();
+            let result = result(task.id, 1, &task.targets.to_string(), seen);
+            let taken = crate::intake::take(&self.store, self.node, result, NOW).await.unwrap();
+            assert!(taken.ended.is_some(), "{taken:?}");
+        }
+    }
+}
+
+fn approve(draft: &mut Draft, node: NodeId) -> Result<(), StoreError> {
+    let request = EnrolRequest {
+        sealing: SealingKey::from_bytes([1; 32]),
+        label: "lab".into(),
+        facts: NodeFacts::default(),
+        secret: None,
+    };
+    let ranges = TARGETS.parse().unwrap();
+    let approval = Approval { ranges, site: "main".into(), expires: None, by: "ada".into(), at: NOW };
+    let (mesh, hub) = (Keypair::from_seed(&[1; 32]), Keypair::from_seed(&[2; 32]).node_id());
+    draft.put(&NODES, &node, &NodeRecord::asked(node, &request, NOW))?;
+    let_in(draft, NodeRecord::asked(node, &request, NOW), approval, &mesh, hub, NOW).map(|_| ())
+}

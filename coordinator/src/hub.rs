@@ -1,0 +1,254 @@
+//! The task that owns the swarm: tasks out, verified results in. It keeps the leases and the beacons.
+
+mod dispatching;
+mod enrolment;
+mod letters;
+mod uploads;
+
+use crate::dispatch::lease::LeaseBook;
+use crate::events::EventBus;
+use crate::presence::Presences;
+use crate::registry::CurrentRoster;
+use crate::run::{Run, TaskRecord};
+use crate::settings::Timing;
+use crate::store::Store;
+use protocol::envelope::{Author, Message, ReplayGuard};
+use protocol::letter::{Letter, Opener, SealingKey};
+use protocol::mesh::{EnrolServer, Mesh, MeshEvent};
+use protocol::message::{Beacon, Cancel, RosterHead};
+use protocol::roster::Precedence;
+use protocol::task::{RunId, TaskId};
+use protocol::{NodeId, Timestamp};
+use std::collections::BTreeMap;
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use uploads::Uploads;
+
+/// How many commands may wait for the hub.
+const INBOX: usize = 256;
+
+/// Tells the hub what the use cases have put into the store.
+#[derive(Clone, Debug)]
+pub(crate) struct HubHandle(mpsc::Sender<Command>);
+
+/// What the hub is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A run was queued: look at the store.
+    Wake,
+    /// A run was cancelled: its tasks stop.
+    Cancelled(RunId),
+    /// A roster was issued; these nodes were decided on.
+    Roster(CurrentRoster, Vec<NodeId>),
+    /// A node was turned away.
+    Decided(NodeId),
+}
+
+impl HubHandle {
+    /// The handle and the other end of it.
+    pub(crate) fn channel() -> (Self, mpsc::Receiver<Command>) {
+        let (sender, inbox) = mpsc::channel(INBOX);
+        (Self(sender), inbox)
+    }
+
+    /// Tells the hub; a hub that is stopping reads the store at its next start instead.
+    pub(crate) async fn tell(&self, command: Command) {
+        if self.0.send(command).await.is_err() {
+            tracing::debug!("the hub is stopping and was not told");
+        }
+    }
+}
+
+/// What the hub is made of.
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) mesh: Mesh,
+    pub(crate) enrol: EnrolServer,
+    pub(crate) author: Author,
+    pub(crate) opener: Opener,
+    pub(crate) enrolment: EnrolmentDesk,
+    pub(crate) presences: Presences,
+    pub(crate) events: EventBus,
+    pub(crate) timing: Timing,
+    pub(crate) roster: CurrentRoster,
+    pub(crate) inbox: mpsc::Receiver<Command>,
+}
+
+pub(crate) use enrolment::{Enrolment as EnrolmentDesk, let_in};
+
+/// The task and its state.
+pub(crate) struct Hub {
+    store: Store,
+    mesh: Mesh,
+    enrol: EnrolServer,
+    author: Author,
+    opener: Opener,
+    enrolment: EnrolmentDesk,
+    presences: Presences,
+    events: EventBus,
+    timing: Timing,
+    roster: CurrentRoster,
+    inbox: mpsc::Receiver<Command>,
+    replay: ReplayGuard,
+    leases: LeaseBook,
+    uploads: Uploads,
+    /// What to seal to, for each approved node.
+    sealing: BTreeMap<NodeId, SealingKey>,
+    runs: BTreeMap<RunId, Run>,
+    tasks: BTreeMap<TaskId, TaskRecord>,
+    /// Nodes that handed a task back and are not asked for a while.
+    resting: BTreeMap<NodeId, Timestamp>,
+    /// The latest look at what is due.
+    ticked: Timestamp,
+    beacons: u64,
+    announced: u64,
+}
+
+impl Hub {
+    /// Takes the parts; reads open runs from the store and gives their leases a time of grace.
+    pub(crate) async fn new(parts: Parts, now: Timestamp) -> Result<Self, crate::store::StoreError> {
+        let Parts { store, mesh, enrol, author, opener, enrolment, presences, events, timing, roster, inbox } = parts;
+        let mut hub = Self {
+            store,
+            mesh,
+            enrol,
+            author,
+            opener,
+            enrolment,
+            presences,
+            events,
+            timing,
+            roster,
+            inbox,
+            replay: ReplayGuard::default(),
+            leases: LeaseBook::default(),
+            uploads: Uploads::default(),
+            sealing: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            resting: BTreeMap::new(),
+            ticked: now,
+            beacons: 0,
+            announced: 0,
+        };
+        hub.read_members().await?;
+        hub.resume(now).await?;
+        Ok(hub)
+    }
+
+    /// Serves until `stop`.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let (mut beacon, mut tick) = (every(self.timing.beacon), every(self.timing.tick));
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                event = self.mesh.next() => self.on_event(event).await,
+                request = self.enrol.next() => self.on_enrol_request(request).await,
+                Some(command) = self.inbox.recv() => self.on_command(command).await,
+                _ = beacon.tick() => self.send_beacon(Timestamp::now()),
+                _ = tick.tick() => self.on_tick(Timestamp::now()).await,
+            }
+        }
+    }
+
+    async fn on_event(&mut self, event: MeshEvent) {
+        let now = Timestamp::now();
+        match event {
+            MeshEvent::Letter { from: _, letter } => self.on_letter(&letter, now).await,
+            MeshEvent::Connected { node, address } => {
+                self.presences.set_connected(&node, true, address);
+                self.send_beacon(now);
+            }
+            MeshEvent::Disconnected { node } => {
+                self.presences.set_connected(&node, false, None);
+                self.events.publish(crate::events::Event::Node { node });
+            }
+            MeshEvent::RosterConflict { epoch, from, .. } => {
+                tracing::error!(node.id = %from, epoch, "two rosters of one epoch are signed with the mesh key");
+            }
+            MeshEvent::LetterFailed { reason, .. } => {
+                tracing::debug!(reason, "a letter did not arrive; its reader will ask again");
+            }
+            // These come from the coordinator, which is this process.
+            MeshEvent::Beacon(_)
+            | MeshEvent::RosterAdopted { .. }
+            | MeshEvent::Cancel(_)
+            | MeshEvent::Announcement(_)
+            | MeshEvent::LetterDelivered { .. } => {}
+        }
+    }
+
+    async fn on_command(&mut self, command: Command) {
+        let now = Timestamp::now();
+        match command {
+            Command::Wake => self.on_tick(now).await,
+            Command::Cancelled(run) => {
+                let cancel = self.author.sign(&Cancel { run }, self.roster.epoch, now);
+                self.mesh.publish(cancel);
+                self.drop_run(run);
+            }
+            Command::Roster(roster, decided) => self.on_roster(roster, &decided, now).await,
+            Command::Decided(node) => self.answer_waiting(node).await,
+        }
+    }
+
+    async fn on_roster(&mut self, roster: CurrentRoster, decided: &[NodeId], now: Timestamp) {
+        match self.mesh.set_roster(roster.signed.clone()) {
+            Ok(Precedence::Newer | Precedence::Same) => self.roster = roster,
+            Ok(Precedence::Older) => tracing::debug!(epoch = roster.epoch, "a later roster came first"),
+            Ok(Precedence::Conflict) => return tracing::error!("our own roster contradicts the one in force"),
+            Err(error) => return tracing::error!(%error, "our own roster was not taken"),
+        }
+        let head = RosterHead { epoch: self.roster.epoch, hash: self.roster.hash(), revoked: Vec::new() };
+        let head = self.author.sign(&head, self.roster.epoch, now);
+        self.mesh.publish(head);
+        self.send_beacon(now);
+        if let Err(error) = self.read_members().await {
+            tracing::error!(%error, "cannot read the nodes");
+        }
+        for node in decided {
+            self.answer_waiting(*node).await;
+        }
+    }
+
+    /// Reads what to seal to for every approved node.
+    async fn read_members(&mut self) -> Result<(), crate::store::StoreError> {
+        let nodes = self.store.read(crate::use_case::nodes::all).await?;
+        self.sealing =
+            nodes.iter().filter(|node| node.approval().is_some()).map(|node| (node.key, node.sealing)).collect();
+        Ok(())
+    }
+
+    fn send_beacon(&mut self, now: Timestamp) {
+        self.beacons += 1;
+        let beacon = Beacon {
+            counter: self.beacons,
+            roster_epoch: self.roster.epoch,
+            roster_hash: self.roster.hash(),
+            announced: self.announced,
+        };
+        let beacon = self.author.sign(&beacon, self.roster.epoch, now);
+        self.mesh.publish(beacon);
+    }
+
+    /// Seals a message to an approved node and hands it to the mesh.
+    fn write_to<M: Message>(&mut self, node: NodeId, message: &M, now: Timestamp) {
+        let Some(key) = self.sealing.get(&node) else { return };
+        let envelope = self.author.sign(message, self.roster.epoch, now);
+        match Letter::seal(&envelope, node, key, self.author.mesh()) {
+            Ok(letter) => {
+                if let Err(error) = self.mesh.send_letter(letter) {
+                    tracing::debug!(node.id = %node, %error, "a letter was not sent; its reader will ask again");
+                }
+            }
+            Err(error) => tracing::warn!(node.id = %node, %error, "cannot seal to this node"),
+        }
+    }
+}
+
+fn every(period: std::time::Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}

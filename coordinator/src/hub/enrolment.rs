@@ -1,0 +1,274 @@
+//! Strangers at the enrolment port: noted, answered at once when decided, kept waiting a while when not.
+
+use super::Hub;
+use crate::accounts::{Actor, Role};
+use crate::audit;
+use crate::events::Event;
+use crate::registry::{Admission, Approval, CurrentRoster, MAX_PENDING, NodeRecord, issue};
+use crate::store::tables::{INVITES, NODES, ROSTER};
+use crate::store::{Draft, Reads, StoreError};
+use protocol::envelope::{Envelope, Verified};
+use protocol::mesh::{EnrolRequestArrived, ReplyTo};
+use protocol::message::{EnrolAnswer, EnrolRequest, Enrolment as Decision};
+use protocol::roster::{Endorsement, ROSTER_LIFETIME};
+use protocol::{Keypair, NodeId, Timestamp};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an undecided request is held before it is answered with "ask again".
+const HOLD: Duration = Duration::from_secs(20);
+
+/// How often a waiting node's asking is written down; asking costs the asker nothing and must cost us no disk.
+const NOTE_AGAIN: Duration = Duration::from_secs(600);
+
+/// New keys that one address may bring in a minute; a valid secret is not counted.
+const NEW_KEYS_A_MINUTE: u32 = 10;
+
+/// How many addresses are counted at a time.
+const MAX_COUNTED: usize = 10_000;
+
+/// What the hub needs to deal with strangers.
+pub(crate) struct Enrolment {
+    endorsement: Endorsement,
+    mesh_key: Arc<Keypair>,
+    waiting: BTreeMap<NodeId, (ReplyTo, Timestamp)>,
+    new_keys: BTreeMap<IpAddr, (Timestamp, u32)>,
+    /// Which start of which node was told that it waits, and when.
+    told: BTreeMap<NodeId, (u64, Timestamp)>,
+}
+
+/// What the store says about a request.
+enum Outcome {
+    Waiting { is_new: bool },
+    Let(CurrentRoster),
+    Decided(Decision),
+}
+
+impl Enrolment {
+    /// Nobody waits yet.
+    pub(crate) fn new(endorsement: Endorsement, mesh_key: Arc<Keypair>) -> Self {
+        Self { endorsement, mesh_key, waiting: BTreeMap::new(), new_keys: BTreeMap::new(), told: BTreeMap::new() }
+    }
+
+    /// True the first time that this start of a node asks: it is told at once that it waits, and held when it asks on.
+    fn is_first_word(&mut self, node: NodeId, boot: u64, now: Timestamp) -> bool {
+        if self.told.len() > 2 * MAX_PENDING {
+            self.told.clear();
+        }
+        let is_first = self.told.get(&node).is_none_or(|(told, at)| *told != boot && now.since(*at) > HOLD);
+        if is_first {
+            self.told.insert(node, (boot, now));
+        }
+        is_first
+    }
+
+    /// Counts a new key from `address`; false when it brought too many within a minute.
+    fn admit_new(&mut self, address: Option<IpAddr>, now: Timestamp) -> bool {
+        let Some(address) = address else { return true };
+        self.new_keys.retain(|_, (since, _)| now.since(*since) < Duration::from_secs(60));
+        if self.new_keys.len() >= MAX_COUNTED {
+            return false;
+        }
+        let (_, count) = self.new_keys.entry(address).or_insert((now, 0));
+        *count += 1;
+        *count <= NEW_KEYS_A_MINUTE
+    }
+}
+
+impl Hub {
+    /// A request came in at the enrolment port.
+    pub(super) async fn on_enrol_request(&mut self, arrived: EnrolRequestArrived) {
+        let now = Timestamp::now();
+        let EnrolRequestArrived { from, address, envelope, reply } = arrived;
+        let request = match envelope.verify::<EnrolRequest>(self.author.mesh(), now) {
+            Ok(request) if request.sender() == from => request,
+            Ok(_) => return tracing::warn!(node.id = %from, "an enrolment request in another key's name was dropped"),
+            Err(error) => return tracing::debug!(%error, "an unreadable enrolment request was dropped"),
+        };
+        let boot = request.header().boot;
+        match self.consider(request, address.map(|address| address.ip()), now).await {
+            Ok(Outcome::Waiting { is_new }) => {
+                if self.enrolment.is_first_word(from, boot, now) {
+                    self.answer(from, reply, Decision::Pending, now);
+                } else {
+                    self.enrolment.waiting.insert(from, (reply, now.plus(HOLD)));
+                }
+                if is_new {
+                    tracing::info!(node.id = %from, "a node asks to join");
+                    self.events.publish(Event::Node { node: from });
+                }
+            }
+            Ok(Outcome::Let(roster)) => {
+                self.on_roster(roster.clone(), &[], now).await;
+                self.events.publish(Event::Node { node: from });
+                self.answer(from, reply, Decision::Approved(roster.signed), now);
+            }
+            Ok(Outcome::Decided(decision)) => self.answer(from, reply, decision, now),
+            Err(error) => {
+                tracing::error!(%error, node.id = %from, "an enrolment request could not be stored");
+                let busy = "the coordinator cannot store requests now; try again later";
+                self.answer(from, reply, Decision::Refused(busy.into()), now);
+            }
+        }
+    }
+
+    async fn consider(
+        &mut self,
+        request: Verified<EnrolRequest>,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Outcome, StoreError> {
+        let key = request.sender();
+        let request = request.into_message();
+        let known = self.store.read(move |view| view.contains(&NODES, &key)).await?;
+        if !known && request.secret.is_none() && !self.enrolment.admit_new(address, now) {
+            let reason = "too many new keys came from this address; wait a minute";
+            return Ok(Outcome::Decided(Decision::Refused(reason.into())));
+        }
+        let (mesh_key, coordinator) = (self.enrolment.mesh_key.clone(), self.author.id());
+        self.store.update(move |draft| consider(draft, key, &request, &mesh_key, coordinator, now)).await
+    }
+
+    /// Issues the roster anew before nodes stop trusting it.
+    pub(super) async fn renew_roster(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let soon = now.plus(ROSTER_LIFETIME / 2);
+        if self.mesh.roster().is_none_or(|roster| roster.not_after > soon) {
+            return Ok(());
+        }
+        let (mesh_key, coordinator) = (self.enrolment.mesh_key.clone(), self.author.id());
+        let fresh = self
+            .store
+            .update(move |draft| {
+                let (held, nodes) = (draft.get(&ROSTER, &())?, crate::use_case::nodes::all(draft)?);
+                let fresh = issue(held.as_ref(), coordinator, &nodes, &mesh_key, now);
+                draft.put(&ROSTER, &(), &fresh)?;
+                Ok::<_, StoreError>(fresh)
+            })
+            .await?;
+        self.on_roster(fresh, &[], now).await;
+        Ok(())
+    }
+
+    /// Answers a held request of a node that was decided on.
+    pub(super) async fn answer_waiting(&mut self, node: NodeId) {
+        let Some((reply, _)) = self.enrolment.waiting.remove(&node) else { return };
+        let found = self.store.read(move |view| view.get(&NODES, &node)).await;
+        let decision = match found.map(|record| record.map(|record| record.admission)) {
+            Ok(Some(Admission::Approved(_))) => Decision::Approved(self.roster.signed.clone()),
+            Ok(Some(Admission::Denied { reason, .. })) => Decision::Denied(reason),
+            Ok(Some(Admission::Pending) | None) | Err(_) => Decision::Pending,
+        };
+        self.answer(node, reply, decision, Timestamp::now());
+    }
+
+    /// Sends those away that have waited long enough; they ask again.
+    pub(super) fn release_waiting(&mut self, now: Timestamp) {
+        let over: Vec<NodeId> =
+            self.enrolment.waiting.iter().filter(|(_, (_, until))| *until < now).map(|(node, _)| *node).collect();
+        for node in over {
+            if let Some((reply, _)) = self.enrolment.waiting.remove(&node) {
+                self.answer(node, reply, Decision::Pending, now);
+            }
+        }
+    }
+
+    fn answer(&mut self, node: NodeId, reply: ReplyTo, decision: Decision, now: Timestamp) {
+        let endorsement = self.enrolment.endorsement.clone();
+        let answer: Envelope = self.author.sign(&EnrolAnswer { endorsement, node, decision }, 0, now);
+        self.enrol.reply(reply, answer);
+    }
+}
+
+/// Decides on a request by what is known, and notes it.
+fn consider(
+    draft: &mut Draft,
+    key: NodeId,
+    request: &EnrolRequest,
+    mesh_key: &Keypair,
+    coordinator: NodeId,
+    now: Timestamp,
+) -> Result<Outcome, StoreError> {
+    let known = draft.get(&NODES, &key)?;
+    match known.as_ref().map(|node| &node.admission) {
+        Some(Admission::Approved(_)) => return decided_by_roster(draft, key),
+        Some(Admission::Denied { reason, .. }) => {
+            return Ok(Outcome::Decided(Decision::Denied(reason.clone())));
+        }
+        Some(Admission::Pending) | None => {}
+    }
+    let is_new = known.is_none();
+    let mut node = known.unwrap_or_else(|| NodeRecord::asked(key, request, now));
+    let noted = node.last_asked;
+    (node.last_asked, node.facts, node.sealing) = (now, request.facts.clone(), request.sealing);
+    if let Some(secret) = request.secret {
+        return match redeem(draft, &secret, key, now)? {
+            Some(approval) => let_in(draft, node, approval, mesh_key, coordinator, now).map(Outcome::Let),
+            None => {
+                let reason = "the invite was used or has expired; ask for a new one";
+                Ok(Outcome::Decided(Decision::Refused(reason.into())))
+            }
+        };
+    }
+    if is_new && !make_room(draft, now)? {
+        let reason = "too many nodes wait for a decision; try again later";
+        return Ok(Outcome::Decided(Decision::Refused(reason.into())));
+    }
+    if is_new || now.since(noted) >= NOTE_AGAIN {
+        draft.put(&NODES, &key, &node)?;
+    }
+    Ok(Outcome::Waiting { is_new })
+}
+
+fn decided_by_roster(draft: &Draft, key: NodeId) -> Result<Outcome, StoreError> {
+    let roster = draft.get(&ROSTER, &())?;
+    tracing::debug!(node.id = %key, "an approved node asks again");
+    Ok(Outcome::Decided(roster.map_or(Decision::Pending, |roster| Decision::Approved(roster.signed))))
+}
+
+/// Uses up a pre-approval; `None` when the secret opens nothing.
+fn redeem(draft: &mut Draft, secret: &[u8; 16], key: NodeId, now: Timestamp) -> Result<Option<Approval>, StoreError> {
+    let hash: [u8; 32] = Sha256::digest(secret).into();
+    let Some(mut invite) = draft.get(&INVITES, &hash)? else { return Ok(None) };
+    if invite.used_by.is_some() || now > invite.expires {
+        return Ok(None);
+    }
+    invite.used_by = Some(key);
+    draft.put(&INVITES, &hash, &invite)?;
+    let by = protocol::text::Text::new(&format!("invite of {}", invite.by));
+    Ok(Some(Approval { ranges: invite.ranges, site: invite.site, expires: None, by, at: now }))
+}
+
+/// Approves a node and issues the roster that says so.
+pub(crate) fn let_in(
+    draft: &mut Draft,
+    mut node: NodeRecord,
+    approval: Approval,
+    mesh_key: &Keypair,
+    coordinator: NodeId,
+    now: Timestamp,
+) -> Result<CurrentRoster, StoreError> {
+    let actor = Actor { name: approval.by.clone(), role: Role::Approver };
+    let subject = format!("{} as {} for {}", node.key, node.label, approval.ranges);
+    audit::note(draft, &actor, "node approve", &subject, now)?;
+    node.admission = Admission::Approved(approval);
+    draft.put(&NODES, &node.key.clone(), &node)?;
+    let nodes = crate::use_case::nodes::all(draft)?;
+    let before = draft.get(&ROSTER, &())?;
+    let roster = issue(before.as_ref(), coordinator, &nodes, mesh_key, now);
+    draft.put(&ROSTER, &(), &roster)?;
+    Ok(roster)
+}
+
+/// Forgets nodes that asked long ago; false when the list is still full.
+fn make_room(draft: &mut Draft, now: Timestamp) -> Result<bool, StoreError> {
+    let nodes = crate::use_case::nodes::all(draft)?;
+    let pending: Vec<&NodeRecord> = nodes.iter().filter(|node| node.is_pending()).collect();
+    let stale: Vec<NodeId> = pending.iter().filter(|node| node.is_stale(now)).map(|node| node.key).collect();
+    for key in &stale {
+        draft.remove(&NODES, key)?;
+    }
+    Ok(pending.len() - stale.len() < MAX_PENDING)
+}

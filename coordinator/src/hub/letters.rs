@@ -1,0 +1,294 @@
+//! Letters from nodes: presence, answers to tasks, and results piece by piece.
+
+use super::Hub;
+use super::uploads::UploadError;
+use crate::dispatch::lease::Renewal;
+use crate::events::Event;
+use crate::intake;
+use crate::presence::Presence;
+use crate::run::TaskState;
+use crate::store::Reads;
+use crate::store::StoreError;
+use crate::store::tables::{NODES, TASKS};
+use protocol::envelope::{Envelope, EnvelopeError, Header, Kind, Message, Verified};
+use protocol::letter::Letter;
+use protocol::message::{
+    Answer, ChunksWanted, LeaseLost, Presence as PresenceMessage, Receipt, ReceiptOutcome, ResultChunk, ResultOffer,
+    TaskAnswer, TaskResult,
+};
+use protocol::roster::Role;
+use protocol::task::TaskId;
+use protocol::text::Text;
+use protocol::{NodeId, Timestamp};
+
+impl Hub {
+    /// Opens a letter, proves who wrote it, and does what it says. What cannot be believed is dropped.
+    pub(super) async fn on_letter(&mut self, letter: &Letter, now: Timestamp) {
+        let Ok(envelope) = letter.open(&self.opener, self.author.mesh()) else {
+            return tracing::debug!("a letter that is not for us was dropped");
+        };
+        let done = match envelope.header() {
+            Ok(header) if self.is_node(&header, now) => self.read(header, &envelope, now).await,
+            Ok(header) => return tracing::warn!(node.id = %header.sender, "a letter of no approved node was dropped"),
+            Err(error) => Err(LetterFault::Envelope(error)),
+        };
+        match done {
+            Ok(()) => {}
+            Err(LetterFault::Envelope(error)) => tracing::debug!(%error, "a letter was dropped"),
+            Err(LetterFault::Store(error)) => tracing::error!(%error, "a letter could not be dealt with"),
+        }
+    }
+
+    fn is_node(&self, header: &Header, now: Timestamp) -> bool {
+        let member = self.mesh.roster().and_then(|roster| roster.member(&header.sender));
+        member.is_some_and(|member| member.role == Role::Node && member.is_in(now))
+    }
+
+    async fn read(&mut self, header: Header, envelope: &Envelope, now: Timestamp) -> Result<(), LetterFault> {
+        match header.kind {
+            Kind::Presence => {
+                let presence = self.believe::<PresenceMessage>(envelope, now)?;
+                self.on_presence(presence, now).await
+            }
+            Kind::TaskAnswer => {
+                let answer = self.believe::<TaskAnswer>(envelope, now)?;
+                self.on_answer(answer, now).await
+            }
+            Kind::ResultOffer => {
+                let offer = self.believe::<ResultOffer>(envelope, now)?;
+                self.on_offer(offer, now).await
+            }
+            Kind::ResultChunk => {
+                let chunk = self.believe::<ResultChunk>(envelope, now)?;
+                self.on_chunk(chunk, now).await
+            }
+            kind @ (Kind::Beacon
+            | Kind::RosterHead
+            | Kind::Cancel
+            | Kind::Announcement
+            | Kind::ChunksWanted
+            | Kind::Receipt
+            | Kind::LeaseLost
+            | Kind::EnrolRequest
+            | Kind::EnrolAnswer) => {
+                tracing::warn!(node.id = %header.sender, ?kind, "a node sent what only others may send");
+                Ok(())
+            }
+        }
+    }
+
+    /// The message, if it is proven and was not heard before.
+    fn believe<M: Message>(&mut self, envelope: &Envelope, now: Timestamp) -> Result<Verified<M>, LetterFault> {
+        let message = envelope.verify::<M>(self.author.mesh(), now)?;
+        if self.replay.admit(message.header()) { Ok(message) } else { Err(LetterFault::repeat(message.header(), now)) }
+    }
+
+    async fn on_presence(&mut self, message: Verified<PresenceMessage>, now: Timestamp) -> Result<(), LetterFault> {
+        let (node, header) = (message.sender(), *message.header());
+        let PresenceMessage { facts, load_hundredths, running, spooled } = message.into_message();
+        for task in &running {
+            let until = now.plus(self.timing.lease);
+            if self.leases.renew(task.task, node, header.boot, task.fence, until) == Renewal::Lost {
+                self.write_to(node, &LeaseLost { task: task.task, fence: task.fence }, now);
+            }
+        }
+        let touched: Vec<TaskId> = running.iter().map(|running| running.task).collect();
+        let presence = Presence {
+            last_seen: now,
+            boot: header.boot,
+            address: self.mesh.peers().into_iter().find(|peer| peer.node == node).and_then(|peer| peer.address),
+            load_hundredths,
+            running,
+            spooled,
+            clock_offset_ms: offset_ms(header.issued, now),
+            connected: self.mesh.connected(&node),
+        };
+        let is_new = self.presences.heard(node, presence, self.timing.offline_after);
+        for run in touched.iter().map(|task| task.run).collect::<std::collections::BTreeSet<_>>() {
+            self.tell_run(run);
+        }
+        if is_new {
+            self.resting.remove(&node);
+            self.events.publish(Event::Node { node });
+            self.keep_facts(node, facts).await?;
+            self.on_tick(now).await;
+        }
+        Ok(())
+    }
+
+    /// Keeps what a node says of itself when it is heard for the first time in a while.
+    async fn keep_facts(&mut self, node: NodeId, facts: protocol::message::NodeFacts) -> Result<(), StoreError> {
+        self.store
+            .update(move |draft| match draft.get(&NODES, &node)? {
+                Some(mut record) if record.facts != facts => {
+                    record.facts = facts;
+                    draft.put(&NODES, &node, &record)
+                }
+                Some(_) | None => Ok(()),
+            })
+            .await
+    }
+
+    async fn on_answer(&mut self, message: Verified<TaskAnswer>, now: Timestamp) -> Result<(), LetterFault> {
+        let (node, boot) = (message.sender(), message.header().boot);
+        let TaskAnswer { task, fence, answer } = message.into_message();
+        let until = now.plus(self.timing.lease);
+        if self.leases.renew(task, node, boot, fence, until) == Renewal::Lost {
+            return Ok(());
+        }
+        match answer {
+            Answer::Taken => {}
+            Answer::Refused(reason) => {
+                tracing::warn!(node.id = %node, task.id = %task, %reason, "a node refused a task");
+                self.release(task, fence, Release::Refused(reason), now).await?;
+            }
+            Answer::HandedBack(reason) => {
+                tracing::info!(node.id = %node, task.id = %task, %reason, "a node handed a task back");
+                self.resting.insert(node, now.plus(self.timing.lease));
+                self.release(task, fence, Release::Lost(reason), now).await?;
+            }
+        }
+        self.on_tick(now).await;
+        Ok(())
+    }
+
+    /// Takes a lease away and stores what becomes of the task.
+    pub(super) async fn release(
+        &mut self,
+        task: TaskId,
+        fence: u64,
+        release: Release,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let after = self
+            .store
+            .update(move |draft| {
+                let current = draft.get(&TASKS, &task)?;
+                let Some(mut record) = current.filter(|t| t.state == TaskState::Leased && t.fence == fence) else {
+                    return Ok::<_, StoreError>(None);
+                };
+                match release {
+                    Release::Lost(reason) => record.lose_lease(reason, now),
+                    Release::Refused(reason) => record.refuse(reason, now),
+                }
+                draft.put(&TASKS, &task, &record)?;
+                Ok(Some(record))
+            })
+            .await?;
+        self.leases.end(task, fence);
+        self.uploads.forget(|(_, id, held)| *id == task && *held <= fence);
+        if let Some(record) = after {
+            self.mesh.forget_announcement(task, fence);
+            self.tasks.insert(task, record);
+            self.tell_run(task.run);
+        }
+        Ok(())
+    }
+
+    async fn on_offer(&mut self, message: Verified<ResultOffer>, now: Timestamp) -> Result<(), LetterFault> {
+        let node = message.sender();
+        let ResultOffer { task, fence, manifest } = message.into_message();
+        let settled = self.store.read(move |view| intake::settled(view, task, fence, node)).await?;
+        if let Some(outcome) = settled {
+            self.uploads.forget(|key| *key == (node, task, fence));
+            self.write_to(node, &Receipt { task, fence, outcome }, now);
+            return Ok(());
+        }
+        match self.uploads.offer((node, task, fence), &manifest) {
+            Ok(missing) => self.write_to(node, &ChunksWanted { task, fence, missing }, now),
+            Err(UploadError::Busy) => {
+                tracing::info!(node.id = %node, "too many results at a time; it will offer again")
+            }
+            Err(error) => self.reject(node, task, fence, &error, now),
+        }
+        Ok(())
+    }
+
+    async fn on_chunk(&mut self, message: Verified<ResultChunk>, now: Timestamp) -> Result<(), LetterFault> {
+        let node = message.sender();
+        let ResultChunk { task, fence, index, bytes } = message.into_message();
+        let Some(whole) = self.uploads.piece((node, task, fence), index, bytes) else { return Ok(()) };
+        let result = match whole {
+            Ok(bytes) => unpack(bytes).await,
+            Err(error) => Err(error),
+        };
+        let result = match result {
+            Ok(result) if (result.task, result.fence) == (task, fence) => result,
+            Ok(_) => {
+                self.reject(node, task, fence, &UploadError::OtherTask, now);
+                return Ok(());
+            }
+            Err(error) => {
+                self.reject(node, task, fence, &error, now);
+                return Ok(());
+            }
+        };
+        let taken = match intake::take(&self.store, node, result, now).await {
+            Err(error @ StoreError::TooLarge { .. }) => ReceiptOutcome::Rejected(Text::new(&error.to_string())).into(),
+            taken => taken?,
+        };
+        if let ReceiptOutcome::Rejected(reason) = &taken.outcome {
+            tracing::warn!(node.id = %node, task.id = %task, %reason, "a result was rejected");
+        }
+        self.write_to(node, &Receipt { task, fence, outcome: taken.outcome }, now);
+        if let Some(record) = taken.ended {
+            self.leases.end(task, fence);
+            self.mesh.forget_announcement(task, fence);
+            self.tasks.insert(task, record);
+            self.tell_run(task.run);
+            self.on_tick(now).await;
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, node: NodeId, task: TaskId, fence: u64, error: &UploadError, now: Timestamp) {
+        tracing::warn!(node.id = %node, task.id = %task, %error, "a result was rejected");
+        let outcome = ReceiptOutcome::Rejected(Text::new(&error.to_string()));
+        self.write_to(node, &Receipt { task, fence, outcome }, now);
+    }
+}
+
+/// Reads a whole result where blocking is allowed.
+async fn unpack(bytes: Vec<u8>) -> Result<TaskResult, UploadError> {
+    match tokio::task::spawn_blocking(move || TaskResult::unpack(&bytes)).await {
+        Ok(read) => Ok(read?),
+        Err(_) => Err(UploadError::Failed),
+    }
+}
+
+/// Why a lease ends without a result.
+pub(super) enum Release {
+    /// It ran out, or was handed back.
+    Lost(Text),
+    /// The node may not do it.
+    Refused(Text),
+}
+
+enum LetterFault {
+    Envelope(EnvelopeError),
+    Store(StoreError),
+}
+
+impl LetterFault {
+    fn repeat(header: &Header, now: Timestamp) -> Self {
+        Self::Envelope(EnvelopeError::Expired { issued: header.issued, time_to_live: header.time_to_live, now })
+    }
+}
+
+impl From<EnvelopeError> for LetterFault {
+    fn from(error: EnvelopeError) -> Self {
+        Self::Envelope(error)
+    }
+}
+
+impl From<StoreError> for LetterFault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+fn offset_ms(theirs: Timestamp, ours: Timestamp) -> i64 {
+    let ahead = i64::try_from(theirs.since(ours).as_millis()).unwrap_or(i64::MAX);
+    let behind = i64::try_from(ours.since(theirs).as_millis()).unwrap_or(i64::MAX);
+    ahead - behind
+}

@@ -1,0 +1,152 @@
+//! The path of one result: checked against the lease and the task's scope, then stored whole, once.
+
+use crate::run::{Look, TaskRecord, TaskState};
+use crate::store::tables::{NODES, STAGED, STAGED_AGAIN, TASK_COVERAGE, TASKS};
+use crate::store::{Draft, Reads, Store, StoreError, Table};
+use protocol::codec::{Decode, Encode};
+use protocol::message::{ReceiptOutcome, TaskResult};
+use protocol::observation::{Coverage, HostObservation};
+use protocol::task::{RunId, TaskId};
+use protocol::{NodeId, TargetSet, Timestamp};
+use std::net::IpAddr;
+
+/// The most blocks of cells, and ways of looking, that one task's coverage may have; engines need a handful.
+const MAX_PIECES: usize = 16;
+
+/// What a task with a result looked at, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct TaskCoverage {
+    /// Who looked.
+    pub node: NodeId,
+    /// When it began, by the node's clock.
+    pub started: Timestamp,
+    /// When it ended, by the node's clock.
+    pub ended: Timestamp,
+    /// What was looked at.
+    pub coverage: Coverage,
+    /// Hosts that it told of.
+    pub hosts: u32,
+}
+
+/// What became of a result: the receipt, and the task if this result ended it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// What the node is told.
+    pub(crate) outcome: ReceiptOutcome,
+    /// The task as it stands now, when this result was stored.
+    pub(crate) ended: Option<TaskRecord>,
+}
+
+impl From<ReceiptOutcome> for Taken {
+    fn from(outcome: ReceiptOutcome) -> Self {
+        Self { outcome, ended: None }
+    }
+}
+
+/// Takes one result from `sender`. When this returns, it is on disk or will never be.
+///
+/// Accepted is: the first result for a task, from its latest holder, under its latest lease, from an approved node,
+/// about addresses of the task and nothing else.
+pub(crate) async fn take(
+    store: &Store,
+    sender: NodeId,
+    result: TaskResult,
+    now: Timestamp,
+) -> Result<Taken, StoreError> {
+    store
+        .update(move |draft| {
+            if let Some(settled) = settled(draft, result.task, result.fence, sender)? {
+                return Ok(settled.into());
+            }
+            let Some(task) = draft.get(&TASKS, &result.task)? else {
+                return Ok(ReceiptOutcome::Rejected("there is no such task".into()).into());
+            };
+            if let Some(refusal) = member_fault(draft, sender, now)? {
+                return Ok(refusal.into());
+            }
+            if let Some(fault) = scope_fault(&task.targets, &result) {
+                return Ok(ReceiptOutcome::Rejected(fault.into()).into());
+            }
+            let task = ended(task, &result, now);
+            keep(draft, sender, &task, result)?;
+            Ok(Taken { outcome: ReceiptOutcome::Stored, ended: Some(task) })
+        })
+        .await
+}
+
+/// The receipt for an offered result that need not be sent at all; `None` when its pieces are wanted.
+pub(crate) fn settled(
+    reads: &impl Reads,
+    task: TaskId,
+    fence: u64,
+    sender: NodeId,
+) -> Result<Option<ReceiptOutcome>, StoreError> {
+    let Some(record) = reads.get(&TASKS, &task)? else {
+        return Ok(Some(ReceiptOutcome::Rejected("there is no such task".into())));
+    };
+    if reads.contains(&TASK_COVERAGE, &task)? {
+        return Ok(Some(ReceiptOutcome::Duplicate));
+    }
+    let stale = record.state.is_final() || fence != record.fence || record.holder != Some(sender);
+    Ok(stale.then_some(ReceiptOutcome::Superseded))
+}
+
+fn member_fault(draft: &Draft, sender: NodeId, now: Timestamp) -> Result<Option<ReceiptOutcome>, StoreError> {
+    let node = draft.get(&NODES, &sender)?;
+    let approval = node.as_ref().and_then(|node| node.approval());
+    if approval.is_some_and(|approval| approval.expires.is_none_or(|end| now <= end)) {
+        Ok(None)
+    } else {
+        Ok(Some(ReceiptOutcome::Rejected("this node is not approved any more".into())))
+    }
+}
+
+/// What a result claims beyond its task, if anything.
+fn scope_fault(targets: &TargetSet, result: &TaskResult) -> Option<&'static str> {
+    let Coverage { asked, by_port_only, probed, services: _, options } = &result.coverage;
+    if probed.len() > MAX_PIECES || options.len() > MAX_PIECES {
+        return Some("its coverage is in too many pieces");
+    }
+    let claims = [asked, by_port_only].into_iter().chain(probed.iter().map(|cells| &cells.targets));
+    if !claims.into_iter().all(|claim| targets.covers(claim)) {
+        return Some("it claims addresses outside its task");
+    }
+    if !result.hosts.is_sorted_by(|a, b| a.address < b.address) {
+        return Some("its hosts are not sorted, each once");
+    }
+    if !result.hosts.iter().all(|host| asked.contains(host.address)) {
+        return Some("it tells of a host that it does not claim to have asked");
+    }
+    let sorted = |host: &HostObservation| host.ports.is_sorted_by(|a, b| (a.protocol, a.port) < (b.protocol, b.port));
+    (!result.hosts.iter().all(sorted)).then_some("a host's ports are not sorted, each once")
+}
+
+fn ended(mut task: TaskRecord, result: &TaskResult, now: Timestamp) -> TaskRecord {
+    let whole = result.coverage.asked.covers(&task.targets) && result.shortfall.is_none();
+    task.state = if whole { TaskState::Done } else { TaskState::Partial };
+    task.ended = Some(now);
+    task.reason = result.shortfall.clone().unwrap_or_default();
+    task
+}
+
+/// Where the hosts of such a task wait for the end of their run.
+fn staged(look: Look) -> &'static Table<(RunId, IpAddr), HostObservation> {
+    match look {
+        Look::First => &STAGED,
+        Look::Second => &STAGED_AGAIN,
+    }
+}
+
+fn keep(draft: &mut Draft, node: NodeId, task: &TaskRecord, result: TaskResult) -> Result<(), StoreError> {
+    let TaskResult { task: id, fence: _, started, ended, coverage, hosts, shortfall: _, default_ports: _ } = result;
+    let staged = staged(task.look);
+    for host in &hosts {
+        draft.put(staged, &(id.run, host.address), host)?;
+    }
+    let hosts = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
+    draft.put(&TASK_COVERAGE, &id, &TaskCoverage { node, started, ended, coverage, hosts })?;
+    draft.put(&TASKS, &id, task)
+}
+
+#[cfg(test)]
+mod tests;

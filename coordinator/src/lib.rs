@@ -1,0 +1,172 @@
+//! The hub of a mesh and the home of what Portdrift is about: scans, runs, reports, alerts, scores.
+//!
+//! [`Coordinator`] is the handle with every use case; the files of `use_case` say what can be asked.
+
+pub mod accounts;
+pub mod analysis;
+mod audit;
+mod closing;
+pub mod db;
+pub mod dispatch;
+pub mod events;
+#[cfg(test)]
+mod fixture;
+mod hub;
+mod intake;
+mod keys;
+mod presence;
+pub mod registry;
+pub mod report;
+pub mod run;
+pub mod scan;
+mod schedule;
+pub mod sessions;
+pub mod settings;
+mod setup;
+mod start;
+mod store;
+mod use_case;
+
+pub use accounts::{Actor, Forbidden, Right, Role};
+pub use intake::TaskCoverage;
+pub use presence::Presence;
+pub use setup::{SetupError, SetupOptions, SetupOutcome, setup};
+pub use start::{CoordinatorOptions, StartError};
+pub use store::StoreError;
+pub use use_case::UseCaseError;
+pub use use_case::accounts::SignedIn;
+pub use use_case::nodes::{ApproveRequest, InviteRequest, NodeStatus, NodeView};
+pub use use_case::overview::Overview;
+pub use use_case::runs::{Progress, RunView, TaskView, trigger_words};
+pub use use_case::scans::{Reach, ScanView};
+
+use accounts::Passwords;
+use events::EventBus;
+use hub::HubHandle;
+use presence::Presences;
+use protocol::identity::KeyLock;
+use protocol::{Keypair, MeshId, NodeId};
+use schedule::Schedule;
+use sessions::Sessions;
+use settings::{Settings, Timing};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use store::Store;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A running coordinator; clones are the same one.
+#[derive(Clone)]
+pub struct Coordinator(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    hub: HubHandle,
+    schedule: Schedule,
+    events: EventBus,
+    presences: Presences,
+    passwords: Passwords,
+    settings: Settings,
+    timing: Timing,
+    mesh_key: Arc<Keypair>,
+    id: NodeId,
+    mesh_addresses: Vec<SocketAddr>,
+    enrolment_addresses: Vec<SocketAddr>,
+    stop: CancellationToken,
+    ended: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+    _lock: KeyLock,
+}
+
+impl Coordinator {
+    /// Starts the parts in order: store, mesh port, enrolment port, hub, schedule.
+    pub async fn start(options: CoordinatorOptions) -> Result<Self, StartError> {
+        start::start(options).await.map(|inner| Self(Arc::new(inner)))
+    }
+
+    /// Stops in reverse order; what was acknowledged is on disk.
+    pub async fn stop(&self) {
+        self.0.schedule.clone().stop().await;
+        self.0.stop.cancel();
+        if let Some(task) = self.0.task.lock().await.take()
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the hub did not stop in order");
+        }
+        self.0.store.clone().close().await;
+    }
+
+    /// What happens, as it happens.
+    pub fn events(&self) -> &EventBus {
+        &self.0.events
+    }
+
+    /// Sessions of signed-in users.
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(self.0.store.clone())
+    }
+
+    /// As set up, with what the command line changed.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The mesh that every invite pins.
+    pub fn mesh_id(&self) -> MeshId {
+        self.0.mesh_key.mesh_id()
+    }
+
+    /// The coordinator's own key.
+    pub fn id(&self) -> NodeId {
+        self.0.id
+    }
+
+    /// Where the mesh port can be reached.
+    pub fn mesh_addresses(&self) -> Vec<SocketAddr> {
+        self.0.mesh_addresses.clone()
+    }
+
+    /// Where the enrolment port can be reached; invites name these.
+    pub fn enrolment_addresses(&self) -> Vec<SocketAddr> {
+        self.0.enrolment_addresses.clone()
+    }
+
+    /// Whether the store takes changes and the hub runs.
+    pub async fn is_ready(&self) -> bool {
+        !self.0.ended.is_cancelled() && self.0.store.update(|_| Ok::<_, StoreError>(())).await.is_ok()
+    }
+
+    /// Waits until the hub has ended, on [`Self::stop`] or by a fault.
+    pub async fn hub_ended(&self) {
+        self.0.ended.cancelled().await;
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn hub(&self) -> &HubHandle {
+        &self.0.hub
+    }
+
+    pub(crate) fn schedule(&self) -> &Schedule {
+        &self.0.schedule
+    }
+
+    pub(crate) fn presences(&self) -> &Presences {
+        &self.0.presences
+    }
+
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.0.passwords
+    }
+
+    pub(crate) fn timing(&self) -> &Timing {
+        &self.0.timing
+    }
+
+    pub(crate) fn mesh_key(&self) -> &Arc<Keypair> {
+        &self.0.mesh_key
+    }
+}

@@ -1,0 +1,53 @@
+//! Reports: what a run found changed against what was known, as kept and shown.
+
+use crate::analysis::delta::{Change, ChangeKind, Note, Status};
+use crate::analysis::score::Score;
+use crate::run::Uncovered;
+use protocol::Timestamp;
+use protocol::codec::{Decode, Encode};
+use protocol::task::{RunId, ScanId};
+
+/// The report of one run; it has the run's number and never changes.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Report {
+    /// Of which run.
+    pub run: RunId,
+    /// Of which network.
+    pub scan: ScanId,
+    /// The run before, that ended with a report; `None` for a baseline, which changes nothing.
+    pub baseline: Option<RunId>,
+    /// When it was made.
+    pub made: Timestamp,
+    /// What changed, by address, port and kind.
+    pub changes: Vec<Change>,
+    /// What looks like a change and counts as none, in the same order.
+    pub notes: Vec<Note>,
+    /// At a glance.
+    pub status: Status,
+    /// With its parts.
+    pub score: Score,
+    /// How much of what the scan asks for was looked at, in hundredths of a percent of its addresses.
+    pub coverage_hundredths: u32,
+    /// What was not looked at, and why.
+    pub uncovered: Vec<Uncovered>,
+    /// Hosts that this run found up.
+    pub hosts_up: u32,
+    /// Open ports that this run found.
+    pub open_ports: u32,
+    /// Cells looked at for the first time; they count as no change.
+    pub newly_covered_cells: u64,
+    /// Cells looked at before and not by this run.
+    pub no_longer_covered_cells: u64,
+}
+
+impl Report {
+    /// How many changes of one kind.
+    pub fn count(&self, kind: ChangeKind) -> usize {
+        self.changes.iter().filter(|change| change.kind == kind).count()
+    }
+
+    /// True for the first report of a network, which only says what is there.
+    pub fn is_baseline(&self) -> bool {
+        self.baseline.is_none()
+    }
+}

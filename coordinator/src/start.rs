@@ -1,0 +1,230 @@
+//! Starting a coordinator that was set up: keys, store, ports, hub, schedule, in this order.
+
+use crate::Inner;
+use crate::accounts::Passwords;
+use crate::events::EventBus;
+use crate::hub::{EnrolmentDesk, Hub, HubHandle, Parts};
+use crate::keys::DataFolder;
+use crate::presence::Presences;
+use crate::registry::{CurrentRoster, issue};
+use crate::schedule::{Schedule, ScheduleError};
+use crate::settings::{Settings, Timing};
+use crate::store::tables::{BOOTS, ROSTER, SETTINGS};
+use crate::store::{Reads, Store, StoreError, StoreOptions};
+use protocol::envelope::Author;
+use protocol::identity::{KeyFileError, KeyLock};
+use protocol::letter::Opener;
+use protocol::mesh::{EnrolServer, Mesh, MeshConfig, MeshError, Tunables};
+use protocol::roster::{Card, Endorsement, Role};
+use protocol::{Keypair, NodeId, Timestamp};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+/// How to start.
+pub struct CoordinatorOptions {
+    /// The data folder that setup made.
+    pub dir: PathBuf,
+    /// In place of the mesh address of the settings.
+    pub mesh: Option<SocketAddr>,
+    /// In place of the dashboard address of the settings.
+    pub http: Option<SocketAddr>,
+    /// Times of the hub.
+    pub timing: Timing,
+}
+
+/// Why a coordinator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No setup was done here.
+    #[error("{} is not set up; run `portdrift setup` first", .0.display())]
+    NotSetUp(PathBuf),
+    /// A key file.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A port, or the roster.
+    #[error(transparent)]
+    Mesh(#[from] MeshError),
+    /// The schedule.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// The store belongs to other keys, or to none.
+    #[error("the store in {} lacks its {what}; restore a backup, or set up a new folder", dir.display())]
+    Foreign {
+        /// The data folder.
+        dir: PathBuf,
+        /// What is missing.
+        what: &'static str,
+    },
+}
+
+/// A data folder that was set up and that no other process uses.
+struct Opened {
+    lock: KeyLock,
+    mesh_key: Arc<Keypair>,
+    author: Author,
+    store: Store,
+    settings: Settings,
+    roster: CurrentRoster,
+}
+
+/// Opens keys and store, and counts this start.
+async fn open(dir: PathBuf) -> Result<Opened, StartError> {
+    let folder = DataFolder::new(&dir);
+    if !folder.mesh_key().exists() {
+        return Err(StartError::NotSetUp(dir));
+    }
+    let lock = Keypair::lock(&folder.coordinator_key())?;
+    let mesh_key = Arc::new(Keypair::load(&folder.mesh_key())?);
+    let keypair = Arc::new(Keypair::load(&folder.coordinator_key())?);
+    let store = Store::open(&folder.store(), StoreOptions::default())?;
+    if let Some(why) = store.rebuilt() {
+        tracing::warn!(why, "the index was made anew from the journal");
+    }
+    let foreign = |what| StartError::Foreign { dir: dir.clone(), what };
+    let settings = store.read(|view| view.get(&SETTINGS, &())).await?.ok_or_else(|| foreign("settings"))?;
+    let roster = current_roster(&store, &mesh_key, keypair.node_id()).await?.ok_or_else(|| foreign("roster"))?;
+    let author = Author::new(keypair, mesh_key.mesh_id(), next_boot(&store).await?);
+    Ok(Opened { lock, mesh_key, author, store, settings, roster })
+}
+
+/// Both ports, and where they can be reached.
+struct Ports {
+    mesh: Mesh,
+    mesh_addresses: Vec<SocketAddr>,
+    enrol: EnrolServer,
+    enrolment_addresses: Vec<SocketAddr>,
+}
+
+async fn listen(author: &Author, settings: &Settings, roster: &CurrentRoster) -> Result<Ports, MeshError> {
+    let config = MeshConfig {
+        author: author.clone(),
+        listen: vec![settings.mesh],
+        role: Role::Coordinator,
+        tunables: Tunables::default(),
+    };
+    let mesh = Mesh::new(config, Some(roster.signed.clone())).await?;
+    let enrol = EnrolServer::new(author.keypair(), author.mesh(), vec![settings.enrolment()]).await?;
+    let mesh_addresses = reachable(settings, &mesh.listen_addresses());
+    let enrolment_addresses = enrolment_reachable(settings, &enrol.listen_addresses());
+    Ok(Ports { mesh, mesh_addresses, enrol, enrolment_addresses })
+}
+
+/// Starts every part.
+pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartError> {
+    let CoordinatorOptions { dir, mesh: mesh_listen, http, timing } = options;
+    let Opened { lock, mesh_key, author, store, settings, roster } = open(dir).await?;
+    let settings =
+        Settings { mesh: mesh_listen.unwrap_or(settings.mesh), http: http.unwrap_or(settings.http), ..settings };
+    let Ports { mesh, mesh_addresses, enrol, enrolment_addresses } = listen(&author, &settings, &roster).await?;
+    let opener = Opener::new(author.keypair());
+    let card = Card { key: author.id(), sealing: opener.key(), addresses: mesh_addresses.clone() };
+    let enrolment = EnrolmentDesk::new(Endorsement::sign(card, &mesh_key), mesh_key.clone());
+    let (hub, inbox) = HubHandle::channel();
+    let (events, presences, id) = (EventBus::default(), Presences::default(), author.id());
+    let parts = Parts {
+        store: store.clone(),
+        mesh,
+        enrol,
+        author,
+        opener,
+        enrolment,
+        presences: presences.clone(),
+        events: events.clone(),
+        timing,
+        roster,
+        inbox,
+    };
+    let stop = CancellationToken::new();
+    let (ended, hub_task) = (CancellationToken::new(), Hub::new(parts, Timestamp::now()).await?.run(stop.clone()));
+    // Dropped however the hub ends, by a panic too.
+    let guard = ended.clone().drop_guard();
+    let task = tokio::spawn(async move {
+        let _guard = guard;
+        hub_task.await;
+    });
+    let schedule = Schedule::start(store.clone(), hub.clone(), events.clone()).await?;
+    Ok(Inner {
+        store,
+        hub,
+        schedule,
+        events,
+        presences,
+        passwords: Passwords::new(),
+        settings,
+        timing,
+        mesh_key,
+        id,
+        mesh_addresses,
+        enrolment_addresses,
+        stop,
+        ended,
+        task: Mutex::new(Some(task)),
+        _lock: lock,
+    })
+}
+
+/// Counts this start, durably, before anything is signed in its name.
+async fn next_boot(store: &Store) -> Result<u64, StoreError> {
+    store
+        .update(|draft| {
+            let boot = draft.get(&BOOTS, &())?.unwrap_or(0) + 1;
+            draft.put(&BOOTS, &(), &boot)?;
+            Ok(boot)
+        })
+        .await
+}
+
+/// The roster in force, issued anew when it does not name this coordinator or runs out soon.
+async fn current_roster(
+    store: &Store,
+    mesh_key: &Arc<Keypair>,
+    coordinator: NodeId,
+) -> Result<Option<CurrentRoster>, StartError> {
+    let (mesh_key, now) = (mesh_key.clone(), Timestamp::now());
+    let roster = store
+        .update(move |draft| {
+            let Some(held) = draft.get(&ROSTER, &())? else { return Ok::<_, StoreError>(None) };
+            let soon = now.plus(protocol::roster::ROSTER_LIFETIME / 2);
+            let good = held.signed.verify(mesh_key.mesh_id()).is_ok_and(|roster| {
+                roster.not_after > soon && roster.coordinator(now).is_some_and(|member| member.key == coordinator)
+            });
+            if good {
+                return Ok(Some(held));
+            }
+            let nodes = crate::use_case::nodes::all(draft)?;
+            let fresh = issue(Some(&held), coordinator, &nodes, &mesh_key, now);
+            draft.put(&ROSTER, &(), &fresh)?;
+            Ok(Some(fresh))
+        })
+        .await?;
+    Ok(roster)
+}
+
+/// Where nodes reach a port that listens on `real`: as advertised, or there, with the machine's own addresses for
+/// "any address".
+fn reachable(settings: &Settings, real: &[SocketAddr]) -> Vec<SocketAddr> {
+    if !settings.advertised.is_empty() {
+        return settings.advertised.clone();
+    }
+    real.iter()
+        .copied()
+        .filter(|address| !address.ip().is_unspecified())
+        .take(protocol::invite::MAX_ADDRESSES)
+        .collect()
+}
+
+/// As [`reachable`], for the enrolment port; an advertised mesh address stands for the port after it.
+fn enrolment_reachable(settings: &Settings, real: &[SocketAddr]) -> Vec<SocketAddr> {
+    let after = |address: &SocketAddr| SocketAddr::new(address.ip(), address.port().saturating_add(1));
+    if settings.advertised.is_empty() {
+        reachable(settings, real)
+    } else {
+        settings.advertised.iter().map(after).collect()
+    }
+}

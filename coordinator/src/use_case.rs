@@ -1,0 +1,71 @@
+//! What people and programs can ask of a coordinator: one file per noun, each asked by an [`Actor`].
+
+pub(crate) mod accounts;
+pub(crate) mod nodes;
+pub(crate) mod overview;
+pub(crate) mod reports;
+pub(crate) mod runs;
+pub(crate) mod scans;
+
+use crate::accounts::{AccountError, Forbidden};
+use crate::scan::DraftError;
+use crate::store::StoreError;
+use protocol::task::RunId;
+use protocol::text::Text;
+
+/// Why something asked for was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum UseCaseError {
+    /// The role does not allow it.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// There is no such thing.
+    #[error("there is no {0}; `portdrift {1} list` shows what there is")]
+    NotFound(String, &'static str),
+    /// A scan's text is wrong.
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    /// A user name or password is wrong.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// What was typed for something else is wrong.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The scan has a run that has not ended.
+    #[error("run {0} of this scan has not ended; wait for it (`portdrift runs watch {0}`)")]
+    AlreadyRunning(RunId),
+    /// It does not fit what was done before.
+    #[error("{0}")]
+    Conflict(String),
+    /// The store failed.
+    #[error("the store failed: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl UseCaseError {
+    pub(crate) fn no_scan(id: impl std::fmt::Display) -> Self {
+        Self::NotFound(format!("scan {id}"), "scans")
+    }
+
+    pub(crate) fn no_run(id: impl std::fmt::Display) -> Self {
+        Self::NotFound(format!("run {id}"), "runs")
+    }
+
+    pub(crate) fn no_node(id: impl std::fmt::Display) -> Self {
+        Self::NotFound(format!("node {id}"), "keys")
+    }
+
+    pub(crate) fn no_report(what: impl std::fmt::Display) -> Self {
+        Self::NotFound(format!("report {what}"), "reports")
+    }
+}
+
+/// Trimmed and cleaned, or the default.
+pub(crate) fn text_or(text: &str, default: &Text) -> Text {
+    if text.trim().is_empty() { default.clone() } else { Text::new(text.trim()) }
+}
