@@ -1,0 +1,81 @@
+//! `/api/v1`: a file per resource. What it speaks are these types; the OpenAPI document is made from them.
+
+pub mod alerts;
+pub(crate) mod health;
+pub mod invites;
+pub mod nodes;
+pub mod reports;
+pub mod runs;
+pub mod scans;
+
+use crate::error::{Problem, WebError};
+use axum::Json;
+use axum::extract::FromRequest;
+use protocol::TargetSet;
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::OpenApi as Document;
+use utoipa::{OpenApi, ToSchema};
+
+/// A JSON body; what is wrong with it is said in a problem body.
+#[derive(FromRequest)]
+#[from_request(via(axum::Json), rejection(WebError))]
+pub(crate) struct Body<T>(pub(crate) T);
+
+/// Addresses that nobody looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Uncovered {
+    /// Which, as ranges.
+    #[schema(value_type = String)]
+    pub targets: TargetSet,
+    /// Why.
+    pub reason: String,
+}
+
+impl From<coordinator::run::Uncovered> for Uncovered {
+    fn from(uncovered: coordinator::run::Uncovered) -> Self {
+        let coordinator::run::Uncovered { targets, reason } = uncovered;
+        Self { targets, reason: reason.words().to_owned() }
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Portdrift",
+        description = "What the dashboard shows and does, for programs. Lists are arrays. A failure is a problem body (RFC 9457) whose `detail` says what to do.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    paths(
+        openapi,
+        alerts::list,
+        crate::live::events,
+        invites::create,
+        nodes::list,
+        nodes::approve,
+        nodes::deny,
+        reports::list,
+        reports::show,
+        reports::of_scan,
+        reports::latest,
+        runs::list,
+        runs::show,
+        runs::cancel,
+        scans::list,
+        scans::create,
+        scans::show,
+        scans::run,
+    ),
+    components(schemas(Problem))
+)]
+struct Description;
+
+/// The whole description.
+pub(crate) fn description() -> Document {
+    Description::openapi()
+}
+
+/// What this API takes and gives.
+#[utoipa::path(get, path = "/api/openapi.json", tag = "description", responses((status = 200, description = "This document")))]
+pub(crate) async fn openapi() -> Json<Document> {
+    Json(description())
+}

@@ -1,0 +1,230 @@
+//! Runs: single executions of a scan, as they go and as they ended.
+
+use super::Uncovered;
+use crate::App;
+use crate::error::WebError;
+use crate::session::Caller;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use coordinator::run::{Run, RunOutcome, TaskRecord};
+use coordinator::{RunView, TaskView, trigger_words};
+use protocol::task::{RunId, ScanId};
+use protocol::{Fingerprint, TargetSet, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// A run without its tasks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RunSummary {
+    /// Its number, which is also its report's.
+    #[schema(value_type = u64)]
+    pub id: RunId,
+    /// Of which scan.
+    #[schema(value_type = u64)]
+    pub scan: ScanId,
+    /// The scan's name when it was started.
+    pub scan_name: String,
+    /// `queued`, `running`, `closing`, `completed`, `partial`, `failed`, `cancelled`.
+    pub state: String,
+    /// Whether nothing will change any more.
+    pub ended: bool,
+    /// Who asked for it; `schedule` for its schedule.
+    pub trigger: String,
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When it was planned.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ended_at: Option<Timestamp>,
+    /// Share of the wanted addresses that were settled, in percent; once it ended.
+    pub coverage_percent: Option<f64>,
+    /// Hosts found up; once it ended.
+    pub hosts_up: Option<u32>,
+    /// Open ports found; once it ended.
+    pub open_ports: Option<u32>,
+    /// Why it is partial, failed or cancelled.
+    pub reason: Option<String>,
+    /// Addresses that nobody looked at.
+    pub uncovered: Vec<Uncovered>,
+}
+
+/// A run with its tasks and how far it has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RunDetail {
+    /// The run.
+    #[serde(flatten)]
+    pub run: RunSummary,
+    /// How far it has come.
+    pub progress: Progress,
+    /// Its tasks in order.
+    pub tasks: Vec<Task>,
+}
+
+/// How far a run has come, in addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// Addresses settled.
+    pub addresses_done: u64,
+    /// Addresses wanted.
+    pub addresses_total: u64,
+    /// Whole percent, rounded down.
+    pub percent: u8,
+    /// Hosts found up so far.
+    pub hosts_found: u32,
+}
+
+/// A piece of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Task {
+    /// `run.index`
+    pub id: String,
+    /// Its addresses.
+    #[schema(value_type = String)]
+    pub targets: TargetSet,
+    /// `waiting`, `leased`, `done`, `partial`, `failed`, `cancelled`.
+    pub state: String,
+    /// Who holds or held it last.
+    #[schema(value_type = Option<String>)]
+    pub node: Option<Fingerprint>,
+    /// Leases given so far.
+    pub attempts: u32,
+    /// Start of the latest lease.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub leased_at: Option<Timestamp>,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ended_at: Option<Timestamp>,
+    /// Why the latest attempt did not end well.
+    pub reason: Option<String>,
+    /// Cells settled so far, while it runs.
+    pub cells_done: Option<u64>,
+    /// Cells in all, while it runs.
+    pub cells_total: Option<u64>,
+}
+
+/// Which runs.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Which {
+    /// Only of this scan.
+    #[serde(default)]
+    #[param(value_type = Option<u64>)]
+    scan: Option<ScanId>,
+}
+
+fn told(text: protocol::text::Text) -> Option<String> {
+    Some(String::from(text)).filter(|text| !text.is_empty())
+}
+
+/// Hundredths of a percent as percent.
+pub(super) fn percent(hundredths: u32) -> f64 {
+    f64::from(hundredths) / 100.0
+}
+
+impl From<Run> for RunSummary {
+    fn from(run: Run) -> Self {
+        let Run { id, scan, definition, state, trigger, created, started, ended, tasks: _, uncovered, outcome } = run;
+        let (coverage, hosts_up, open_ports, reason) = match outcome {
+            None => (None, None, None, None),
+            Some(RunOutcome { hosts_up, open_ports, coverage_hundredths, reason }) => {
+                (Some(percent(coverage_hundredths)), Some(hosts_up), Some(open_ports), told(reason))
+            }
+        };
+        Self {
+            id,
+            scan,
+            scan_name: definition.name().to_string(),
+            state: state.name().to_owned(),
+            ended: state.is_final(),
+            trigger: trigger_words(&trigger).into(),
+            created_at: created,
+            started_at: started,
+            ended_at: ended,
+            coverage_percent: coverage,
+            hosts_up,
+            open_ports,
+            reason,
+            uncovered: uncovered.into_iter().map(Uncovered::from).collect(),
+        }
+    }
+}
+
+impl From<coordinator::Progress> for Progress {
+    fn from(progress: coordinator::Progress) -> Self {
+        let coordinator::Progress { addresses_done, addresses_total, hosts_found } = progress;
+        Self { addresses_done, addresses_total, percent: progress.percent(), hosts_found }
+    }
+}
+
+impl From<TaskView> for Task {
+    fn from(view: TaskView) -> Self {
+        let TaskView { record, result: _, running } = view;
+        let TaskRecord {
+            id,
+            look: _,
+            created: _,
+            targets,
+            eligible: _,
+            state,
+            fence: _,
+            attempts,
+            holder,
+            leased,
+            ended,
+            reason,
+        } = record;
+        Self {
+            id: id.to_string(),
+            targets,
+            state: state.name().to_owned(),
+            node: holder.map(|node| node.fingerprint()),
+            attempts,
+            leased_at: leased,
+            ended_at: ended,
+            reason: told(reason),
+            cells_done: running.as_ref().map(|task| task.cells_done),
+            cells_total: running.as_ref().map(|task| task.cells_total),
+        }
+    }
+}
+
+impl From<RunView> for RunDetail {
+    fn from(view: RunView) -> Self {
+        let RunView { run, tasks, progress } = view;
+        Self { run: run.into(), progress: progress.into(), tasks: tasks.into_iter().map(Task::from).collect() }
+    }
+}
+
+/// The latest runs, newest first, at most 200.
+#[utoipa::path(get, path = "/api/v1/runs", tag = "runs", params(Which), responses((status = 200, body = Vec<RunSummary>)))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Query(Which { scan }): Query<Which>,
+) -> Result<Json<Vec<RunSummary>>, WebError> {
+    let runs = app.coordinator.runs(&actor, scan).await?;
+    Ok(Json(runs.into_iter().map(RunSummary::from).collect()))
+}
+
+/// One run with its tasks and progress.
+#[utoipa::path(get, path = "/api/v1/runs/{run}", tag = "runs", params(("run" = u64, Path)), responses((status = 200, body = RunDetail)))]
+pub(crate) async fn show(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(run): Path<RunId>,
+) -> Result<Json<RunDetail>, WebError> {
+    Ok(Json(app.coordinator.run(&actor, run).await?.into()))
+}
+
+/// Stops a run for good; no report is made of what it found.
+#[utoipa::path(post, path = "/api/v1/runs/{run}/cancel", tag = "runs", params(("run" = u64, Path)), responses((status = 200, body = RunSummary)))]
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(run): Path<RunId>,
+) -> Result<Json<RunSummary>, WebError> {
+    Ok(Json(app.coordinator.cancel_run(&actor, run).await?.into()))
+}

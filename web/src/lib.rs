@@ -1,0 +1,96 @@
+//! The dashboard and the API: pages for people, JSON for programs, over the use cases of the coordinator.
+
+pub mod api;
+mod assets;
+mod error;
+mod expiry;
+mod faults;
+mod filters;
+mod headers;
+mod live;
+mod look;
+mod page;
+mod routes;
+mod session;
+#[cfg(test)]
+mod tests;
+mod throttle;
+
+pub use error::Problem;
+pub use session::LocalPeer;
+
+use axum::Router;
+use coordinator::Coordinator;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use throttle::Throttle;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+
+/// Between two signs of life on an open stream; also how soon it ends after its session has.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How the dashboard is reached.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The folder that a proxy serves it under, such as `/portdrift`; empty for none.
+    pub base_path: String,
+    /// Host names and addresses, besides those of loopback, under which browsers may call it.
+    pub hosts: Vec<String>,
+    /// Whether browsers reach it over TLS: then cookies are `Secure` and the browser is told to stay with TLS.
+    pub is_tls: bool,
+}
+
+/// What every request needs; clones are the same.
+#[derive(Clone)]
+pub struct App {
+    coordinator: Coordinator,
+    settings: Arc<Settings>,
+    throttle: Arc<Throttle>,
+    heartbeat: Duration,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Over a running coordinator. When `stop` fires, open streams end and no new connection is taken.
+    pub fn new(coordinator: Coordinator, settings: Settings, stop: CancellationToken) -> Self {
+        let base_path = settings.base_path.trim_end_matches('/').to_owned();
+        let settings = Arc::new(Settings { base_path, ..settings });
+        Self { coordinator, settings, throttle: Arc::default(), heartbeat: HEARTBEAT, stop }
+    }
+
+    /// A path of ours below the folder that a proxy serves it under.
+    fn link(&self, path: &str) -> String {
+        format!("{}{path}", self.settings.base_path)
+    }
+}
+
+/// Pages and API for browsers and clients that sign in.
+pub fn router(app: App) -> Router {
+    routes::browser_router(app)
+}
+
+/// The API for root and the account that runs the coordinator; must be served with [`LocalPeer`] as connect info.
+pub fn socket_router(app: App) -> Router {
+    routes::local_router(app)
+}
+
+/// Serves [`router`] until the app stops and its open requests have ended.
+///
+/// # Errors
+/// When the listener fails for good.
+pub async fn serve(app: App, listener: TcpListener) -> io::Result<()> {
+    let stop = app.stop.clone();
+    axum::serve(listener, router(app)).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+/// Serves [`socket_router`] until the app stops and its open requests have ended.
+///
+/// # Errors
+/// When the listener fails for good.
+pub async fn serve_local(app: App, listener: UnixListener) -> io::Result<()> {
+    let stop = app.stop.clone();
+    let service = socket_router(app).into_make_service_with_connect_info::<LocalPeer>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
+}

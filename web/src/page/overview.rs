@@ -1,0 +1,112 @@
+//! `/`: four numbers, what needs attention, and the networks.
+
+use crate::App;
+use crate::error::WebError;
+use crate::filters;
+use crate::live::Topics;
+use crate::look::Badge;
+use crate::page::reports::NetworkCard;
+use crate::page::{Head, Page, Section, View};
+use crate::session::Caller;
+use askama::Template;
+use axum::extract::State;
+use coordinator::analysis::alert::{Alert, AlertState};
+use coordinator::run::RunState;
+use coordinator::{NodeStatus, NodeView, Right, ScanView};
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+pub(crate) struct Overview {
+    pub(crate) tiles: Vec<Tile>,
+    pub(crate) attention: Vec<Attention>,
+    pub(crate) networks: Vec<NetworkCard>,
+    pub(crate) has_nodes: bool,
+    pub(crate) may_run: bool,
+}
+
+/// A number that leads to the list it counts.
+pub(crate) struct Tile {
+    pub(crate) count: usize,
+    pub(crate) word: &'static str,
+    pub(crate) path: &'static str,
+}
+
+/// Something that waits for a person.
+pub(crate) struct Attention {
+    pub(crate) badge: Badge,
+    pub(crate) words: String,
+    pub(crate) path: String,
+}
+
+impl View for Overview {
+    fn head(&self) -> Head {
+        Head::top(Section::Overview).live(Topics::ALL)
+    }
+}
+
+/// The most alerts that the overview names one by one.
+const MOST_ALERTS: usize = 5;
+
+/// `GET /`
+pub(crate) async fn show(State(app): State<App>, Caller(actor): Caller) -> Result<Page<Overview>, WebError> {
+    let (numbers, scans) = (app.coordinator.overview(&actor).await?, app.coordinator.scans(&actor).await?);
+    let (nodes, alerts) = (app.coordinator.nodes(&actor).await?, app.coordinator.alerts(&actor, false).await?);
+    Ok(Page(Overview {
+        tiles: tiles(&numbers),
+        attention: attention(&nodes, &scans, &alerts),
+        networks: scans.iter().map(NetworkCard::from).collect(),
+        has_nodes: numbers.nodes_approved > 0,
+        may_run: actor.role.may(Right::Operate),
+    }))
+}
+
+fn tiles(numbers: &coordinator::Overview) -> Vec<Tile> {
+    let coordinator::Overview { nodes_online, runs_today, reports_with_changes, alerts_open, .. } = numbers;
+    vec![
+        Tile { count: *nodes_online, word: "nodes online", path: "/nodes" },
+        Tile { count: *runs_today, word: "runs in 24 h", path: "/scans" },
+        Tile { count: *reports_with_changes, word: "networks with changes", path: "/reports?status=changed" },
+        Tile { count: *alerts_open, word: "open alerts", path: "/alerts" },
+    ]
+}
+
+/// Waiting nodes first, then the worst alerts, then what is broken.
+fn attention(nodes: &[NodeView], scans: &[ScanView], alerts: &[Alert]) -> Vec<Attention> {
+    let pending = nodes.iter().filter(|node| node.record.is_pending()).map(|node| Attention {
+        badge: Badge::pending(),
+        words: format!("{} asks to be let in", node.record.label),
+        path: "/nodes".to_owned(),
+    });
+    let open = alerts.iter().filter(|alert| alert.state == AlertState::Open).take(MOST_ALERTS).map(|alert| Attention {
+        badge: alert.severity.into(),
+        words: format!(
+            "{} on {}, port {}/{}",
+            alert.key.rule, alert.key.address, alert.key.port.port, alert.key.port.protocol
+        ),
+        path: "/alerts".to_owned(),
+    });
+    pending.chain(open).chain(scans.iter().filter_map(unfinished)).chain(nodes.iter().filter_map(gone)).collect()
+}
+
+fn unfinished(scan: &ScanView) -> Option<Attention> {
+    let run = scan.last_run.as_ref().filter(|run| matches!(run.state, RunState::Partial | RunState::Failed))?;
+    let reason = run.outcome.as_ref().map(|outcome| outcome.reason.to_string()).unwrap_or_default();
+    Some(Attention {
+        badge: run.state.into(),
+        words: format!("{}: {}", scan.scan.definition.name(), if reason.is_empty() { "the last run" } else { &reason }),
+        path: format!("/runs/{}", run.id),
+    })
+}
+
+fn gone(node: &NodeView) -> Option<Attention> {
+    match &node.status {
+        NodeStatus::Offline { since: _, reason } => Some(Attention {
+            badge: Badge::presence(false, false),
+            words: format!("{}: {reason}", node.record.label),
+            path: "/nodes".to_owned(),
+        }),
+        NodeStatus::Pending | NodeStatus::Denied | NodeStatus::Online | NodeStatus::Scanning | NodeStatus::Expired => {
+            None
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Every way in, in one table: method, path, who may, how large, whether it is audited.
+
+use crate::error::{ErrorPage, Problem, WebError};
+use crate::headers::RequestId;
+use crate::page::{Context, Counts, Frame, Undrawn};
+use crate::session::Caller;
+use crate::{App, api, assets, headers, live, page, session};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::handler::Handler;
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use coordinator::{Actor, Right};
+use protocol::Timestamp;
+use std::any::Any;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::csrf::CsrfLayer;
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody who reaches the port.
+    Anyone,
+    /// Who has the right.
+    Needs(Right),
+}
+
+/// One line of the table.
+pub(crate) struct Route {
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests walk by it; the handler knows it too"))]
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) access: Access,
+    /// The largest body taken, in bytes.
+    pub(crate) body_cap: usize,
+    /// Whether the coordinator writes an audit entry for it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests check it; the coordinator writes the entry"))]
+    pub(crate) is_audited: bool,
+    handler: MethodRouter<App>,
+}
+
+const SMALL: usize = 64 * 1024;
+
+fn get<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    Route { method: Method::GET, path, access, body_cap: 0, is_audited: false, handler: on(MethodFilter::GET, handler) }
+}
+
+fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    let handler = on(MethodFilter::POST, handler);
+    Route { method: Method::POST, path, access, body_cap: SMALL, is_audited: true, handler }
+}
+
+/// The pages. Nothing answers a browser that is not here or in [`api_table`].
+pub(crate) fn page_table() -> Vec<Route> {
+    use Access::{Anyone, Needs};
+    use Right::{Approve, Operate, Read};
+    vec![
+        get("/assets/{name}", Anyone, assets::serve),
+        get("/auth/login", Anyone, page::login::show),
+        post("/auth/login", Anyone, page::login::sign_in),
+        Route { is_audited: false, ..post("/auth/logout", Needs(Read), page::login::sign_out) },
+        get("/", Needs(Read), page::overview::show),
+        get("/alerts", Needs(Read), page::alerts::show),
+        get("/events", Needs(Read), live::events),
+        get("/networks/{scan}/history", Needs(Read), page::history::show),
+        get("/nodes", Needs(Read), page::nodes::show),
+        get("/nodes/enrol", Needs(Approve), page::enrol::show),
+        post("/nodes/enrol", Needs(Approve), page::enrol::create),
+        post("/nodes/{node}/approve", Needs(Approve), page::nodes::approve),
+        post("/nodes/{node}/deny", Needs(Approve), page::nodes::deny),
+        get("/reports", Needs(Read), page::reports::show),
+        get("/reports/{run}", Needs(Read), page::report::show),
+        get("/runs/{run}", Needs(Read), page::run::show),
+        post("/runs/{run}/cancel", Needs(Operate), page::run::cancel),
+        get("/scans", Needs(Read), page::scans::show),
+        post("/scans", Needs(Operate), page::scan_new::create),
+        get("/scans/check", Needs(Operate), page::scan_check::show),
+        get("/scans/new", Needs(Operate), page::scan_new::show),
+        get("/scans/{scan}", Needs(Read), page::scan::show),
+        post("/scans/{scan}/run", Needs(Operate), page::scan::run_now),
+    ]
+}
+
+/// The API and the machine ends, the same over TCP and over the local socket.
+pub(crate) fn api_table() -> Vec<Route> {
+    use Access::{Anyone, Needs};
+    use Right::{Approve, Operate, Read};
+    vec![
+        get("/healthz", Anyone, api::health::alive),
+        get("/readyz", Anyone, api::health::ready),
+        get("/api/openapi.json", Anyone, api::openapi),
+        get("/api/v1/alerts", Needs(Read), api::alerts::list),
+        get("/api/v1/events", Needs(Read), live::events),
+        post("/api/v1/invites", Needs(Approve), api::invites::create),
+        get("/api/v1/nodes", Needs(Read), api::nodes::list),
+        post("/api/v1/nodes/{node}/approve", Needs(Approve), api::nodes::approve),
+        post("/api/v1/nodes/{node}/deny", Needs(Approve), api::nodes::deny),
+        get("/api/v1/reports", Needs(Read), api::reports::list),
+        get("/api/v1/reports/{run}", Needs(Read), api::reports::show),
+        get("/api/v1/runs", Needs(Read), api::runs::list),
+        get("/api/v1/runs/{run}", Needs(Read), api::runs::show),
+        post("/api/v1/runs/{run}/cancel", Needs(Operate), api::runs::cancel),
+        get("/api/v1/scans", Needs(Read), api::scans::list),
+        post("/api/v1/scans", Needs(Operate), api::scans::create),
+        get("/api/v1/scans/{scan}", Needs(Read), api::scans::show),
+        get("/api/v1/scans/{scan}/reports", Needs(Read), api::reports::of_scan),
+        get("/api/v1/scans/{scan}/reports/latest", Needs(Read), api::reports::latest),
+        post("/api/v1/scans/{scan}/run", Needs(Operate), api::scans::run),
+    ]
+}
+
+/// For browsers and API clients over TCP.
+pub(crate) fn browser_router(app: App) -> Router {
+    let routes = page_table().into_iter().chain(api_table());
+    let inner = build(routes)
+        .layer(from_fn_with_state(app.clone(), session::identify))
+        .layer(session::layer(&app))
+        .layer(CsrfLayer::new())
+        .layer(from_fn_with_state(app.settings.clone(), headers::check_host));
+    let whole = frame(inner, &app);
+    if app.settings.base_path.is_empty() { whole } else { Router::new().nest(&app.settings.base_path, whole) }
+}
+
+/// For the command line, over a Unix socket.
+pub(crate) fn local_router(app: App) -> Router {
+    let inner = build(api_table()).layer(from_fn(session::identify_local));
+    frame(inner, &app)
+}
+
+pub(crate) fn build(routes: impl IntoIterator<Item = Route>) -> Router<App> {
+    let add = |router: Router<App>, route: Route| {
+        let Route { method: _, path, access, body_cap, is_audited: _, handler } = route;
+        let guarded = handler.route_layer(from_fn_with_state(access, guard)).layer(DefaultBodyLimit::max(body_cap));
+        router.route(path, guarded)
+    };
+    routes.into_iter().fold(Router::new(), add).fallback(async || WebError::NoSuchPage)
+}
+
+/// What stands around both routers.
+pub(crate) fn frame(inner: Router<App>, app: &App) -> Router {
+    inner
+        .layer(CatchPanicLayer::custom(on_panic))
+        .layer(from_fn_with_state(app.clone(), dress))
+        .layer(from_fn(headers::number))
+        .layer(from_fn_with_state(app.settings.clone(), headers::bind))
+        .with_state(app.clone())
+}
+
+/// Lets in who may; tells others what they lack.
+async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
+    let Access::Needs(right) = access else { return next.run(request).await };
+    match request.extensions().get::<Caller>().map(|caller| caller.0.require(right)) {
+        Some(Ok(())) => next.run(request).await,
+        Some(Err(error)) => WebError::Forbidden(error.to_string()).into_response(),
+        None => WebError::SignedOut.into_response(),
+    }
+}
+
+/// Draws the page that a handler made, and gives every failure its face.
+async fn dress(State(app): State<App>, request: Request, next: Next) -> Response {
+    let asked = Asked::of(&request);
+    let mut response = next.run(request).await;
+    let page = response.extensions_mut().remove::<Undrawn>();
+    let status = response.status();
+    let page = match page {
+        Some(page) => page,
+        None if status.is_client_error() || status.is_server_error() => {
+            let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| Problem::of(status));
+            let problem = Problem { request_id: asked.id.clone(), ..problem };
+            match (asked.speaks_json, status) {
+                (true, _) => return problem.into_json(),
+                (false, StatusCode::UNAUTHORIZED) => return asked.to_sign_in(&app),
+                (false, _) => Undrawn::framed(ErrorPage { problem }),
+            }
+        }
+        None => return response,
+    };
+    draw(&app, &page, response).await
+}
+
+/// What is kept of a request until its answer is dressed.
+struct Asked {
+    id: String,
+    speaks_json: bool,
+    /// By htmx, for a part of a page.
+    is_for_part: bool,
+    /// Where to come back to after signing in: only pages can be come back to.
+    back: String,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        let path = request.uri().path();
+        let machine_ends = ["/api/", "/assets/", "/events", "/healthz", "/readyz"];
+        let back = request.uri().path_and_query().map(|back| back.as_str()).filter(|_| request.method() == Method::GET);
+        Self {
+            id: request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
+            speaks_json: machine_ends.iter().any(|end| path.starts_with(end)),
+            is_for_part: request.headers().contains_key("hx-request"),
+            back: back.unwrap_or("/").to_owned(),
+        }
+    }
+
+    /// A part of a page cannot show the form: there the whole page goes to it.
+    fn to_sign_in(&self, app: &App) -> Response {
+        let form = app.link("/auth/login");
+        match self.back.as_str() {
+            _ if self.is_for_part => (StatusCode::UNAUTHORIZED, [("hx-redirect", form)]).into_response(),
+            "/" => Redirect::to(&form).into_response(),
+            back => Redirect::to(&format!("{form}?next={}", percent_encoded(back))).into_response(),
+        }
+    }
+}
+
+/// All but letters, digits and a few harmless marks as `%xx`.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
+                encoded.push(char::from(byte))
+            }
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// Puts the drawn page into the answer; its status and headers stay.
+async fn draw(app: &App, page: &Undrawn, mut response: Response) -> Response {
+    let caller = response.extensions().get::<Caller>().cloned();
+    let counts = match &caller {
+        Some(Caller(actor)) if page.is_framed() => counts(app, actor).await,
+        _ => Counts::default(),
+    };
+    let context = Context { base_path: app.settings.base_path.clone(), now: Timestamp::now() };
+    match page.draw(&Frame { caller, counts }, &context) {
+        Ok(html) => {
+            let drawn = html.into_response();
+            if let Some(kind) = drawn.headers().get(header::CONTENT_TYPE) {
+                response.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
+            }
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+            *response.body_mut() = drawn.into_body();
+            response
+        }
+        Err(problem) => problem.into_json(),
+    }
+}
+
+/// A frame without numbers is better than none.
+async fn counts(app: &App, actor: &Actor) -> Counts {
+    match app.coordinator.overview(actor).await {
+        Ok(overview) => Counts::from(&overview),
+        Err(error) => {
+            tracing::error!(%error, "the numbers of the navigation could not be read");
+            Counts::default()
+        }
+    }
+}
+
+fn on_panic(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a handler panicked; the panic stands above");
+    WebError::Internal.into_response()
+}

@@ -1,0 +1,109 @@
+//! The dashboard over a real coordinator in a temporary folder: who gets in, what every answer carries, what is said.
+
+mod api;
+mod live;
+mod pages;
+mod rights;
+
+use crate::{App, Settings, router, socket_router};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use coordinator::settings::Timing;
+use coordinator::{Coordinator, CoordinatorOptions, SetupOptions};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// A coordinator with one administrator, `ada`, and its dashboard.
+pub(crate) struct Site {
+    pub(crate) app: App,
+    pub(crate) router: Router,
+    coordinator: Coordinator,
+    _dir: TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.body))
+    }
+}
+
+impl Site {
+    pub(crate) async fn start(settings: Settings) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let kept = coordinator::settings::Settings { mesh: loopback, advertised: Vec::new(), http: loopback };
+        let admin = Some(("ada".to_owned(), PASSWORD.to_owned()));
+        coordinator::setup(SetupOptions { dir: dir.path().join("data"), settings: kept, admin }).await.unwrap();
+        let options =
+            CoordinatorOptions { dir: dir.path().join("data"), mesh: None, http: None, timing: Timing::default() };
+        let coordinator = Coordinator::start(options).await.unwrap();
+        let app = App::new(coordinator.clone(), settings, CancellationToken::new());
+        let app = App { heartbeat: Duration::from_millis(100), ..app };
+        Self { router: router(app.clone()), app, coordinator, _dir: dir }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.coordinator.stop().await;
+    }
+
+    pub(crate) fn socket(&self) -> Router {
+        socket_router(self.app.clone())
+    }
+
+    /// Signs `ada` in; gives the cookie.
+    pub(crate) async fn sign_in(&self) -> String {
+        let answer =
+            send(&self.router, form(Method::POST, "/auth/login", &format!("name=ada&password={PASSWORD}"))).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+        answer.header("set-cookie").split(';').next().unwrap().to_owned()
+    }
+}
+
+pub(crate) fn request(method: Method, path: &str) -> axum::http::request::Builder {
+    Request::builder().method(method).uri(path).header(header::HOST, "localhost")
+}
+
+pub(crate) fn get(path: &str, cookie: &str) -> Request<Body> {
+    request(Method::GET, path).header(header::COOKIE, cookie).body(Body::empty()).unwrap()
+}
+
+pub(crate) fn form(method: Method, path: &str, body: &str) -> Request<Body> {
+    let kind = "application/x-www-form-urlencoded";
+    request(method, path).header(header::CONTENT_TYPE, kind).body(Body::from(body.replace(' ', "+"))).unwrap()
+}
+
+pub(crate) fn post_form(path: &str, cookie: &str, body: &str) -> Request<Body> {
+    let mut request = form(Method::POST, path, body);
+    request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
+    request
+}
+
+pub(crate) fn post_json(path: &str, cookie: &str, body: serde_json::Value) -> Request<Body> {
+    let request = request(Method::POST, path).header(header::COOKIE, cookie);
+    request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string())).unwrap()
+}
+
+pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, 8 << 20).await.unwrap();
+    Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+}

@@ -1,0 +1,118 @@
+//! The API: the same over TCP and the local socket, described by its document, with problem bodies.
+
+use super::{Site, get, post_json, send};
+use crate::routes;
+use crate::{Settings, api, serve_local};
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use serde_json::json;
+use std::collections::BTreeSet;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+#[test]
+fn the_document_describes_every_route_of_the_api_and_no_other() {
+    let document = serde_json::to_value(api::description()).unwrap();
+    let described: BTreeSet<String> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{method} {path}")))
+        .collect();
+    let served: BTreeSet<String> = routes::api_table()
+        .iter()
+        .filter(|route| route.path.starts_with("/api/"))
+        .map(|route| format!("{} {}", route.method.as_str().to_lowercase(), route.path))
+        .collect();
+    assert_eq!(described, served);
+}
+
+#[tokio::test]
+async fn a_scan_is_made_run_once_and_refused_a_second_time() {
+    let site = Site::start(Settings::default()).await;
+    let cookie = site.sign_in().await;
+    let new =
+        json!({ "name": "Lab", "targets": "127.0.0.1", "ports": "22,80", "interval_minutes": 1440, "scheduled": true });
+    let made = send(&site.router, post_json("/api/v1/scans", &cookie, new)).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let scan = made.json();
+    assert_eq!(
+        (&scan["id"], &scan["ports"], &scan["engine"], &scan["site"]),
+        (&json!(1), &json!("22,80"), &json!("auto"), &json!("main"))
+    );
+    assert!(scan["next_due"].is_string());
+
+    let run = send(&site.router, post_json("/api/v1/scans/1/run", &cookie, json!({}))).await;
+    assert_eq!((run.status, &run.json()["state"]), (StatusCode::ACCEPTED, &json!("queued")));
+    let again = send(&site.router, post_json("/api/v1/scans/1/run", &cookie, json!({}))).await;
+    assert_eq!((again.status, again.header("content-type")), (StatusCode::CONFLICT, "application/problem+json"));
+    assert!(again.json()["detail"].as_str().unwrap().starts_with("run 1 of this scan has not ended"));
+
+    let detail = send(&site.router, get("/api/v1/runs/1", &cookie)).await.json();
+    assert_eq!((&detail["scan_name"], &detail["progress"]["addresses_total"]), (&json!("Lab"), &json!(1)));
+    let listed = send(&site.router, get("/api/v1/runs?scan=1", &cookie)).await.json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+
+    let stopped = send(&site.router, post_json("/api/v1/runs/1/cancel", &cookie, json!({}))).await;
+    assert_eq!((stopped.status, &stopped.json()["state"]), (StatusCode::OK, &json!("cancelled")));
+    let twice = send(&site.router, post_json("/api/v1/runs/1/cancel", &cookie, json!({}))).await;
+    assert_eq!(twice.status, StatusCode::CONFLICT);
+    let next = send(&site.router, post_json("/api/v1/scans/1/run", &cookie, json!({}))).await;
+    assert_eq!((next.status, &next.json()["id"]), (StatusCode::ACCEPTED, &json!(2)));
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn faults_name_their_fields_and_say_what_to_do() {
+    let site = Site::start(Settings::default()).await;
+    let cookie = site.sign_in().await;
+    let bad =
+        send(&site.router, post_json("/api/v1/scans", &cookie, json!({ "name": "", "targets": "nowhere" }))).await;
+    assert_eq!(bad.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let problem = bad.json();
+    assert_eq!(problem["faults"].as_object().unwrap().keys().collect::<Vec<_>>(), ["name", "targets"]);
+    assert_eq!(problem["request_id"], bad.header("x-request-id"));
+
+    let unread = send(&site.router, post_json("/api/v1/scans", &cookie, json!([1]))).await;
+    assert_eq!((unread.status, unread.header("content-type")), (StatusCode::BAD_REQUEST, "application/problem+json"));
+    let gone = send(&site.router, get("/api/v1/reports/9", &cookie)).await;
+    assert_eq!((gone.status, gone.json()["title"].clone()), (StatusCode::NOT_FOUND, json!("Not found")));
+    let end = send(&site.router, post_json("/api/v1/invites", &cookie, json!({ "expires": "soon" }))).await;
+    assert_eq!(end.json()["faults"].as_object().unwrap().keys().collect::<Vec<_>>(), ["expires"]);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn an_invite_is_made_and_lists_start_empty() {
+    let site = Site::start(Settings::default()).await;
+    let cookie = site.sign_in().await;
+    let made =
+        send(&site.router, post_json("/api/v1/invites", &cookie, json!({ "ranges": "127.0.0.0/8", "expires": "30m" })))
+            .await;
+    assert_eq!((made.status, &made.json()["pre_approved"]), (StatusCode::CREATED, &json!(true)));
+    assert!(made.json()["invite"].as_str().unwrap().parse::<protocol::invite::Invite>().is_ok());
+    for path in ["nodes", "scans", "runs", "reports", "alerts"] {
+        assert_eq!(send(&site.router, get(&format!("/api/v1/{path}"), &cookie)).await.json(), json!([]), "{path}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn the_socket_knows_its_callers_by_the_kernel() {
+    let site = Site::start(Settings::default()).await;
+    let nameless = Request::builder().uri("/api/v1/nodes").body(Body::empty()).unwrap();
+    assert_eq!(send(&site.socket(), nameless).await.status, StatusCode::FORBIDDEN, "without a peer nobody is let in");
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.sock");
+    let server = tokio::spawn(serve_local(site.app.clone(), UnixListener::bind(&path).unwrap()));
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    stream.write_all(b"GET /api/v1/nodes HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("[]"), "{answer}");
+
+    site.app.stop.cancel();
+    server.await.unwrap().unwrap();
+    site.stop().await;
+}
