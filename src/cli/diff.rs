@@ -1,0 +1,117 @@
+//! `portdrift diff A B`: what changed between two nmap XML files, without a coordinator (SPEC R10).
+//!
+//! The comparison is the coordinator's own. Only the coverage is another question here, because a file names no run and
+//! no lease. The rule: a file whose scan finished speaks for every address, so a host that it does not list was not
+//! there; a file whose scan did not finish speaks only for the hosts that it lists. Ports are covered where `scaninfo`
+//! names them, on every address that the file speaks for. A host that was given up counts for nothing.
+
+mod file;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use anyhow::Context as _;
+use coordinator::analysis::coverage::RunCoverage;
+use coordinator::analysis::delta::{self, Change, ChangeKind, HostDelta, KnownHost, NoteKind, Side};
+use file::ScanFile;
+use protocol::Protocol;
+use protocol::task::RunId;
+use serde::Serialize;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Compare two nmap XML files.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portdrift diff monday.xml tuesday.xml
+  portdrift diff --exit-code monday.xml tuesday.xml    exit 0 same, 1 different, 2 error")]
+pub(crate) struct DiffArgs {
+    /// The earlier file, as nmap wrote it with -oX.
+    a: PathBuf,
+    /// The later file.
+    b: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Exit with 0 when nothing changed, 1 when something did, 2 on errors.
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// What is printed with `--json`.
+#[derive(Debug, Serialize)]
+struct Comparison {
+    before: file::Facts,
+    after: file::Facts,
+    changes: Vec<Line>,
+    not_compared: Vec<Line>,
+}
+
+/// One change, or one line that counts as none.
+#[derive(Debug, Serialize)]
+struct Line {
+    kind: ChangeKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<NoteKind>,
+    host: IpAddr,
+    protocol: Option<Protocol>,
+    port: Option<u16>,
+    before: Option<Side>,
+    after: Option<Side>,
+}
+
+/// Compares and prints; returns the exit code.
+///
+/// # Errors
+/// A file that cannot be read, or an output that cannot be written. With `--exit-code` such an error is printed here
+/// and becomes 2.
+pub(crate) fn run(args: &DiffArgs) -> anyhow::Result<i32> {
+    match compare_and_print(args) {
+        Ok(changed) => Ok(i32::from(changed && args.exit_code)),
+        Err(error) if args.exit_code => {
+            writeln!(io::stderr().lock(), "error: {error:#}").context("writing the error")?;
+            Ok(2)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// True when something changed.
+fn compare_and_print(args: &DiffArgs) -> anyhow::Result<bool> {
+    let (before, after) = (ScanFile::read(&args.a)?, ScanFile::read(&args.b)?);
+    let comparison = compare(before, after);
+    let text = if args.json {
+        let mut json = serde_json::to_string_pretty(&comparison).context("writing JSON")?;
+        json.push('\n');
+        json
+    } else {
+        words::sentences(&comparison)
+    };
+    io::stdout().lock().write_all(text.as_bytes()).context("writing to standard output")?;
+    Ok(!comparison.changes.is_empty())
+}
+
+fn compare(before: ScanFile, after: ScanFile) -> Comparison {
+    let nothing = RunCoverage::default();
+    let baseline: Vec<KnownHost> =
+        delta::compare(std::iter::empty(), before.hosts.into_iter(), &nothing, &before.coverage)
+            .filter_map(|compared| delta::apply(compared, &nothing, &before.coverage, RunId(1)))
+            .collect();
+    let deltas = delta::delta(baseline.into_iter(), after.hosts.into_iter(), &before.coverage, &after.coverage);
+    let (mut changes, mut not_compared) = (Vec::new(), Vec::new());
+    for HostDelta { changes: changed, notes, .. } in deltas {
+        changes.extend(changed.into_iter().map(|change| Line::new(change, None)));
+        not_compared.extend(notes.into_iter().map(|note| Line::new(note.change, Some(note.kind))));
+    }
+    Comparison { before: before.facts, after: after.facts, changes, not_compared }
+}
+
+impl Line {
+    fn new(change: Change, because: Option<NoteKind>) -> Self {
+        let Change { kind, address, port, before, after, confirmation: _ } = change;
+        let (protocol, port) = (port.map(|port| port.protocol), port.map(|port| port.port));
+        Self { kind, because, host: address, protocol, port, before, after }
+    }
+}

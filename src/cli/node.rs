@@ -1,0 +1,152 @@
+//! `node run` and `node join`: the agent on a network segment, and what its owner is told.
+
+use super::folder::Part;
+use super::print::{self, Form};
+use super::{Shared, stop};
+use crate::exit::{Exit, Failure};
+use clap::{Args, Subcommand};
+use node::{NodeOptions, Notice, Timing};
+use protocol::invite::Invite;
+use serde::Serialize;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Notices that wait to be printed; a terminal that is slower misses some.
+const NOTICES: usize = 256;
+
+#[derive(Args)]
+pub(crate) struct NodeArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Scan for a coordinator until Ctrl-C or SIGTERM; asks to join first where that is needed
+    #[command(after_help = "\
+Examples:
+  portdrift node run --join pdrift1…    the first time
+  portdrift node run                    from then on")]
+    Run(RunArgs),
+    /// Ask to join, wait for the approval, and end; `node run` then scans
+    #[command(after_help = "Example:\n  portdrift node join pdrift1…")]
+    Join {
+        /// As `portdrift invites create` printed it
+        invite: Invite,
+        #[command(flatten)]
+        own: OwnArgs,
+    },
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// Join with this invite; without effect once the node is a member
+    #[arg(long, value_name = "INVITE")]
+    join: Option<Invite>,
+    #[command(flatten)]
+    own: OwnArgs,
+    /// End when standard input does
+    #[arg(long, hide = true)]
+    stop_with_parent: bool,
+}
+
+/// What a node knows of itself.
+#[derive(Args)]
+struct OwnArgs {
+    /// The node's data folder [default: /var/lib/portdrift/node as root, else below $XDG_DATA_HOME]
+    #[arg(long, value_name = "DIR", env = "PORTDRIFT_NODE_DIR")]
+    dir: Option<PathBuf>,
+    /// What it calls itself when it asks [default: its host name]
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
+    /// Take connections from neighbours here
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Vec<SocketAddr>,
+    /// What the owner lets it do [default: policy.toml in the data folder, when it is there]
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Waits of seconds instead of minutes; for tests
+    #[arg(long, hide = true)]
+    short_times: bool,
+}
+
+impl OwnArgs {
+    fn options(self, invite: Option<Invite>) -> anyhow::Result<NodeOptions> {
+        let Self { dir, label, listen, policy, short_times } = self;
+        let timing = if short_times { short() } else { Timing::default() };
+        Ok(NodeOptions { dir: Part::Node.folder(dir)?, invite, label, listen, policy_file: policy, timing })
+    }
+}
+
+/// Times for tests: everything that takes minutes in a real network takes seconds.
+fn short() -> Timing {
+    Timing {
+        presence_every: Duration::from_millis(500),
+        silence: Duration::from_secs(5),
+        retry_first: Duration::from_millis(100),
+        retry_most: Duration::from_secs(1),
+        return_spread: Duration::from_millis(200),
+        ..Timing::default()
+    }
+}
+
+pub(crate) async fn run(args: NodeArgs, shared: &Shared) -> anyhow::Result<Exit> {
+    match args.command {
+        Command::Run(RunArgs { join, own, stop_with_parent }) => {
+            let stop = stop::on_signal(stop_with_parent)?;
+            let options = own.options(join)?;
+            telling(shared.form(), |notices| node::run(options, notices, stop)).await?;
+        }
+        Command::Join { invite, own } => {
+            let stop = stop::on_signal(false)?;
+            let options = own.options(Some(invite))?;
+            telling(shared.form(), |notices| node::join(options, notices, stop.clone())).await?;
+            if stop.is_cancelled() {
+                return Err(Failure::new(
+                    Exit::Failed,
+                    "stopped before the node was approved; run the same again to go on waiting",
+                )
+                .into());
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Does `work`, printing what it has to tell as it goes, and the rest at its end.
+async fn telling<W, E>(form: Form, work: impl FnOnce(mpsc::Sender<Notice>) -> W) -> anyhow::Result<()>
+where
+    W: Future<Output = Result<(), E>>,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let (sender, mut notices) = mpsc::channel(NOTICES);
+    let mut work = std::pin::pin!(work(sender));
+    let ended = loop {
+        tokio::select! {
+            biased;
+            Some(notice) = notices.recv() => tell(form, &notice)?,
+            ended = &mut work => break ended,
+        }
+    };
+    while let Ok(notice) = notices.try_recv() {
+        tell(form, &notice)?;
+    }
+    Ok(ended?)
+}
+
+/// What `--json` prints, one object a line.
+#[derive(Serialize)]
+struct Told {
+    notice: String,
+}
+
+fn tell(form: Form, notice: &Notice) -> anyhow::Result<()> {
+    let notice = notice.to_string();
+    match form {
+        Form::Json => print::line(&serde_json::to_string(&Told { notice })?),
+        Form::Text | Form::Ids => print::line(&notice),
+    }
+}
