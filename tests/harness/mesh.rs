@@ -1,0 +1,146 @@
+//! A coordinator and its nodes as real processes, each with a data folder of its own, on loopback addresses of their own.
+
+use super::{PASSWORD, PATIENCE, Process, portdrift, stdout_of, told};
+use serde_json::Value;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
+use tempfile::TempDir;
+
+/// A mesh that is stopped and removed when dropped.
+pub(crate) struct Mesh {
+    pub(crate) coordinator: Process,
+    pub(crate) nodes: Vec<Process>,
+    dashboard: String,
+    address: Ipv4Addr,
+    mesh_port: u16,
+    folder: TempDir,
+}
+
+static NEXT: AtomicU8 = AtomicU8::new(1);
+
+/// A loopback address that no other mesh of this test program uses.
+fn own_address() -> Ipv4Addr {
+    Ipv4Addr::new(127, 60, u8::try_from(std::process::id() % 250).unwrap(), NEXT.fetch_add(1, Ordering::SeqCst))
+}
+
+/// Two neighbouring ports that are free, the first for the mesh and the second for those who ask to join.
+fn free_ports(address: Ipv4Addr) -> u16 {
+    let is_free = |port: u16| TcpListener::bind((address, port)).is_ok();
+    let mut picked = std::iter::from_fn(|| Some(TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port()));
+    picked.find(|port| port.checked_add(1).is_some_and(is_free)).unwrap()
+}
+
+/// Sets up a coordinator in `dir`, listening for its mesh at `listen`.
+pub(crate) fn set_up(home: &Path, dir: &Path, listen: SocketAddr) -> String {
+    let password = home.join("password");
+    std::fs::File::create(&password).unwrap().write_all(PASSWORD.as_bytes()).unwrap();
+    let mut setup = portdrift(home);
+    setup.args(["setup", "--admin", "ada", "--mesh-listen", &listen.to_string(), "--http", "127.0.0.1:0"]);
+    stdout_of(setup.arg("--dir").arg(dir).arg("--password-file").arg(&password))
+}
+
+impl Mesh {
+    /// Sets up and starts a coordinator.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = own_address();
+        let mesh_port = free_ports(address);
+        set_up(folder.path(), &folder.path().join("hub"), SocketAddr::from((address, mesh_port)));
+        let (coordinator, dashboard) = start_coordinator(folder.path());
+        Self { coordinator, nodes: Vec::new(), dashboard, address, mesh_port, folder }
+    }
+
+    /// The folder that holds every data folder of this mesh.
+    pub(crate) fn home(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The coordinator's data folder.
+    pub(crate) fn hub(&self) -> PathBuf {
+        self.home().join("hub")
+    }
+
+    /// Where the dashboard answers now.
+    pub(crate) fn dashboard(&self) -> &str {
+        &self.dashboard
+    }
+
+    /// A client command, not yet run.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = portdrift(self.home());
+        command.args(arguments).arg("--dir").arg(self.hub());
+        command
+    }
+
+    /// Runs a client command, whatever comes of it.
+    pub(crate) fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a client command that must succeed, and reads its JSON.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.command(arguments).arg("--json").output().unwrap();
+        assert!(output.status.success(), "{arguments:?}\n{}", told(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// An invite as a node needs it.
+    pub(crate) fn invite(&self) -> String {
+        stdout_of(&mut self.command(&["invites", "create"])).lines().next().unwrap().to_owned()
+    }
+
+    /// Starts a node that asks to join, and gives its fingerprint.
+    pub(crate) fn start_node(&mut self, name: &str) -> String {
+        let mut command = portdrift(self.home());
+        command.args(["node", "run", "--short-times", "--label", name, "--listen", &format!("{}:0", self.address)]);
+        command.args(["--join", &self.invite()]).arg("--dir").arg(self.home().join(name));
+        let node = Process::start(&mut command);
+        let line = node.line("this node is ");
+        self.nodes.push(node);
+        line.split("this node is ").nth(1).unwrap().trim().to_owned()
+    }
+
+    /// Starts a node, approves it for `ranges`, and waits until it is one of the mesh.
+    pub(crate) fn add_node(&mut self, name: &str, ranges: &str) -> String {
+        let fingerprint = self.start_node(name);
+        let node = self.nodes.last().unwrap();
+        node.line("waiting for approval");
+        stdout_of(&mut self.command(&["keys", "approve", &fingerprint, "--label", name, "--ranges", ranges]));
+        node.line("connected to the coordinator");
+        self.until_online(&fingerprint);
+        fingerprint
+    }
+
+    /// Waits until the coordinator counts the node as there; a run that is planned before does without it.
+    fn until_online(&self, fingerprint: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let is_online = |node: &Value| node["fingerprint"] == fingerprint && node["status"] == "online";
+        while !self.json(&["nodes", "list"]).as_array().unwrap().iter().any(is_online) {
+            assert!(Instant::now() < deadline, "{fingerprint} did not come online");
+        }
+    }
+
+    /// Ends the coordinator without warning and starts it again on the same data.
+    pub(crate) fn crash_coordinator(&mut self) {
+        self.coordinator.kill();
+        (self.coordinator, self.dashboard) = start_coordinator(self.folder.path());
+    }
+
+    /// Where the mesh listens.
+    pub(crate) fn mesh_address(&self) -> SocketAddr {
+        SocketAddr::from((self.address, self.mesh_port))
+    }
+}
+
+fn start_coordinator(home: &Path) -> (Process, String) {
+    let mut command = portdrift(home);
+    let process = Process::start(command.args(["coordinator", "run", "--short-times", "--dir"]).arg(home.join("hub")));
+    let dashboard =
+        process.line("dashboard").split_whitespace().find(|word| word.starts_with("http")).unwrap().to_owned();
+    process.line("ready");
+    (process, dashboard)
+}

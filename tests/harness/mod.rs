@@ -1,0 +1,52 @@
+//! What stories are made of: the binary, a mesh of real processes on loopback, and small hosts to scan.
+
+mod browser;
+mod hosts;
+mod mesh;
+mod process;
+
+pub(crate) use browser::{Browser, Script};
+pub(crate) use hosts::Hosts;
+pub(crate) use mesh::{Mesh, set_up};
+pub(crate) use process::Process;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+/// After this a story has failed; long enough for a loaded machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The first three numbers of a loopback /24 that no other story uses, nor another run of the stories on this machine.
+pub(crate) fn own_net(story: u8) -> String {
+    format!("127.{}.{story}", 70 + std::process::id() % 180)
+}
+
+/// A password that the accounts of stories have.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+/// The binary under test, with an environment that holds nothing of this machine's user.
+pub(crate) fn portdrift(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portdrift"));
+    command.env_clear().env("HOME", home).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Standard output of a command that must succeed.
+pub(crate) fn stdout_of(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}\n{}", told(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a command left behind, in one text.
+pub(crate) fn told(output: &Output) -> String {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("{}\n-- stdout\n{out}-- stderr\n{err}", output.status)
+}
+
+/// True in a long run of the suite.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("PORTDRIFT_LONG").is_some_and(|value| value == "1")
+}

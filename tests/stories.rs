@@ -1,0 +1,19 @@
+//! Stories that a user could tell, each with the real binary and real processes on loopback.
+//!
+//! One program for all of them, since linking it takes longer than most stories do.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a story stops where it goes wrong"
+)]
+
+mod harness;
+mod stories {
+    mod bad_input;
+    mod dashboard;
+    mod demo;
+    mod faults;
+    mod getting_started;
+}
