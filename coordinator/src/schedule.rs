@@ -130,3 +130,63 @@ fn run_if_due(draft: &mut Draft, id: ScanId, now: Timestamp) -> Result<(Option<T
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Fixture, NOW, SCAN};
+    use crate::scan::ScanDraft;
+    use crate::store::tables::RUNS;
+
+    /// The fixture's scan, due every ten minutes since `due`.
+    async fn every_ten_minutes(fixture: &Fixture, due: Timestamp) {
+        let text = ScanDraft {
+            name: "Office".into(),
+            targets: "10.9.0.0/28".into(),
+            interval: "10".into(),
+            scheduled: true,
+            ..ScanDraft::default()
+        };
+        let definition = text.check().unwrap();
+        let made = fixture.store.update(move |draft| {
+            let scan = draft.get(&SCANS, &SCAN)?.expect("the fixture's scan");
+            draft.put(&SCANS, &SCAN, &Scan { definition, next_due: Some(due), ..scan })
+        });
+        made.await.unwrap();
+    }
+
+    async fn look(fixture: &Fixture, now: Timestamp) -> (Option<Timestamp>, Option<Run>) {
+        fixture.store.update(move |draft| run_if_due(draft, SCAN, now)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_wake_up_runs_a_scan_only_when_it_is_due_and_never_twice_at_a_time() {
+        let fixture = Fixture::new().await;
+        let minutes = |count: u64| NOW.plus(Duration::from_secs(count * 60));
+        every_ten_minutes(&fixture, minutes(10)).await;
+        let early = look(&fixture, minutes(9)).await;
+        assert_eq!((early.0, early.1.is_none()), (Some(minutes(10)), true));
+        let (next, run) = look(&fixture, minutes(45)).await;
+        assert_eq!((next, run.map(|run| run.trigger)), (Some(minutes(50)), Some(Trigger::Schedule)));
+        let (next, run) = look(&fixture, minutes(50)).await;
+        assert_eq!((next, run.is_none()), (Some(minutes(60)), true), "the first one has not ended");
+        assert_eq!(fixture.store.read(|view| Ok(view.iter(&RUNS).count())).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_missed_while_nothing_ran_is_caught_up_once_at_the_start() {
+        let fixture = Fixture::new().await;
+        every_ten_minutes(&fixture, NOW).await;
+        let (hub, mut inbox) = HubHandle::channel();
+        let events = EventBus::default();
+        let mut seen = events.subscribe(None).live;
+        let schedule = Schedule::start(fixture.store.clone(), hub, events).await.unwrap();
+        let woken = tokio::time::timeout(Duration::from_secs(60), seen.recv()).await.unwrap().unwrap();
+        assert!(matches!(woken.event, Event::Run { scan: SCAN, .. }), "{woken:?}");
+        assert!(matches!(inbox.recv().await, Some(Command::Wake)));
+        let scan = fixture.store.read(|view| view.get(&SCANS, &SCAN)).await.unwrap().unwrap();
+        assert!(scan.next_due > Some(Timestamp::now()));
+        assert_eq!(fixture.store.read(|view| Ok(view.iter(&RUNS).count())).await.unwrap(), 1);
+        schedule.stop().await;
+    }
+}

@@ -58,15 +58,18 @@ pub async fn setup(options: SetupOptions) -> Result<SetupOutcome, SetupError> {
     let admin = admin.map(|(name, password)| new_user(&name, &password, Role::Admin, now)).transpose()?;
     let coordinator = Keypair::load_or_create(&folder.coordinator_key())?.node_id();
     let store = Store::create(&folder.store(), StoreOptions::default())?;
-    let mesh_key = Keypair::create(&folder.mesh_key())?;
+    let mesh_key = Keypair::generate();
+    let roster = issue(None, coordinator, &[], &mesh_key, now);
     let outcome = SetupOutcome { mesh: mesh_key.mesh_id().fingerprint(), coordinator: coordinator.fingerprint() };
     let stored = store.update(move |draft| {
         draft.put(&SETTINGS, &(), &settings)?;
-        draft.put(&ROSTER, &(), &issue(None, coordinator, &[], &mesh_key, now))?;
+        draft.put(&ROSTER, &(), &roster)?;
         admin.iter().try_for_each(|admin| put_user(draft, admin))
     });
     let stored: Result<(), StoreError> = stored.await;
     store.close().await;
     stored?;
+    // Written last: a folder with this key was set up whole.
+    mesh_key.save(&folder.mesh_key())?;
     Ok(outcome)
 }

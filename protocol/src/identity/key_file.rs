@@ -87,15 +87,21 @@ impl Keypair {
         parse(path, &bytes)
     }
 
-    /// Makes a new key and its file, and the folder (0700) if there is none. Never overwrites.
+    /// Makes a new key and its file. Never overwrites.
     pub fn create(path: &Path) -> Result<Self, KeyFileError> {
+        let key = Self::generate();
+        key.save(path)?;
+        Ok(key)
+    }
+
+    /// Writes the key into a new file, and makes the folder (0700) if there is none. Never overwrites.
+    pub fn save(&self, path: &Path) -> Result<(), KeyFileError> {
         let error = |action| move |source| KeyFileError::Io { action, path: path.to_owned(), source };
         if path.exists() {
             return Err(KeyFileError::Exists(path.to_owned()));
         }
         let folder = path.parent().unwrap_or(Path::new("."));
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(error("make the folder of"))?;
-        let key = Self::generate();
         let temporary = path.with_extension("new");
         let mut file = OpenOptions::new()
             .write(true)
@@ -104,10 +110,9 @@ impl Keypair {
             .mode(0o600)
             .open(&temporary)
             .map_err(error("make"))?;
-        file.write_all(&serialise(&key)).and_then(|()| file.sync_all()).map_err(error("write"))?;
+        file.write_all(&serialise(self)).and_then(|()| file.sync_all()).map_err(error("write"))?;
         std::fs::rename(&temporary, path).map_err(error("name"))?;
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(error("sync the folder of"))?;
-        Ok(key)
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(error("sync the folder of"))
     }
 
     /// Claims the key at `path` for this process.
