@@ -28,6 +28,9 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// What services log: their own doings, and of libp2p only what is wrong.
+const SERVICE_LOG: &str = "info,libp2p_swarm=warn";
+
 const EXAMPLES: &str = "\
 Examples:
   portdrift demo                              see it work on this machine, on loopback only
@@ -124,7 +127,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             return Ok(if told.use_stderr() { Exit::Usage } else { Exit::Done }.into());
         }
     };
-    logs::start(shared.log.as_deref(), if command.is_service() { "info" } else { "warn" })?;
+    logs::start(shared.log.as_deref(), if command.is_service() { SERVICE_LOG } else { "warn" })?;
     command.run(&shared)
 }
 
