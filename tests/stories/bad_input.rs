@@ -104,7 +104,7 @@ fn a_key_file_that_others_can_read_or_that_is_damaged_is_refused() {
     std::fs::remove_file(&key).unwrap();
     assert_snapshot!(start(), @"
     1
-    error: cannot open [HOME]/hub/coordinator.key: No such file or directory (os error 2)
+    error: [HOME]/hub/coordinator.key is missing; restore it from a backup, or start anew in another folder
     ");
 }
 
