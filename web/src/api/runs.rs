@@ -6,7 +6,7 @@ use crate::error::WebError;
 use crate::session::Caller;
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use coordinator::run::{Run, RunOutcome, TaskRecord};
+use coordinator::run::{Look, Run, RunOutcome, TaskRecord};
 use coordinator::{RunView, TaskView, trigger_words};
 use protocol::task::{RunId, ScanId};
 use protocol::{Fingerprint, TargetSet, Timestamp};
@@ -81,6 +81,8 @@ pub struct Progress {
 pub struct Task {
     /// `run.index`
     pub id: String,
+    /// Whether it makes sure of what seemed to be gone.
+    pub second_look: bool,
     /// Its addresses.
     #[schema(value_type = String)]
     pub targets: TargetSet,
@@ -164,7 +166,7 @@ impl From<TaskView> for Task {
         let TaskView { record, result: _, running } = view;
         let TaskRecord {
             id,
-            look: _,
+            look,
             created: _,
             targets,
             eligible: _,
@@ -177,6 +179,7 @@ impl From<TaskView> for Task {
             reason,
         } = record;
         Self {
+            second_look: look == Look::Second,
             id: id.to_string(),
             targets,
             state: state.name().to_owned(),

@@ -13,7 +13,7 @@ use crate::session::Caller;
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Redirect;
-use coordinator::run::{Run, TaskRecord, Trigger};
+use coordinator::run::{Look, Run, TaskRecord, TaskState, Trigger};
 use coordinator::{NodeView, Right, RunView, TaskView};
 use protocol::NodeId;
 use protocol::Timestamp;
@@ -71,12 +71,13 @@ pub(crate) struct OpenPort {
 /// One task of the run.
 pub(crate) struct TaskRow {
     pub(crate) id: TaskId,
+    pub(crate) is_second_look: bool,
     pub(crate) targets: String,
     pub(crate) state: Badge,
     pub(crate) why: String,
     pub(crate) node: String,
     pub(crate) attempts: u32,
-    /// Of its cells; not told before it starts.
+    /// Of its cells; not told before it starts, nor of one that ended early.
     pub(crate) progress: Option<Percent>,
     pub(crate) leased: Option<Timestamp>,
     pub(crate) took: Option<Duration>,
@@ -211,17 +212,18 @@ impl From<&HostObservation> for HostRow {
 
 impl TaskRow {
     fn of(TaskView { record, result: _, running }: &TaskView, labels: &Labels) -> Self {
-        let TaskRecord { id, targets, state, attempts, holder, leased, ended, reason, .. } = record;
+        let TaskRecord { id, look, targets, state, attempts, holder, leased, ended, reason, .. } = record;
         let done = running.as_ref().map(|task| Percent::of(task.cells_done.into(), task.cells_total.into()));
         let name = |node: NodeId| labels.get(&node).cloned().unwrap_or_else(|| node.to_string());
         Self {
             id: *id,
+            is_second_look: *look == Look::Second,
             targets: targets.to_string(),
             state: (*state).into(),
             why: reason.to_string(),
             node: holder.map(name).unwrap_or_default(),
             attempts: *attempts,
-            progress: if state.is_final() { Some(Percent(100)) } else { done },
+            progress: if *state == TaskState::Done { Some(Percent(100)) } else { done },
             leased: *leased,
             took: leased.zip(*ended).map(|(leased, ended)| ended.since(leased)),
         }

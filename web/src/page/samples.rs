@@ -249,6 +249,7 @@ fn scan(word: &str) -> scan::ScanPage {
 fn run(word: &str) -> run::RunPage {
     let task = |index, state| run::TaskRow {
         id: TaskId { run: RunId(8), index },
+        is_second_look: index > 0,
         targets: "192.168.10.0-192.168.10.127".into(),
         state,
         why: word.into(),
