@@ -1,12 +1,13 @@
-//! `db`: a stopped coordinator's store, made or checked.
+//! `db`: a stopped coordinator's store, made, checked, or its index made anew.
 
 use super::setup::{ListenArgs, tell};
 use super::{Place, Shared, print};
 use crate::exit::Exit;
 use clap::{Args, Subcommand};
 use coordinator::SetupOptions;
-use coordinator::db::CheckReport;
+use coordinator::db::{CheckReport, table_name};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 #[derive(Args)]
 pub(crate) struct DbArgs {
@@ -24,6 +25,9 @@ enum Command {
     /// Read every record of a stopped coordinator's store and say whether all are whole
     #[command(after_help = "Example:\n  portdrift db check --json")]
     Check,
+    /// Make the index of a stopped coordinator's store anew from its journal
+    #[command(after_help = "Example:\n  portdrift db rebuild --dir /srv/portdrift")]
+    Rebuild,
 }
 
 /// What `db check --json` prints.
@@ -32,22 +36,32 @@ struct Checked {
     records: u64,
     segments: usize,
     rows: u64,
+    /// Rows by table.
+    tables: BTreeMap<&'static str, u64>,
     torn_end: bool,
     waiting: u64,
     damage: Vec<String>,
+}
+
+/// What `db rebuild --json` prints.
+#[derive(Serialize)]
+struct Remade {
+    records: u64,
+    rows: u64,
 }
 
 impl From<CheckReport> for Checked {
     fn from(report: CheckReport) -> Self {
         let CheckReport { records, segments, has_torn_end, waiting, tables, damage } = report;
         let rows = tables.values().map(|table| table.rows).sum();
-        Self { records, segments, rows, torn_end: has_torn_end, waiting, damage }
+        let tables = tables.into_iter().map(|(prefix, table)| (table_name(prefix), table.rows)).collect();
+        Self { records, segments, rows, tables, torn_end: has_torn_end, waiting, damage }
     }
 }
 
 impl Checked {
     fn words(&self) -> String {
-        let Self { records, segments, rows, torn_end, waiting, damage } = self;
+        let Self { records, segments, rows, tables: _, torn_end, waiting, damage } = self;
         let (records, segments) = (print::counted(*records, "record"), print::counted(*segments, "journal file"));
         let mut text = format!("{records} in {segments}, {} in the index", print::counted(*rows, "row"));
         if *torn_end {
@@ -80,6 +94,15 @@ pub(crate) async fn run(args: DbArgs, shared: &Shared) -> anyhow::Result<Exit> {
             let checked = Checked::from(found);
             shared.form().show(&checked, Checked::words)?;
             Ok(if checked.damage.is_empty() { Exit::Done } else { Exit::Failed })
+        }
+        Command::Rebuild => {
+            let coordinator::db::Rebuilt { records, rows } =
+                tokio::task::spawn_blocking(move || coordinator::db::rebuild(&dir)).await??;
+            shared.form().show(&Remade { records, rows }, |made| {
+                let (records, rows) = (print::counted(made.records, "record"), print::counted(made.rows, "row"));
+                format!("the index is made anew: {records} led to {rows}")
+            })?;
+            Ok(Exit::Done)
         }
     }
 }

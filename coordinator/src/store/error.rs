@@ -40,7 +40,7 @@ pub enum StoreError {
         dir: PathBuf,
     },
     /// The marker that the first start writes last is gone or another store's, but there are records.
-    #[error("{} holds parts of a store, but its marker is missing, damaged or another store's; restore a backup with `portdrift db restore`", dir.display())]
+    #[error("{} holds parts of a store, but its marker is missing, damaged or another store's; restore the folder from a backup", dir.display())]
     MarkerDamaged {
         /// The data folder.
         dir: PathBuf,
@@ -54,14 +54,14 @@ pub enum StoreError {
         known: u32,
     },
     /// There is a marker, but no journal.
-    #[error("the journal in {} is missing or empty; restore a backup with `portdrift db restore`", dir.display())]
+    #[error("the journal in {} is missing or empty; restore the folder from a backup", dir.display())]
     JournalMissing {
         /// The data folder.
         dir: PathBuf,
     },
     /// The journal is damaged where acknowledged records stood.
     #[error(
-        "the journal is damaged in {} at byte {offset}, after record {after}: {what}; restore a backup with `portdrift db restore`",
+        "the journal is damaged in {} at byte {offset}, after record {after}: {what}; restore the folder from a backup",
         segment.display()
     )]
     JournalDamaged {
@@ -77,7 +77,7 @@ pub enum StoreError {
     /// Records are missing at the end of the journal.
     #[error(
         "the journal ends at record {head}, but {witness} knows record {known}: acknowledged changes are missing; \
-         restore a backup with `portdrift db restore`, or accept the loss with `portdrift db rebuild`"
+         restore the folder from a backup, or accept the loss with `portdrift db rebuild`"
     )]
     JournalBehind {
         /// The last record there is.

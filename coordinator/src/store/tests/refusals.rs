@@ -57,15 +57,15 @@ async fn each_damage_has_its_name_and_a_next_step() {
         .await,
     ];
     insta::assert_snapshot!(said.join("\n"), @"
-    the journal in DIR is missing or empty; restore a backup with `portdrift db restore`
-    the journal is damaged in DIR/journal/00000000000000000001.journal at byte 0, after record 0: the header is not what was written; restore a backup with `portdrift db restore`
-    the journal is damaged in DIR/journal/00000000000000000001.journal at byte 128, after record 1: a record does not fit its checksum; restore a backup with `portdrift db restore`
-    the journal ends at record 30, but the head file knows record 41: acknowledged changes are missing; restore a backup with `portdrift db restore`, or accept the loss with `portdrift db rebuild`
-    the journal is damaged in DIR/journal/00000000000000000031.journal at byte 0, after record 15: the segment does not follow the one before; restore a backup with `portdrift db restore`
-    DIR holds parts of a store, but its marker is missing, damaged or another store's; restore a backup with `portdrift db restore`
-    DIR holds parts of a store, but its marker is missing, damaged or another store's; restore a backup with `portdrift db restore`
+    the journal in DIR is missing or empty; restore the folder from a backup
+    the journal is damaged in DIR/journal/00000000000000000001.journal at byte 0, after record 0: the header is not what was written; restore the folder from a backup
+    the journal is damaged in DIR/journal/00000000000000000001.journal at byte 128, after record 1: a record does not fit its checksum; restore the folder from a backup
+    the journal ends at record 30, but the head file knows record 41: acknowledged changes are missing; restore the folder from a backup, or accept the loss with `portdrift db rebuild`
+    the journal is damaged in DIR/journal/00000000000000000031.journal at byte 0, after record 15: the segment does not follow the one before; restore the folder from a backup
+    DIR holds parts of a store, but its marker is missing, damaged or another store's; restore the folder from a backup
+    DIR holds parts of a store, but its marker is missing, damaged or another store's; restore the folder from a backup
     DIR/store.head is damaged; `portdrift db rebuild` writes it anew
-    DIR holds parts of a store, but its marker is missing, damaged or another store's; restore a backup with `portdrift db restore`
+    DIR holds parts of a store, but its marker is missing, damaged or another store's; restore the folder from a backup
     ");
 }
 
