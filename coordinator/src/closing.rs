@@ -6,18 +6,15 @@ mod facts;
 #[cfg(test)]
 mod tests;
 
-use crate::run::{Look, Run, RunOutcome, RunState, TaskRecord};
+use crate::dispatch::second::second_look;
+use crate::run::{Run, RunOutcome, RunState, TaskRecord};
 use crate::store::tables::{OPEN_RUNS, RUNS, STAGED, STAGED_AGAIN, TASKS};
 use crate::store::{Draft, Reads, Store, StoreError};
 use ending::Ending;
 use facts::Facts;
-use protocol::task::{RunId, TaskId};
+use protocol::task::RunId;
 use protocol::text::Text;
-use protocol::{NodeId, TargetSet, Timestamp};
-use std::collections::BTreeMap;
-
-/// How many addresses one task of a second look has at most.
-const SECOND_LOOK_ADDRESSES: u128 = 64;
+use protocol::{TargetSet, Timestamp};
 
 /// What became of a run whose tasks had all ended.
 #[derive(Clone, Debug)]
@@ -100,37 +97,12 @@ pub(crate) fn drop_staged(draft: &mut Draft, run: RunId) -> Result<(), StoreErro
 /// Stores the tasks of a second look and says that the run is closing.
 fn look_again(draft: &mut Draft, facts: Facts, doubtful: &TargetSet, now: Timestamp) -> Result<Closing, StoreError> {
     let Facts { mut run, tasks: first, .. } = facts;
-    let mut tasks = Vec::new();
-    for (eligible, targets) in second_lookers(&first, doubtful) {
-        let mut rest = targets;
-        while !rest.is_empty() {
-            let (targets, left) = rest.split_at(SECOND_LOOK_ADDRESSES);
-            let id = TaskId { run: run.id, index: run.tasks };
-            tasks.push(TaskRecord::new(id, Look::Second, targets, eligible.clone(), now));
-            run.tasks += 1;
-            rest = left;
-        }
-    }
+    let tasks = second_look(run.id, run.tasks, &first, doubtful, now);
+    run.tasks += u32::try_from(tasks.len()).unwrap_or(u32::MAX);
     run.state = RunState::Closing;
     for task in &tasks {
         draft.put(&TASKS, &task.id, task)?;
     }
     draft.put(&RUNS, &run.id, &run)?;
     Ok(Closing::LooksAgain { run, tasks })
-}
-
-/// Who looks at what again: a node other than the first one where there is one.
-fn second_lookers(first: &[TaskRecord], doubtful: &TargetSet) -> BTreeMap<Vec<NodeId>, TargetSet> {
-    let mut lookers: BTreeMap<Vec<NodeId>, TargetSet> = BTreeMap::new();
-    for task in first {
-        let targets = task.targets.intersection(doubtful);
-        if targets.is_empty() {
-            continue;
-        }
-        let others: Vec<NodeId> = task.eligible.iter().copied().filter(|node| Some(*node) != task.holder).collect();
-        let eligible = if others.is_empty() { task.holder.into_iter().collect() } else { others };
-        let all = lookers.entry(eligible).or_default();
-        *all = all.union(&targets);
-    }
-    lookers
 }

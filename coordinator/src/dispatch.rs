@@ -2,6 +2,8 @@
 
 pub mod lease;
 pub mod plan;
+pub mod second;
+pub mod uncovered;
 
 use crate::run::{TaskRecord, TaskState};
 use lease::LeaseBook;

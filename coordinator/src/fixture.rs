@@ -90,7 +90,7 @@ impl Fixture {
         self.store
             .update(move |draft| {
                 let mut run: Run = queue(draft, SCAN, Trigger::Schedule, NOW)?;
-                let wanted = run.definition.wanted();
+                let wanted = run.wanted();
                 assert!(wanted.count() <= MAX_TASK_ADDRESSES);
                 let id = TaskId { run: run.id, index: 0 };
                 let mut task = TaskRecord::new(id, Look::First, wanted, vec![node], NOW);

@@ -2,6 +2,7 @@
 //!
 //! [`Coordinator`] is the handle with every use case; the files of `use_case` say what can be asked.
 
+mod acceptance;
 pub mod accounts;
 pub mod analysis;
 mod audit;
@@ -17,6 +18,7 @@ mod keys;
 mod presence;
 pub mod registry;
 pub mod report;
+mod rules;
 pub mod run;
 pub mod scan;
 mod schedule;

@@ -18,6 +18,8 @@ pub struct Run {
     pub scan: ScanId,
     /// What the scan asked for when the run was started; later edits do not touch it.
     pub definition: ScanDefinition,
+    /// Only these of its addresses, for a run that makes up for what another one missed; `None` for all.
+    pub part: Option<TargetSet>,
     /// Where it stands.
     pub state: RunState,
     /// Who or what asked for it.
@@ -98,6 +100,28 @@ pub enum Trigger {
     Person(Text),
     /// Its schedule.
     Schedule,
+    /// A person who wants to have looked at what an earlier run missed.
+    Missing {
+        /// The run that missed it.
+        of: RunId,
+        /// By name.
+        by: Text,
+    },
+    /// A person who brought a document of another scanner: no node looked.
+    Import {
+        /// By name.
+        by: Text,
+        /// Whether its silence is proof: only then does it remove hosts, close ports and resolve alerts.
+        authoritative: bool,
+    },
+}
+
+impl Run {
+    /// The addresses that it is to look at.
+    pub fn wanted(&self) -> TargetSet {
+        let all = self.definition.wanted();
+        self.part.as_ref().map_or_else(|| all.clone(), |part| part.intersection(&all))
+    }
 }
 
 /// Addresses of a run that nobody looked at.

@@ -1,6 +1,7 @@
 //! What people and programs can ask of a coordinator: one file per noun, each asked by an [`Actor`].
 
 pub(crate) mod accounts;
+pub(crate) mod alerts;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod reports;

@@ -218,6 +218,7 @@ fn kind(kind: ChangeKind) -> &'static str {
         ChangeKind::ServiceChange => "~ service change",
         ChangeKind::OsChange => "~ system change",
         ChangeKind::NameChange => "~ name change",
+        ChangeKind::MacChange => "~ link address change",
     }
 }
 
@@ -243,6 +244,7 @@ pub(crate) fn side(side: &Side) -> String {
     match side {
         Side::Host { names, .. } | Side::Names(names) => joined(names),
         Side::Os(os) => os.name.to_string(),
+        Side::Mac(mac) => mac.address.to_string(),
         Side::Port { service: None, .. } => String::new(),
         Side::Port { service: Some(service), .. } => {
             let product = if service.product.is_empty() { &service.name } else { &service.product };

@@ -6,7 +6,7 @@ mod evaluate;
 #[cfg(test)]
 mod tests;
 
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{Evaluation, after, evaluate};
 
 use crate::analysis::delta::PortId;
 use protocol::Protocol;

@@ -57,6 +57,8 @@ pub enum ChangeKind {
     OsChange,
     /// Other names in the name services.
     NameChange,
+    /// Another link address.
+    MacChange,
 }
 
 /// One side of a change.
@@ -83,6 +85,8 @@ pub enum Side {
     Os(OsGuess),
     /// Names, sorted.
     Names(Vec<Text>),
+    /// A link address.
+    Mac(MacAddress),
 }
 
 /// Whether a second look is needed before a change is reported (SPEC R4).

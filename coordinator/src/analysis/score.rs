@@ -168,7 +168,11 @@ fn count_change(change: &Change, rules: &[Rule]) -> Vec<Counted> {
             };
             [Some(Counted::NewPorts), on_top].into_iter().flatten().collect()
         }
-        ChangeKind::RemovedHost | ChangeKind::ClosedPort | ChangeKind::OsChange | ChangeKind::NameChange => Vec::new(),
+        ChangeKind::RemovedHost
+        | ChangeKind::ClosedPort
+        | ChangeKind::OsChange
+        | ChangeKind::NameChange
+        | ChangeKind::MacChange => Vec::new(),
     }
 }
 

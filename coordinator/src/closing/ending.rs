@@ -2,17 +2,17 @@
 
 use super::facts::Facts;
 use super::{Closing, drop_staged};
-use crate::analysis::alert::{Alert, AlertKey, AlertState, Evaluation, Transition, evaluate};
+use crate::analysis::alert::{self, Evaluation, Transition, evaluate};
 use crate::analysis::delta::{HostDelta, KnownHost, apply, status, unsettled};
 use crate::analysis::score::score;
+use crate::dispatch::uncovered::uncovered;
 use crate::report::Report;
-use crate::run::{Look, Run, RunOutcome, RunState, TaskRecord, TaskState, Uncovered, UncoveredReason};
+use crate::run::{Look, Run, RunOutcome, RunState, TaskState, Uncovered};
 use crate::store::tables::{ALERTS, HISTORY, KNOWN, KNOWN_COVERAGE, OPEN_RUNS, REPORTS, RUN_COVERAGE, RUNS};
 use crate::store::{Draft, StoreError};
+use protocol::Timestamp;
 use protocol::observation::{HostObservation, HostState};
-use protocol::task::RunId;
 use protocol::text::Text;
-use protocol::{TargetSet, Timestamp};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -34,9 +34,9 @@ pub(super) struct Ending {
 impl Ending {
     /// Works it out; stores nothing.
     pub(super) fn of(facts: &Facts, now: Timestamp) -> Self {
-        let wanted = facts.run.definition.wanted();
+        let wanted = facts.run.wanted();
         let asked = facts.coverage.asked.intersection(&wanted);
-        let uncovered = uncovered(facts, &wanted);
+        let uncovered = uncovered(&facts.run, &facts.tasks, &wanted.minus(&facts.coverage.asked));
         let coverage_hundredths = hundredths(asked.count(), wanted.count());
         let state = match (uncovered.is_empty(), asked.is_empty()) {
             (true, _) => RunState::Completed,
@@ -69,9 +69,10 @@ impl Ending {
             rules: &facts.rules,
             coverage: &facts.decided,
             unsettled: &open_cells,
+            accepted: &facts.accepted,
         };
         self.transitions = evaluate(evaluation, &changes, known, &facts.alerts);
-        let alerts = alerts_after(&facts.alerts, &self.transitions, facts.run.id);
+        let alerts = alert::after(&facts.alerts, &self.transitions, facts.run.id);
         let alert_states = alerts.values().map(|alert| (alert.severity, alert.state));
         let covered = facts.decided.change_from(&facts.known_coverage);
         let cells = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
@@ -126,7 +127,7 @@ impl Ending {
         drop_staged(draft, run.id)?;
         let alerts_changed = transitions.iter().any(|transition| !matches!(transition, Transition::Keep(_)));
         let before = alerts.iter().map(|alert| (&alert.key, alert)).collect::<BTreeMap<_, _>>();
-        for (key, alert) in alerts_after(&alerts, &transitions, run.id) {
+        for (key, alert) in alert::after(&alerts, &transitions, run.id) {
             if before.get(&key) != Some(&&alert) {
                 draft.put(&ALERTS, &key, &alert)?;
             }
@@ -171,27 +172,6 @@ fn store_host(
     }
 }
 
-/// The network's alerts after these transitions.
-fn alerts_after(alerts: &[Alert], transitions: &[Transition], run: RunId) -> BTreeMap<AlertKey, Alert> {
-    let mut after: BTreeMap<_, Alert> = alerts.iter().map(|alert| (alert.key.clone(), alert.clone())).collect();
-    for transition in transitions {
-        match transition {
-            Transition::Raise(alert) | Transition::Reopen(alert) => {
-                after.insert(alert.key.clone(), alert.clone());
-            }
-            Transition::Keep(key) => {
-                after.entry(key.clone()).and_modify(|alert| alert.verified = run);
-            }
-            Transition::Resolve(key, _) => {
-                after
-                    .entry(key.clone())
-                    .and_modify(|alert| (alert.state, alert.verified) = (AlertState::Resolved, run));
-            }
-        }
-    }
-    after
-}
-
 fn open_ports(host: &HostObservation) -> u32 {
     let open = host.ports.iter().filter(|port| port.state == protocol::observation::PortState::Open);
     u32::try_from(open.count()).unwrap_or(u32::MAX)
@@ -202,42 +182,12 @@ fn hundredths(part: u128, whole: u128) -> u32 {
     part.saturating_mul(10_000).checked_div(whole).and_then(|share| u32::try_from(share).ok()).unwrap_or(10_000)
 }
 
-/// Every wanted address that was not looked at, with the reason.
-fn uncovered(facts: &Facts, wanted: &TargetSet) -> Vec<Uncovered> {
-    let missing = wanted.minus(&facts.coverage.asked);
-    let planned = facts.run.uncovered.iter().map(|part| (part.targets.clone(), part.reason));
-    let first = facts.tasks.iter().filter(|task| task.look == Look::First);
-    let lost = first.map(|task| (task.targets.clone(), task_reason(task)));
-    let mut by_reason: BTreeMap<UncoveredReason, TargetSet> = BTreeMap::new();
-    for (targets, reason) in planned.chain(lost) {
-        let all = by_reason.entry(reason).or_default();
-        *all = all.union(&targets.intersection(&missing));
-    }
-    by_reason.retain(|_, targets| !targets.is_empty());
-    by_reason.into_iter().map(|(reason, targets)| Uncovered { targets, reason }).collect()
-}
-
-fn task_reason(task: &TaskRecord) -> UncoveredReason {
-    match task.state {
-        TaskState::Failed if task.eligible.is_empty() => UncoveredReason::Refused,
-        TaskState::Failed if task.attempts == 0 => UncoveredReason::NodeOffline,
-        TaskState::Failed => UncoveredReason::AttemptsUsedUp,
-        TaskState::Cancelled => UncoveredReason::Cancelled,
-        TaskState::Waiting | TaskState::Leased | TaskState::Done | TaskState::Partial => UncoveredReason::NotFinished,
-    }
-}
-
 /// In words, why the run did not look at everything; empty when it did.
 fn reason(facts: &Facts, uncovered: &[Uncovered]) -> Text {
     let whole: Vec<String> = uncovered
         .iter()
         .map(|part| {
-            format!(
-                "{} of {} addresses: {}",
-                part.targets.count(),
-                facts.run.definition.wanted().count(),
-                part.reason.words()
-            )
+            format!("{} of {} addresses: {}", part.targets.count(), facts.run.wanted().count(), part.reason.words())
         })
         .collect();
     let last = facts

@@ -1,10 +1,12 @@
 //! What is known when a run is closed, and what about it is in doubt.
 
-use crate::analysis::alert::{Alert, AlertState, Rule, default_rules};
+use crate::acceptance;
+use crate::analysis::alert::{Alert, AlertState, Rule};
 use crate::analysis::coverage::RunCoverage;
 use crate::analysis::delta::{
     Candidates, ChangeKind, Compared, HostDelta, KnownHost, PortId, candidates, compare, is_mass_change, settle,
 };
+use crate::rules;
 use crate::run::{Look, Run, TaskRecord};
 use crate::store::tables::{
     ALERTS, KNOWN, KNOWN_COVERAGE, REPORTS, RUNS, RUNS_OF_SCAN, STAGED, STAGED_AGAIN, TASK_COVERAGE, TASKS,
@@ -38,6 +40,8 @@ pub(super) struct Facts {
     pub(super) alerts: Vec<Alert>,
     pub(super) baseline: Option<RunId>,
     pub(super) rules: Vec<Rule>,
+    /// Cells whose state a person accepted.
+    pub(super) accepted: BTreeSet<(IpAddr, PortId)>,
 }
 
 impl Facts {
@@ -62,7 +66,8 @@ impl Facts {
             known_coverage: reads.get(&KNOWN_COVERAGE, &scan)?.unwrap_or_default(),
             alerts: reads.within(&ALERTS, &scan).map(|row| row.map(|(_, alert)| alert)).collect::<Result<_, _>>()?,
             baseline: latest_report_before(reads, &run)?,
-            rules: default_rules(),
+            rules: rules::in_force(reads)?,
+            accepted: acceptance::accepted_cells(reads, scan)?,
             run,
         }))
     }

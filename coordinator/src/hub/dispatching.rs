@@ -7,7 +7,6 @@ use crate::dispatch::grants;
 use crate::dispatch::plan::{Candidate, Plan, plan};
 use crate::events::Event;
 use crate::run::{Look, Run, RunState, TaskRecord, TaskState};
-use crate::scan::ScanDefinition;
 use crate::store::tables::{OPEN_RUNS, RUNS, TASKS};
 use crate::store::{Reads, StoreError};
 use protocol::letter::{Purpose, Sealed};
@@ -98,7 +97,7 @@ impl Hub {
     async fn plan_queued(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let queued: Vec<Run> = self.runs.values().filter(|run| run.state == RunState::Queued).cloned().collect();
         for run in queued {
-            let plan = self.plan_run(&run.definition, now).await?;
+            let plan = self.plan_run(&run, now).await?;
             let overdue = now.since(run.created) > self.timing.queue_deadline;
             if plan.tasks.is_empty() && !overdue {
                 continue;
@@ -111,8 +110,8 @@ impl Hub {
         Ok(())
     }
 
-    async fn plan_run(&mut self, definition: &ScanDefinition, now: Timestamp) -> Result<Plan, StoreError> {
-        let (online, site) = (self.online(now), definition.site().clone());
+    async fn plan_run(&mut self, run: &Run, now: Timestamp) -> Result<Plan, StoreError> {
+        let (online, site) = (self.online(now), run.definition.site().clone());
         let nodes = self.store.read(crate::use_case::nodes::all).await?;
         let candidates: Vec<Candidate> = nodes
             .iter()
@@ -120,8 +119,8 @@ impl Hub {
             .filter(|(_, approval)| approval.site == site && approval.expires.is_none_or(|end| now <= end))
             .map(|(node, approval)| Candidate { node, ranges: approval.ranges.clone(), online: online.contains(&node) })
             .collect();
-        let ports = definition.ports().map_or(DEFAULT_PORTS, |ports| ports.count());
-        Ok(plan(&definition.wanted(), ports, &candidates))
+        let ports = run.definition.ports().map_or(DEFAULT_PORTS, |ports| ports.count());
+        Ok(plan(&run.wanted(), ports, &candidates))
     }
 
     async fn start_run(

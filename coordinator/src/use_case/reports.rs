@@ -1,15 +1,14 @@
-//! Reports and alerts: seeing them.
+//! Reports: seeing them.
 
 use super::UseCaseError;
 use crate::Coordinator;
 use crate::accounts::{Actor, Right};
-use crate::analysis::alert::{Alert, AlertState};
 use crate::report::Report;
-use crate::store::tables::{ALERTS, REPORTS, RUNS_OF_SCAN, SCANS};
+use crate::store::tables::{REPORTS, RUNS_OF_SCAN, SCANS};
 use crate::store::{Reads, StoreError};
 use protocol::task::{RunId, ScanId};
 
-/// The most reports or alerts that one list gives.
+/// The most reports that one list gives.
 const MAX_LISTED: usize = 500;
 
 fn history(reads: &impl Reads, scan: ScanId, limit: usize) -> Result<Vec<Report>, StoreError> {
@@ -57,16 +56,5 @@ impl Coordinator {
     pub async fn latest_report(&self, actor: &Actor, scan: ScanId) -> Result<Report, UseCaseError> {
         let newest = self.history(actor, scan).await?.into_iter().next();
         newest.ok_or_else(|| UseCaseError::no_report(format!("of scan {scan} yet")))
-    }
-
-    /// Alerts, worst first; those that are over only when asked for.
-    pub async fn alerts(&self, actor: &Actor, with_resolved: bool) -> Result<Vec<Alert>, UseCaseError> {
-        actor.require(Right::Read)?;
-        let read = |view: &crate::store::View| view.iter(&ALERTS).map(|row| row.map(|(_, alert)| alert)).collect();
-        let mut alerts: Vec<Alert> = self.store().read(read).await?;
-        alerts.retain(|alert| with_resolved || alert.state != AlertState::Resolved);
-        alerts.sort_by_key(|alert| (alert.severity, alert.key.clone()));
-        alerts.truncate(MAX_LISTED);
-        Ok(alerts)
     }
 }

@@ -77,6 +77,7 @@ pub(crate) fn queue(draft: &mut Draft, scan: ScanId, trigger: Trigger, now: Time
         id,
         scan,
         definition: found.definition,
+        part: None,
         state: RunState::Queued,
         trigger,
         created: now,
@@ -235,7 +236,7 @@ fn progress(run: &Run, tasks: &[TaskView]) -> Progress {
     let found = tasks.iter().map(|task| task.running.as_ref().map_or(0, |running| running.hosts_found));
     let nobody = run.uncovered.iter().map(|part| clamp(part.targets.count())).fold(0, u64::saturating_add);
     let is_over = run.state.is_final();
-    let total = clamp(run.definition.wanted().count());
+    let total = clamp(run.wanted().count());
     let settled = done.fold(0, u64::saturating_add).saturating_add(if run.started.is_some() { nobody } else { 0 });
     Progress {
         addresses_done: if is_over { total } else { settled.min(total) },
@@ -252,5 +253,7 @@ pub fn trigger_words(trigger: &Trigger) -> Text {
     match trigger {
         Trigger::Person(name) => name.clone(),
         Trigger::Schedule => "schedule".into(),
+        Trigger::Missing { of, by } => Text::new(&format!("{by}, for what run {of} missed")),
+        Trigger::Import { by, .. } => Text::new(&format!("{by}, from a document")),
     }
 }

@@ -20,7 +20,9 @@ fn line(change: &Change) -> Line {
         ChangeKind::RemovedHost => Line::RemovedHost { address },
         ChangeKind::NewPort => Line::NewPort { address, port: port(change), service: service(change.after.as_ref()) },
         ChangeKind::ClosedPort => Line::ClosedPort { address, port: port(change) },
-        ChangeKind::ServiceChange | ChangeKind::OsChange | ChangeKind::NameChange => changed(address, change),
+        ChangeKind::ServiceChange | ChangeKind::OsChange | ChangeKind::NameChange | ChangeKind::MacChange => {
+            changed(address, change)
+        }
     }
 }
 

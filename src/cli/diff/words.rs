@@ -44,6 +44,7 @@ fn change(line: &Line) -> String {
         ChangeKind::ServiceChange => format!("~ {place} changed from {before} to {after}"),
         ChangeKind::OsChange => format!("~ {place} changed its operating system from {before} to {after}"),
         ChangeKind::NameChange => format!("~ {place} changed its name from {before} to {after}"),
+        ChangeKind::MacChange => format!("~ {place} changed its link address from {before} to {after}"),
     }
 }
 
@@ -53,6 +54,7 @@ fn side(side: Option<&Side>) -> String {
         Some(Side::Host { .. }) => "there".to_owned(),
         Some(Side::Os(os)) => os.name.to_string(),
         Some(Side::Names(names)) => names.iter().map(Text::as_str).collect::<Vec<_>>().join(", "),
+        Some(Side::Mac(mac)) => mac.address.to_string(),
         Some(Side::Port { state, service: None }) => state.to_string(),
         Some(Side::Port { state, service: Some(service) }) => format!("{state} ({})", service_words(service)),
     }

@@ -154,10 +154,15 @@ impl From<&coordinator::report::Report> for ReportSummary {
                 removed_hosts: report.count(ChangeKind::RemovedHost),
                 new_ports: report.count(ChangeKind::NewPort),
                 closed_ports: report.count(ChangeKind::ClosedPort),
-                other_changes: [ChangeKind::ServiceChange, ChangeKind::OsChange, ChangeKind::NameChange]
-                    .map(|kind| report.count(kind))
-                    .iter()
-                    .sum(),
+                other_changes: [
+                    ChangeKind::ServiceChange,
+                    ChangeKind::OsChange,
+                    ChangeKind::NameChange,
+                    ChangeKind::MacChange,
+                ]
+                .map(|kind| report.count(kind))
+                .iter()
+                .sum(),
             },
         }
     }

@@ -30,6 +30,9 @@ pub struct RunSummary {
     pub ended: bool,
     /// Who asked for it; `schedule` for its schedule.
     pub trigger: String,
+    /// The addresses that it makes up for; absent for a run of the whole scan.
+    #[schema(value_type = Option<String>)]
+    pub part: Option<TargetSet>,
     /// When it was asked for.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -128,7 +131,8 @@ pub(super) fn percent(hundredths: u32) -> f64 {
 
 impl From<Run> for RunSummary {
     fn from(run: Run) -> Self {
-        let Run { id, scan, definition, state, trigger, created, started, ended, tasks: _, uncovered, outcome } = run;
+        let Run { id, scan, definition, state, trigger, created, started, ended, tasks: _, uncovered, outcome, part } =
+            run;
         let (coverage, hosts_up, open_ports, reason) = match outcome {
             None => (None, None, None, None),
             Some(RunOutcome { hosts_up, open_ports, coverage_hundredths, reason }) => {
@@ -142,6 +146,7 @@ impl From<Run> for RunSummary {
             state: state.name().to_owned(),
             ended: state.is_final(),
             trigger: trigger_words(&trigger).into(),
+            part,
             created_at: created,
             started_at: started,
             ended_at: ended,

@@ -137,7 +137,12 @@ impl From<&ScanView> for NetworkCard {
             no_score: "No score yet: the first run is still to come.",
             opened: count(&[ChangeKind::NewPort]),
             closed: count(&[ChangeKind::ClosedPort]),
-            changed: count(&[ChangeKind::ServiceChange, ChangeKind::OsChange, ChangeKind::NameChange]),
+            changed: count(&[
+                ChangeKind::ServiceChange,
+                ChangeKind::OsChange,
+                ChangeKind::NameChange,
+                ChangeKind::MacChange,
+            ]),
             time: report.map(|report| report.made),
             latest: report.map(|report| report.run),
         }

@@ -166,6 +166,8 @@ fn cause(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Person(name) => format!("started by {name}"),
         Trigger::Schedule => "started by its schedule".to_owned(),
+        Trigger::Missing { of, by } => format!("started by {by} for what run {of} missed"),
+        Trigger::Import { by, .. } => format!("imported by {by}"),
     }
 }
 

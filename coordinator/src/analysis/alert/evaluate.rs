@@ -22,6 +22,8 @@ pub struct Evaluation<'a> {
     pub coverage: &'a RunCoverage,
     /// Cells whose fate the second look left open (see [`unsettled`](crate::analysis::delta::unsettled)).
     pub unsettled: &'a BTreeSet<(IpAddr, PortId)>,
+    /// Cells whose state a person accepted as expected (SPEC R11): nothing is raised for them unless they changed.
+    pub accepted: &'a BTreeSet<(IpAddr, PortId)>,
 }
 
 /// The transitions of all alerts of the scan, sorted by key.
@@ -114,6 +116,27 @@ impl Evaluation<'_> {
             (Some(_), _) => keep(),
         })
     }
+}
+
+/// A scan's alerts after the transitions of `run`.
+pub fn after(alerts: &[Alert], transitions: &[Transition], run: RunId) -> BTreeMap<AlertKey, Alert> {
+    let mut after: BTreeMap<_, Alert> = alerts.iter().map(|alert| (alert.key.clone(), alert.clone())).collect();
+    for transition in transitions {
+        match transition {
+            Transition::Raise(alert) | Transition::Reopen(alert) => {
+                after.insert(alert.key.clone(), alert.clone());
+            }
+            Transition::Keep(key) => {
+                after.entry(key.clone()).and_modify(|alert| alert.verified = run);
+            }
+            Transition::Resolve(key, _) => {
+                after
+                    .entry(key.clone())
+                    .and_modify(|alert| (alert.state, alert.verified) = (AlertState::Resolved, run));
+            }
+        }
+    }
+    after
 }
 
 fn is_back(service: Option<&Service>, expected: &Service) -> bool {

@@ -76,7 +76,15 @@ fn transitions(
     let (rules, coverage) = (default_rules(), coverage(ports));
     let cell = |port: &u16| ("10.0.0.1".parse().unwrap(), PortId { protocol: Protocol::Tcp, port: *port });
     let unsettled: BTreeSet<_> = unsettled.iter().map(cell).collect();
-    let facts = Evaluation { scan: ScanId(1), run: RUN, rules: &rules, coverage: &coverage, unsettled: &unsettled };
+    let accepted = BTreeSet::new();
+    let facts = Evaluation {
+        scan: ScanId(1),
+        run: RUN,
+        rules: &rules,
+        coverage: &coverage,
+        unsettled: &unsettled,
+        accepted: &accepted,
+    };
     let name = |key: &AlertKey| format!("{} {}", key.rule, key.port.port);
     let show = |transition: &Transition| match transition {
         Transition::Raise(alert) => format!("raise {} {}", name(&alert.key), alert.severity.name()),

@@ -54,7 +54,7 @@ fn without_closed(mut known: KnownHost, changes: &[Change]) -> KnownHost {
                     (listed.state, listed.service) = (*state, None);
                 }
             }
-            Some(Side::Host { .. } | Side::Os(_) | Side::Names(_)) | None => {
+            Some(Side::Host { .. } | Side::Os(_) | Side::Names(_) | Side::Mac(_)) | None => {
                 ports.retain(|listed| PortId::of(listed) != port);
             }
         }

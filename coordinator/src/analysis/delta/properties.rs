@@ -170,7 +170,9 @@ fn mirrored(change: &Change) -> Change {
         ChangeKind::RemovedHost => ChangeKind::NewHost,
         ChangeKind::NewPort => ChangeKind::ClosedPort,
         ChangeKind::ClosedPort => ChangeKind::NewPort,
-        same @ (ChangeKind::ServiceChange | ChangeKind::OsChange | ChangeKind::NameChange) => same,
+        same @ (ChangeKind::ServiceChange | ChangeKind::OsChange | ChangeKind::NameChange | ChangeKind::MacChange) => {
+            same
+        }
     };
     let (before, after) = (change.after.clone(), change.before.clone());
     Change { kind, before, after, confirmation: Confirmation::NotNeeded, ..change.clone() }

@@ -88,6 +88,7 @@ fn show(deltas: &[HostDelta]) -> String {
         Some(Side::Host { .. }) => "there".to_owned(),
         Some(Side::Os(os)) => os.name.to_string(),
         Some(Side::Names(names)) => names.iter().map(Text::as_str).collect::<Vec<_>>().join(" "),
+        Some(Side::Mac(mac)) => mac.address.to_string(),
         Some(Side::Port { state, service }) => {
             format!("{state} {}", service.as_ref().map_or(String::new(), |s| format!("{} {}", s.name, s.version)))
         }

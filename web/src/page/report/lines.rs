@@ -9,7 +9,7 @@ use protocol::observation::Service;
 use protocol::text::Text;
 
 /// Kinds of changes in the order in which they are shown: id, title, mark.
-const GROUPS: [(ChangeKind, &str, &str, &str); 7] = [
+const GROUPS: [(ChangeKind, &str, &str, &str); 8] = [
     (ChangeKind::NewHost, "new-hosts", "New hosts", "+"),
     (ChangeKind::RemovedHost, "removed-hosts", "Removed hosts", "−"),
     (ChangeKind::NewPort, "new-ports", "New ports", "+"),
@@ -17,6 +17,7 @@ const GROUPS: [(ChangeKind, &str, &str, &str); 7] = [
     (ChangeKind::ServiceChange, "service-changes", "Service changes", "~"),
     (ChangeKind::OsChange, "os-changes", "Operating system changes", "~"),
     (ChangeKind::NameChange, "name-changes", "Name changes", "~"),
+    (ChangeKind::MacChange, "mac-changes", "Link address changes", "~"),
 ];
 
 /// Tables with lines: first new ports whose rule is critical or high, then by kind.
@@ -97,6 +98,7 @@ fn side(side: Option<&Side>, kind: ChangeKind) -> String {
         Some(Side::Os(os)) => format!("{} ({}\u{202f}%)", os.name, os.accuracy),
         Some(Side::Names(names)) if names.is_empty() => "no name".to_owned(),
         Some(Side::Names(names)) => names.iter().map(Text::as_str).collect::<Vec<_>>().join(", "),
+        Some(Side::Mac(mac)) => mac.address.to_string(),
     }
 }
 

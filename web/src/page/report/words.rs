@@ -33,6 +33,7 @@ pub(crate) fn changes_words(report: &Report) -> Option<String> {
         (ChangeKind::ServiceChange, "service changed", "services changed"),
         (ChangeKind::OsChange, "operating system changed", "operating systems changed"),
         (ChangeKind::NameChange, "host changed its names", "hosts changed their names"),
+        (ChangeKind::MacChange, "host changed its link address", "hosts changed their link addresses"),
     ];
     let parts: Vec<String> = told
         .into_iter()
