@@ -6,15 +6,16 @@ mod facts;
 #[cfg(test)]
 mod tests;
 
+use crate::analysis::delta::Candidates;
 use crate::dispatch::second::second_look;
 use crate::run::{Run, RunOutcome, RunState, TaskRecord};
-use crate::store::tables::{OPEN_RUNS, RUNS, STAGED, STAGED_AGAIN, TASKS};
+use crate::store::tables::{OPEN_RUNS, RUNS, STAGED, STAGED_AGAIN, TASKS, UNCUT};
 use crate::store::{Draft, Reads, Store, StoreError};
 use ending::Ending;
 use facts::Facts;
+use protocol::Timestamp;
 use protocol::task::RunId;
 use protocol::text::Text;
-use protocol::{TargetSet, Timestamp};
 
 /// What became of a run whose tasks had all ended.
 #[derive(Clone, Debug)]
@@ -57,15 +58,15 @@ async fn step(store: &Store, id: RunId, now: Timestamp) -> Result<Closing, Store
             if facts.run.state.is_final() {
                 return Ok(Closing::Closed { run: facts.run, alerts_changed: false });
             }
-            let doubtful = facts.doubtful();
-            if facts.run.state == RunState::Closing || doubtful.is_empty() {
+            let doubt = facts.in_doubt();
+            if facts.run.state == RunState::Closing || (doubt.hosts.is_empty() && doubt.cells.is_empty()) {
                 let ending = Ending::of(&facts, now);
                 return match ending.excess() {
                     Some(reason) => fail(draft, id, reason, now),
                     None => ending.store(draft, facts, now),
                 };
             }
-            look_again(draft, facts, &doubtful, now)
+            look_again(draft, facts, &doubt, now)
         })
         .await
 }
@@ -91,13 +92,13 @@ pub(crate) fn drop_staged(draft: &mut Draft, run: RunId) -> Result<(), StoreErro
             draft.remove(table, &key)?;
         }
     }
-    Ok(())
+    draft.remove(&UNCUT, &run)
 }
 
 /// Stores the tasks of a second look and says that the run is closing.
-fn look_again(draft: &mut Draft, facts: Facts, doubtful: &TargetSet, now: Timestamp) -> Result<Closing, StoreError> {
+fn look_again(draft: &mut Draft, facts: Facts, doubt: &Candidates, now: Timestamp) -> Result<Closing, StoreError> {
     let Facts { mut run, tasks: first, .. } = facts;
-    let tasks = second_look(run.id, run.tasks, &first, doubtful, now);
+    let tasks = second_look(&run, &first, doubt, now);
     run.tasks += u32::try_from(tasks.len()).unwrap_or(u32::MAX);
     run.state = RunState::Closing;
     for task in &tasks {

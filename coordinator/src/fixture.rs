@@ -60,6 +60,37 @@ pub(crate) fn result(task: TaskId, fence: u64, covered: &str, hosts: Vec<HostObs
     TaskResult { task, fence, started: NOW, ended: NOW, coverage, hosts, shortfall: None, default_ports: None }
 }
 
+/// A run of a scan like this, asked for at [`NOW`] and in no store.
+pub(crate) fn made_up_run(id: u64, targets: &str, ports: &str, args: &str) -> Run {
+    let text = ScanDraft {
+        name: "lab".into(),
+        targets: targets.into(),
+        ports: ports.into(),
+        args: args.into(),
+        ..ScanDraft::default()
+    };
+    Run {
+        id: RunId(id),
+        scan: SCAN,
+        definition: text.check().unwrap(),
+        part: None,
+        state: RunState::Queued,
+        trigger: Trigger::Schedule,
+        created: NOW,
+        started: None,
+        ended: None,
+        tasks: 0,
+        uncovered: Vec::new(),
+        outcome: None,
+    }
+}
+
+/// A random test is repeated `usual` times, or `long` when `PORTDRIFT_LONG` is 1.
+pub(crate) fn cases(usual: u32, long: u32) -> proptest::test_runner::Config {
+    let is_long = std::env::var("PORTDRIFT_LONG").is_ok_and(|value| value == "1");
+    proptest::test_runner::Config::with_cases(if is_long { long } else { usual })
+}
+
 impl Fixture {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -93,7 +124,7 @@ impl Fixture {
                 let wanted = run.wanted();
                 assert!(wanted.count() <= MAX_TASK_ADDRESSES);
                 let id = TaskId { run: run.id, index: 0 };
-                let mut task = TaskRecord::new(id, Look::First, wanted, vec![node], NOW);
+                let mut task = TaskRecord::new(id, Look::First, wanted, NOW);
                 task.lease_to(node, NOW);
                 (run.state, run.started, run.tasks) = (RunState::Running, Some(NOW), 1);
                 draft.put(&TASKS, &task.id, &task)?;

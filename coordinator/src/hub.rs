@@ -1,23 +1,26 @@
 //! The task that owns the swarm: tasks out, verified results in. It keeps the leases and the beacons.
 
+mod crew;
 mod dispatching;
 mod enrolment;
+mod ledger;
 mod letters;
 mod uploads;
 
-use crate::dispatch::lease::LeaseBook;
+use crate::dispatch::Dispatch;
+use crate::dispatch::crew::Crew;
 use crate::events::EventBus;
 use crate::presence::Presences;
 use crate::registry::CurrentRoster;
-use crate::run::{Run, TaskRecord};
 use crate::settings::Timing;
 use crate::store::Store;
+use crew::Member;
 use protocol::envelope::{Author, Message, ReplayGuard};
-use protocol::letter::{Letter, Opener, SealingKey};
+use protocol::letter::{Letter, Opener};
 use protocol::mesh::{EnrolServer, Mesh, MeshEvent};
 use protocol::message::{Beacon, Cancel, RosterHead};
 use protocol::roster::Precedence;
-use protocol::task::{RunId, TaskId};
+use protocol::task::RunId;
 use protocol::{NodeId, Timestamp};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
@@ -91,14 +94,15 @@ pub(crate) struct Hub {
     roster: CurrentRoster,
     inbox: mpsc::Receiver<Command>,
     replay: ReplayGuard,
-    leases: LeaseBook,
     uploads: Uploads,
-    /// What to seal to, for each approved node.
-    sealing: BTreeMap<NodeId, SealingKey>,
-    runs: BTreeMap<RunId, Run>,
-    tasks: BTreeMap<TaskId, TaskRecord>,
-    /// Nodes that handed a task back and are not asked for a while.
-    resting: BTreeMap<NodeId, Timestamp>,
+    /// Every approved node.
+    members: BTreeMap<NodeId, Member>,
+    /// The same as of the latest look around.
+    crew: Crew,
+    /// Runs and tasks that have not ended.
+    work: Dispatch,
+    /// Since when nodes had time to make themselves heard.
+    began: Timestamp,
     /// The latest look at what is due.
     ticked: Timestamp,
     beacons: u64,
@@ -122,12 +126,11 @@ impl Hub {
             roster,
             inbox,
             replay: ReplayGuard::default(),
-            leases: LeaseBook::default(),
             uploads: Uploads::default(),
-            sealing: BTreeMap::new(),
-            runs: BTreeMap::new(),
-            tasks: BTreeMap::new(),
-            resting: BTreeMap::new(),
+            members: BTreeMap::new(),
+            crew: Crew::default(),
+            work: Dispatch::default(),
+            began: now,
             ticked: now,
             beacons: 0,
             announced: 0,
@@ -162,6 +165,7 @@ impl Hub {
             }
             MeshEvent::Disconnected { node } => {
                 self.presences.set_connected(&node, false, None);
+                self.look_around(now);
                 self.events.publish(crate::events::Event::Node { node });
             }
             MeshEvent::RosterConflict { epoch, from, .. } => {
@@ -207,17 +211,10 @@ impl Hub {
         if let Err(error) = self.read_members().await {
             tracing::error!(%error, "cannot read the nodes");
         }
+        self.look_around(now);
         for node in decided {
             self.answer_waiting(*node).await;
         }
-    }
-
-    /// Reads what to seal to for every approved node.
-    async fn read_members(&mut self) -> Result<(), crate::store::StoreError> {
-        let nodes = self.store.read(crate::use_case::nodes::all).await?;
-        self.sealing =
-            nodes.iter().filter(|node| node.approval().is_some()).map(|node| (node.key, node.sealing)).collect();
-        Ok(())
     }
 
     fn send_beacon(&mut self, now: Timestamp) {
@@ -234,9 +231,9 @@ impl Hub {
 
     /// Seals a message to an approved node and hands it to the mesh.
     fn write_to<M: Message>(&mut self, node: NodeId, message: &M, now: Timestamp) {
-        let Some(key) = self.sealing.get(&node) else { return };
+        let Some(member) = self.members.get(&node) else { return };
         let envelope = self.author.sign(message, self.roster.epoch, now);
-        match Letter::seal(&envelope, node, key, self.author.mesh()) {
+        match Letter::seal(&envelope, node, &member.sealing, self.author.mesh()) {
             Ok(letter) => {
                 if let Err(error) = self.mesh.send_letter(letter) {
                     tracing::debug!(node.id = %node, %error, "a letter was not sent; its reader will ask again");

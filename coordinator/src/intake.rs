@@ -1,11 +1,11 @@
 //! The path of one result: checked against the lease and the task's scope, then stored whole, once.
 
-use crate::run::{Look, TaskRecord, TaskState};
+use crate::run::{Look, Tally, TaskRecord, TaskState};
 use crate::store::tables::{NODES, STAGED, STAGED_AGAIN, TASK_COVERAGE, TASKS};
 use crate::store::{Draft, Reads, Store, StoreError, Table};
 use protocol::codec::{Decode, Encode};
 use protocol::message::{ReceiptOutcome, TaskResult};
-use protocol::observation::{Coverage, HostObservation};
+use protocol::observation::{Coverage, HostObservation, HostState};
 use protocol::task::{RunId, TaskId};
 use protocol::{NodeId, TargetSet, Timestamp};
 use std::net::IpAddr;
@@ -87,8 +87,7 @@ pub(crate) fn settled(
     if reads.contains(&TASK_COVERAGE, &task)? {
         return Ok(Some(ReceiptOutcome::Duplicate));
     }
-    let stale = record.state.is_final() || fence != record.fence || record.holder != Some(sender);
-    Ok(stale.then_some(ReceiptOutcome::Superseded))
+    Ok((!record.accepts(sender, fence)).then_some(ReceiptOutcome::Superseded))
 }
 
 fn member_fault(draft: &Draft, sender: NodeId, now: Timestamp) -> Result<Option<ReceiptOutcome>, StoreError> {
@@ -143,6 +142,8 @@ fn keep(draft: &mut Draft, node: NodeId, task: &TaskRecord, result: TaskResult) 
     for host in &hosts {
         draft.put(staged, &(id.run, host.address), host)?;
     }
+    let up = hosts.iter().filter(|host| host.state == HostState::Up).count();
+    Tally::count(draft, task, u32::try_from(up).unwrap_or(u32::MAX))?;
     let hosts = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
     draft.put(&TASK_COVERAGE, &id, &TaskCoverage { node, started, ended, coverage, hosts })?;
     draft.put(&TASKS, &id, task)

@@ -39,7 +39,7 @@ pub use use_case::UseCaseError;
 pub use use_case::accounts::SignedIn;
 pub use use_case::nodes::{ApproveRequest, InviteRequest, NodeStatus, NodeView};
 pub use use_case::overview::Overview;
-pub use use_case::runs::{Progress, RunView, TaskView, trigger_words};
+pub use use_case::runs::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunView, TaskView, trigger_words};
 pub use use_case::scans::{Reach, ScanView};
 
 use accounts::Passwords;

@@ -54,6 +54,11 @@ impl Presences {
         self.with(|map| map.clone())
     }
 
+    /// What `f` makes of each node that was heard since the start.
+    pub(crate) fn each<T>(&self, f: impl Fn(NodeId, &Presence) -> T) -> Vec<T> {
+        self.with(|map| map.iter().map(|(node, presence)| f(*node, presence)).collect())
+    }
+
     /// Notes what a node says; true when it was not online before.
     pub(crate) fn heard(&self, node: NodeId, presence: Presence, offline_after: Duration) -> bool {
         self.with(|map| {

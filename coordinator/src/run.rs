@@ -1,13 +1,17 @@
 //! Runs and their tasks: the states they pass through and what is kept of them.
 
+mod tally;
+mod task;
+
+pub use tally::Tally;
+pub use task::{Look, MAX_ATTEMPTS, TaskRecord, TaskState};
+
 use crate::scan::ScanDefinition;
 use protocol::codec::{Decode, Encode};
-use protocol::task::{RunId, ScanId, TaskId};
+use protocol::task::{RunId, ScanId};
 use protocol::text::Text;
-use protocol::{NodeId, TargetSet, Timestamp};
-
-/// How many leases a task may get before it counts as failed.
-pub const MAX_ATTEMPTS: u32 = 3;
+use protocol::{TargetSet, Timestamp};
+use std::str::FromStr;
 
 /// One execution of a scan.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -26,13 +30,13 @@ pub struct Run {
     pub trigger: Trigger,
     /// When it was asked for.
     pub created: Timestamp,
-    /// When it was planned.
+    /// When a node was there for it, and it was begun.
     pub started: Option<Timestamp>,
     /// When it ended.
     pub ended: Option<Timestamp>,
-    /// How many tasks it was cut into.
+    /// How many tasks were cut so far; their numbers are dense.
     pub tasks: u32,
-    /// Addresses that nobody looked at, with the reason.
+    /// Addresses that nobody looked at, with the reason; named when nothing is left to wait for.
     pub uncovered: Vec<Uncovered>,
     /// What came of it, once it ended.
     pub outcome: Option<RunOutcome>,
@@ -71,6 +75,10 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// Every state, in the order in which a run passes through them.
+    pub const ALL: [Self; 7] =
+        [Self::Queued, Self::Running, Self::Closing, Self::Completed, Self::Partial, Self::Failed, Self::Cancelled];
+
     /// True when nothing will change any more.
     pub fn is_final(self) -> bool {
         match self {
@@ -90,6 +98,19 @@ impl RunState {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
         }
+    }
+}
+
+/// The word is no state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no state of a run; write queued, running, closing, completed, partial, failed or cancelled")]
+pub struct UnknownRunState(String);
+
+impl FromStr for RunState {
+    type Err = UnknownRunState;
+
+    fn from_str(word: &str) -> Result<Self, UnknownRunState> {
+        Self::ALL.into_iter().find(|state| state.name() == word).ok_or_else(|| UnknownRunState(word.to_owned()))
     }
 }
 
@@ -121,6 +142,12 @@ impl Run {
     pub fn wanted(&self) -> TargetSet {
         let all = self.definition.wanted();
         self.part.as_ref().map_or_else(|| all.clone(), |part| part.intersection(&all))
+    }
+
+    /// The addresses that it wanted and nobody looked at, once it ended.
+    pub fn missing(&self) -> TargetSet {
+        let named = self.uncovered.iter().fold(TargetSet::empty(), |all, part| all.union(&part.targets));
+        named.intersection(&self.wanted())
     }
 }
 
@@ -161,167 +188,5 @@ impl UncoveredReason {
             Self::NotFinished => "the node could not finish them",
             Self::Cancelled => "the run was cancelled first",
         }
-    }
-}
-
-/// A piece of a run as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct TaskRecord {
-    /// Which.
-    pub id: TaskId,
-    /// What it is for.
-    pub look: Look,
-    /// When it was planned.
-    pub created: Timestamp,
-    /// Its addresses, at most 256.
-    pub targets: TargetSet,
-    /// Nodes that may still be asked.
-    pub eligible: Vec<NodeId>,
-    /// Where it stands.
-    pub state: TaskState,
-    /// Number of the latest lease; 0 before the first.
-    pub fence: u64,
-    /// Leases given so far.
-    pub attempts: u32,
-    /// Who holds or held it last.
-    pub holder: Option<NodeId>,
-    /// Start of the latest lease.
-    pub leased: Option<Timestamp>,
-    /// When it ended.
-    pub ended: Option<Timestamp>,
-    /// Why the latest attempt did not end well; empty if it did.
-    pub reason: Text,
-}
-
-/// What a task is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
-pub enum Look {
-    /// To see what is there.
-    First,
-    /// To make sure of what seems to be gone (SPEC R4).
-    Second,
-}
-
-/// Where a task stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
-pub enum TaskState {
-    /// For a node to take.
-    Waiting,
-    /// With its holder.
-    Leased,
-    /// All its addresses were covered.
-    Done,
-    /// Some were not.
-    Partial,
-    /// No result.
-    Failed,
-    /// Stopped with its run.
-    Cancelled,
-}
-
-impl TaskState {
-    /// True when nothing will change any more.
-    pub fn is_final(self) -> bool {
-        !matches!(self, Self::Waiting | Self::Leased)
-    }
-
-    /// The word for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Leased => "leased",
-            Self::Done => "done",
-            Self::Partial => "partial",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-impl TaskRecord {
-    /// A task that waits for one of `eligible`.
-    pub fn new(id: TaskId, look: Look, targets: TargetSet, eligible: Vec<NodeId>, now: Timestamp) -> Self {
-        Self {
-            id,
-            look,
-            created: now,
-            targets,
-            eligible,
-            state: TaskState::Waiting,
-            fence: 0,
-            attempts: 0,
-            holder: None,
-            leased: None,
-            ended: None,
-            reason: Text::default(),
-        }
-    }
-
-    /// Since when it has waited, while it waits.
-    pub fn waits_since(&self) -> Timestamp {
-        self.leased.map_or(self.created, |leased| leased.max(self.created))
-    }
-
-    /// Gives the next lease to `holder`.
-    pub fn lease_to(&mut self, holder: NodeId, now: Timestamp) {
-        self.state = TaskState::Leased;
-        self.fence += 1;
-        self.attempts += 1;
-        self.holder = Some(holder);
-        self.leased = Some(now);
-    }
-
-    /// Takes the lease away: back to waiting, or failed when the attempts are used up or nobody is left to ask.
-    pub fn lose_lease(&mut self, reason: Text, now: Timestamp) {
-        let spent = self.attempts >= MAX_ATTEMPTS || self.eligible.is_empty();
-        self.state = if spent { TaskState::Failed } else { TaskState::Waiting };
-        self.ended = spent.then_some(now);
-        self.reason = reason;
-    }
-
-    /// Its holder will not do it; ask another. A refusal uses up no attempt.
-    pub fn refuse(&mut self, reason: Text, now: Timestamp) {
-        self.eligible.retain(|node| Some(*node) != self.holder);
-        self.attempts = self.attempts.saturating_sub(1);
-        self.lose_lease(reason, now);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use protocol::Keypair;
-
-    fn task(nodes: u8) -> TaskRecord {
-        let eligible = (1..=nodes).map(|seed| Keypair::from_seed(&[seed; 32]).node_id()).collect();
-        let id = TaskId { run: RunId(1), index: 0 };
-        TaskRecord::new(id, Look::First, "127.0.10.1".parse().unwrap(), eligible, Timestamp::from_millis(1))
-    }
-
-    #[test]
-    fn a_task_fails_after_its_last_attempt() {
-        let (mut task, now) = (task(1), Timestamp::from_millis(5));
-        let node = task.eligible[0];
-        let states: Vec<(u64, TaskState)> = (0..MAX_ATTEMPTS)
-            .map(|_| {
-                task.lease_to(node, now);
-                task.lose_lease("gone".into(), now);
-                (task.fence, task.state)
-            })
-            .collect();
-        assert_eq!(states, [(1, TaskState::Waiting), (2, TaskState::Waiting), (3, TaskState::Failed)]);
-        assert_eq!(task.ended, Some(now));
-    }
-
-    #[test]
-    fn a_refusal_rules_out_one_node_and_no_attempt() {
-        let (mut task, now) = (task(2), Timestamp::from_millis(5));
-        let [first, second] = task.eligible[..] else { panic!("two nodes") };
-        task.lease_to(first, now);
-        task.refuse("policy".into(), now);
-        assert_eq!((task.state, task.attempts, task.eligible.as_slice()), (TaskState::Waiting, 0, &[second][..]));
-        task.lease_to(second, now);
-        task.refuse("policy".into(), now);
-        assert_eq!((task.state, task.fence), (TaskState::Failed, 2));
     }
 }

@@ -1,13 +1,15 @@
 //! `runs`: single executions of a scan, as they go and as they ended.
 
 use super::print::{self, Form};
-use super::{Place, Shared};
+use super::{Place, Shared, scans};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use clap::{Args, Subcommand};
+use coordinator::run::RunState;
 use protocol::task::RunId;
+use serde::Serialize;
 use std::time::Duration;
-use web::api::runs::{Progress, RunDetail, RunSummary, Task};
+use web::api::runs::{NodeProgress, Progress, RunDetail, RunSummary, Task};
 
 /// Between two looks at a run that is being watched.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -22,7 +24,22 @@ pub(crate) struct RunsArgs {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show one run: state, coverage, and what was not scanned and why
+    /// List the latest runs, newest first
+    #[command(
+        after_help = "Examples:\n  portdrift runs list --scan office\n  portdrift runs list --state partial --quiet"
+    )]
+    List {
+        /// Only of this scan, by number or name
+        #[arg(long, value_name = "SCAN")]
+        scan: Option<String>,
+        /// Only in this state: queued, running, closing, completed, partial, failed, cancelled
+        #[arg(long, value_name = "STATE")]
+        state: Option<RunState>,
+        /// Print numbers alone
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// Show one run: state, coverage, nodes, tasks, and what was not scanned and why
     #[command(after_help = "Example:\n  portdrift runs show 7 --json")]
     Show {
         /// Its number
@@ -33,30 +50,92 @@ enum Command {
     Cancel {
         /// Its number
         run: RunId,
+        /// Print its number alone
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// Run again what a partial or failed run missed, and only that
+    #[command(name = "retry-missing", after_help = "Example:\n  portdrift runs retry-missing 7 --wait")]
+    RetryMissing {
+        /// Its number
+        run: RunId,
+        /// Follow the new run to its end
+        #[arg(long)]
+        wait: bool,
+        /// Print the number of the new run alone
+        #[arg(short, long)]
+        quiet: bool,
     },
     /// Follow a run to its end
     #[command(after_help = "Example:\n  portdrift runs watch 7")]
     Watch {
         /// Its number
         run: RunId,
+        /// Print its number alone, when it has ended
+        #[arg(short, long)]
+        quiet: bool,
     },
-}
-
-async fn cancel(client: &Client, run: RunId, form: Form) -> anyhow::Result<Exit> {
-    let run: RunSummary = client.post(&format!("{}/cancel", path(run)), &()).await?;
-    form.show(&run, |run| format!("run {} is cancelled; no report is made of it", run.id))?;
-    Ok(Exit::Done)
 }
 
 pub(crate) async fn run(args: RunsArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let client = args.place.client()?;
-    let (run, watched) = match args.command {
-        Command::Show { run } => (client.get(&path(run)).await?, false),
-        Command::Watch { run } => (watch(&client, run, shared.form()).await?, true),
-        Command::Cancel { run } => return cancel(&client, run, shared.form()).await,
-    };
-    shared.form().show(&run, details)?;
-    if watched { exit_of(&run.run) } else { Ok(Exit::Done) }
+    let form = |quiet| if quiet { Form::Ids } else { shared.form() };
+    match args.command {
+        Command::List { scan, state, quiet } => list(&client, scan, state, form(quiet)).await,
+        Command::Show { run } => {
+            let run: RunDetail = client.get(&path(run)).await?;
+            shared.form().show(&run, details)?;
+            Ok(Exit::Done)
+        }
+        Command::Cancel { run, quiet } => cancel(&client, run, form(quiet)).await,
+        Command::RetryMissing { run, wait, quiet } => retry_missing(&client, run, wait, form(quiet)).await,
+        Command::Watch { run, quiet } => follow(&client, run, form(quiet)).await,
+    }
+}
+
+async fn list(client: &Client, scan: Option<String>, state: Option<RunState>, form: Form) -> anyhow::Result<Exit> {
+    let mut filters = Vec::new();
+    if let Some(scan) = scan {
+        filters.push(format!("scan={}", scans::find(client, &scan).await?));
+    }
+    filters.extend(state.map(|state| format!("state={}", state.name())));
+    let runs: Vec<RunSummary> = client.get(&format!("/runs?{}", filters.join("&"))).await?;
+    match form {
+        Form::Ids => print::ids(runs.iter().map(|run| run.id))?,
+        Form::Text | Form::Json => form.show(&runs, |runs| table(runs))?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn cancel(client: &Client, run: RunId, form: Form) -> anyhow::Result<Exit> {
+    let run: RunSummary = client.post(&format!("{}/cancel", path(run)), &()).await?;
+    show_or_id(form, &run, run.id, |run| format!("run {} is cancelled; no report is made of it", run.id))?;
+    Ok(Exit::Done)
+}
+
+async fn retry_missing(client: &Client, run: RunId, wait: bool, form: Form) -> anyhow::Result<Exit> {
+    let run: RunSummary = client.post(&format!("{}/retry-missing", path(run)), &()).await?;
+    if wait {
+        return follow(client, run.id, form).await;
+    }
+    show_or_id(form, &run, run.id, |run| {
+        let part = run.part.as_ref().map(ToString::to_string).unwrap_or_default();
+        format!("run {} is queued for {part}; `portdrift runs watch {}` follows it", run.id, run.id)
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn follow(client: &Client, run: RunId, form: Form) -> anyhow::Result<Exit> {
+    let run = watch(client, run, form).await?;
+    show_or_id(form, &run, run.run.id, details)?;
+    exit_of(&run.run)
+}
+
+fn show_or_id<T: Serialize>(form: Form, value: &T, id: RunId, words: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+    match form {
+        Form::Ids => print::ids([id]),
+        Form::Text | Form::Json => form.show(value, words),
+    }
 }
 
 fn path(run: RunId) -> String {
@@ -81,10 +160,41 @@ pub(crate) async fn watch(client: &Client, run: RunId, form: Form) -> anyhow::Re
 }
 
 fn progress(run: &RunDetail) -> String {
-    let Progress { addresses_done, addresses_total, percent, hosts_found } = run.progress;
-    let state = &run.run.state;
-    let hosts = print::counted(hosts_found, "host");
-    format!("run {}: {state}, {percent} %, {addresses_done} of {addresses_total} addresses, {hosts}", run.run.id)
+    let Progress {
+        phase,
+        addresses_done,
+        addresses_total,
+        percent,
+        hosts_found,
+        left_seconds,
+        nodes,
+        elapsed_seconds: _,
+    } = &run.progress;
+    let hosts = print::counted(*hosts_found, "host");
+    let mut line =
+        format!("run {}: {phase}, {percent} %, {addresses_done} of {addresses_total} addresses, {hosts}", run.run.id);
+    if let Some(left) = left_seconds {
+        line.push_str(&format!(", about {} left", rough(*left)));
+    }
+    let silent = nodes.iter().filter_map(|node| Some((node, node.silent_seconds?)));
+    for (node, seconds) in silent {
+        line.push_str(&format!("; no word from {} for {}", name(node), rough(seconds)));
+    }
+    line
+}
+
+/// A length of time in its largest unit, so that it reads at a glance.
+fn rough(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn name(node: &NodeProgress) -> String {
+    if node.label.is_empty() { node.node.to_string() } else { node.label.clone() }
 }
 
 /// A run that brought nothing is a failure; a partial one is not, it says what is missing.
@@ -122,7 +232,7 @@ pub(crate) fn table(runs: &[RunSummary]) -> String {
 }
 
 fn details(run: &RunDetail) -> String {
-    let RunDetail { run: summary, tasks, .. } = run;
+    let RunDetail { run: summary, progress, tasks_cut, tasks } = run;
     let mut text = table(std::slice::from_ref(summary));
     if let Some(reason) = &summary.reason {
         text.push_str(&format!("\n\n{reason}"));
@@ -130,10 +240,21 @@ fn details(run: &RunDetail) -> String {
     for part in &summary.uncovered {
         text.push_str(&format!("\nnot scanned: {}: {}", part.targets, part.reason));
     }
+    if !summary.ended {
+        text.push_str(&format!("\n\n{}", self::progress(run)));
+    }
+    if !progress.nodes.is_empty() {
+        let headings = ["node", "running", "done", "failed", "addresses", "hosts", "last heard"];
+        text.push_str("\n\n");
+        text.push_str(&print::table(&headings, progress.nodes.iter().map(node_row).collect(), ""));
+    }
     if !tasks.is_empty() {
         let headings = ["task", "state", "addresses", "attempts", "node", "reason"];
         text.push_str("\n\n");
         text.push_str(&print::table(&headings, tasks.iter().map(task_row).collect(), ""));
+    }
+    if tasks.len() < usize::try_from(*tasks_cut).unwrap_or(usize::MAX) {
+        text.push_str(&format!("\n\nthese are the newest {} of {tasks_cut} tasks", tasks.len()));
     }
     text
 }
@@ -142,4 +263,15 @@ fn task_row(task: &Task) -> Vec<String> {
     let node = task.node.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     let reason = task.reason.clone().unwrap_or_default();
     vec![task.id.clone(), task.state.clone(), task.targets.to_string(), task.attempts.to_string(), node, reason]
+}
+
+fn node_row(node: &NodeProgress) -> Vec<String> {
+    let heard = match (node.silent_seconds, node.last_heard_at) {
+        (Some(seconds), _) => format!("no word for {}", rough(seconds)),
+        (None, Some(at)) => at.to_string(),
+        (None, None) => "-".to_owned(),
+    };
+    let counts = [node.tasks_running, node.tasks_done, node.tasks_failed].map(|count| count.to_string());
+    let found = [node.addresses_done.to_string(), node.hosts_found.to_string(), heard];
+    [name(node)].into_iter().chain(counts).chain(found).collect()
 }

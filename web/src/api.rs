@@ -60,6 +60,8 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         runs::list,
         runs::show,
         runs::cancel,
+        runs::retry_missing,
+        runs::tasks,
         scans::list,
         scans::create,
         scans::show,

@@ -102,6 +102,8 @@ pub(crate) fn api_table() -> Vec<Route> {
         get("/api/v1/runs", Needs(Read), api::runs::list),
         get("/api/v1/runs/{run}", Needs(Read), api::runs::show),
         post("/api/v1/runs/{run}/cancel", Needs(Operate), api::runs::cancel),
+        post("/api/v1/runs/{run}/retry-missing", Needs(Operate), api::runs::retry_missing),
+        get("/api/v1/runs/{run}/tasks", Needs(Read), api::runs::tasks),
         get("/api/v1/scans", Needs(Read), api::scans::list),
         post("/api/v1/scans", Needs(Operate), api::scans::create),
         get("/api/v1/scans/{scan}", Needs(Read), api::scans::show),

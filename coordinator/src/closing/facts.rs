@@ -2,7 +2,7 @@
 
 use crate::acceptance;
 use crate::analysis::alert::{Alert, AlertState, Rule};
-use crate::analysis::coverage::RunCoverage;
+use crate::analysis::coverage::{Block, Cells, RunCoverage};
 use crate::analysis::delta::{
     Candidates, ChangeKind, Compared, HostDelta, KnownHost, PortId, candidates, compare, is_mass_change, settle,
 };
@@ -12,9 +12,9 @@ use crate::store::tables::{
     ALERTS, KNOWN, KNOWN_COVERAGE, REPORTS, RUNS, RUNS_OF_SCAN, STAGED, STAGED_AGAIN, TASK_COVERAGE, TASKS,
 };
 use crate::store::{Reads, StoreError};
-use protocol::TargetSet;
-use protocol::observation::{Coverage, HostObservation, HostState};
+use protocol::observation::{Coverage, HostObservation, HostState, PortState};
 use protocol::task::RunId;
+use protocol::{PortSet, TargetSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -72,11 +72,22 @@ impl Facts {
         }))
     }
 
-    /// Addresses of which something seems gone, and must be looked at again before it is said.
-    pub(super) fn doubtful(&self) -> TargetSet {
-        let (_, candidates) = self.compare();
-        let cells = candidates.cells.blocks().iter().fold(TargetSet::empty(), |all, block| all.union(&block.targets));
-        candidates.hosts.union(&cells)
+    /// What seems gone, and must be looked at again before it is said. Beside a port in doubt stand the ports that
+    /// showed the host to be there, so that the second look finds the host again.
+    pub(super) fn in_doubt(&self) -> Candidates {
+        let (_, Candidates { hosts, cells }) = self.compare();
+        let doubtful = cells.blocks().iter().fold(TargetSet::empty(), |all, block| all.union(&block.targets));
+        let seen = self.observed.iter().filter(|host| doubtful.contains(host.address));
+        let open = |host: &HostObservation| {
+            let open = host.ports.iter().filter(|port| port.state == PortState::Open);
+            open.map(|port| Block {
+                ports: PortSet::from_ports(port.protocol, [port.port]),
+                targets: host.address.into(),
+            })
+            .collect::<Vec<_>>()
+        };
+        let witnesses: Cells = seen.flat_map(open).collect();
+        Candidates { hosts, cells: cells.union(&witnesses) }
     }
 
     /// The run against what was known, host by host, settled by the second look.

@@ -151,26 +151,16 @@ async fn when_all_hosts_vanish_at_once_the_way_there_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_second_look_goes_to_another_node_where_there_is_one() {
+async fn a_second_look_avoids_the_node_that_looked_first() {
     let fixture = Fixture::new().await;
     fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[22]), host("10.9.0.2", &[80])]).await;
     let task = fixture.leased_run().await;
-    let other = protocol::NodeId::from_bytes([9; 32]);
-    fixture
-        .store
-        .update(move |draft| {
-            let mut record = draft.get(&TASKS, &task)?.unwrap();
-            record.eligible.push(other);
-            draft.put(&TASKS, &task, &record)
-        })
-        .await
-        .unwrap();
     let seen = crate::fixture::result(task, 1, TARGETS, vec![host("10.9.0.2", &[80])]);
     crate::intake::take(&fixture.store, fixture.node, seen, NOW).await.unwrap();
     let Closing::LooksAgain { run, tasks } = close(&fixture.store, task.run, NOW).await.unwrap() else {
         panic!("a host is gone");
     };
     assert_eq!(run.state, RunState::Closing);
-    let asked: Vec<_> = tasks.iter().map(|task| (task.targets.to_string(), task.eligible.clone())).collect();
-    assert_eq!(asked, [("10.9.0.1".to_owned(), vec![other])]);
+    let asked: Vec<_> = tasks.iter().map(|task| (task.targets.to_string(), task.avoid)).collect();
+    assert_eq!(asked, [("10.9.0.1".to_owned(), Some(fixture.node))]);
 }

@@ -1,168 +1,167 @@
-//! Cuts a run's addresses along node ranges into tasks.
+//! Cuts addresses along node ranges into tasks, one at a time, as nodes have room.
 //!
-//! Every wanted address ends in exactly one task or is named uncovered; no task holds an address outside the ranges of
-//! a node that it names. Which of its nodes gets a task is decided when it is granted, by load.
+//! What is cut holds no address outside the ranges of the node that it is cut for, and each address is cut once.
+//! A large target costs no more than its ranges and those of the nodes: tasks that nobody can take yet do not exist.
 
+use super::crew::{Candidate, Standing};
 use crate::run::{Uncovered, UncoveredReason};
 use protocol::{NodeId, TargetSet};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The most addresses in one task.
 pub const MAX_TASK_ADDRESSES: u128 = 256;
 
-/// About ten minutes of probing at a gentle pace of 500 cells a second.
-const MAX_TASK_CELLS: u128 = 300_000;
+/// How many tasks a node should get of a share, so that a fast one can take more.
+const TASKS_PER_SHARE_AND_NODE: u128 = 4;
 
-/// A node that could take tasks of this run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Its key.
-    pub node: NodeId,
-    /// What it may scan.
-    pub ranges: TargetSet,
-    /// Whether it is there now.
-    pub online: bool,
-}
-
-/// A task to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlannedTask {
-    /// Its addresses.
-    pub targets: TargetSet,
-    /// Who may take it; never empty.
-    pub eligible: Vec<NodeId>,
-}
-
-/// What becomes of a run's addresses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The addresses that are not in a task yet, by who can take them.
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
-    /// In address order within each set of nodes.
-    pub tasks: Vec<PlannedTask>,
-    /// Addresses that no online node covers.
-    pub uncovered: Vec<Uncovered>,
+    shares: Vec<Share>,
+    /// Which shares a node can take from, those with the fewest nodes first.
+    of_node: BTreeMap<NodeId, Vec<usize>>,
 }
 
-/// Cuts `wanted`, with `ports` ports each, among `candidates`.
-pub fn plan(wanted: &TargetSet, ports: u32, candidates: &[Candidate]) -> Plan {
-    let mut plan = Plan::default();
-    for (targets, eligible) in shares(wanted, candidates) {
-        if eligible.is_empty() {
-            plan.uncovered = name_uncovered(&targets, candidates);
-            continue;
-        }
-        let size = task_size(targets.count(), ports, eligible.len());
-        for family in <[TargetSet; 2]>::from(targets.by_family()) {
-            let mut rest = family;
-            while !rest.is_empty() {
-                let (targets, left) = rest.split_at(size);
-                plan.tasks.push(PlannedTask { targets, eligible: eligible.clone() });
-                rest = left;
+/// Addresses of one family that the same nodes can take.
+#[derive(Clone, Debug)]
+struct Share {
+    left: TargetSet,
+    /// Of one task.
+    addresses: u128,
+    nodes: usize,
+}
+
+impl Plan {
+    /// Splits `rest` among those of `candidates` that are there; a task has at most `most` addresses.
+    pub fn new<'a>(rest: &TargetSet, most: u128, candidates: impl IntoIterator<Item = &'a Candidate>) -> Self {
+        let online: Vec<&Candidate> =
+            candidates.into_iter().filter(|candidate| candidate.standing == Standing::Online).collect();
+        let mut plan = Self::default();
+        for (takers, targets) in split(rest, &online) {
+            let by_share = targets.count().div_ceil(TASKS_PER_SHARE_AND_NODE * (takers.len() as u128).max(1));
+            let addresses = by_share.min(most).clamp(1, MAX_TASK_ADDRESSES);
+            for left in <[TargetSet; 2]>::from(targets.by_family()).into_iter().filter(|left| !left.is_empty()) {
+                for taker in &takers {
+                    plan.of_node.entry(*taker).or_default().push(plan.shares.len());
+                }
+                plan.shares.push(Share { left, addresses, nodes: takers.len() });
             }
         }
+        for shares in plan.of_node.values_mut() {
+            shares.sort_by_key(|share| plan.shares.get(*share).map(|share| share.nodes));
+        }
+        plan
     }
-    plan
-}
 
-/// Splits the addresses by the set of online nodes that may scan them; each address stands in one share.
-fn shares(wanted: &TargetSet, candidates: &[Candidate]) -> Vec<(TargetSet, Vec<NodeId>)> {
-    let mut shares = vec![(wanted.clone(), Vec::new())];
-    for candidate in candidates.iter().filter(|candidate| candidate.online) {
-        shares = shares
-            .into_iter()
-            .flat_map(|(targets, nodes)| {
-                let inside = targets.intersection(&candidate.ranges);
-                let outside = targets.minus(&candidate.ranges);
-                let with = nodes.iter().copied().chain([candidate.node]).collect();
-                [(inside, with), (outside, nodes)]
-            })
-            .filter(|(targets, _)| !targets.is_empty())
-            .collect();
+    /// Cuts the next task for `node`: from addresses that the fewest other nodes can take.
+    pub fn cut(&mut self, node: NodeId) -> Option<TargetSet> {
+        let mine = self.of_node.get_mut(&node)?;
+        // Looked at in order and never again once empty.
+        let open = mine.iter().position(|share| self.shares.get(*share).is_some_and(|share| !share.left.is_empty()));
+        mine.drain(..open.unwrap_or(mine.len()));
+        let share = self.shares.get_mut(*mine.first()?)?;
+        let (task, left) = share.left.split_at(share.addresses);
+        share.left = left;
+        Some(task)
     }
-    shares
+
+    /// True when nobody who is there can take anything.
+    pub fn is_empty(&self) -> bool {
+        self.shares.iter().all(|share| share.left.is_empty())
+    }
+
+    /// How many shares there are, for tests of what a plan costs.
+    pub fn shares(&self) -> usize {
+        self.shares.len()
+    }
 }
 
-/// Small enough for every node to get several tasks, so that a fast one can take more.
-fn task_size(addresses: u128, ports: u32, nodes: usize) -> u128 {
-    let by_time = MAX_TASK_CELLS / u128::from(ports.max(1));
-    let by_share = addresses.div_ceil(4 * (nodes as u128).max(1));
-    by_time.min(MAX_TASK_ADDRESSES).min(by_share).max(1)
+/// True when a node that is there, or may come back any moment, could take some of `rest`.
+pub fn is_awaited<'a>(rest: &TargetSet, candidates: impl IntoIterator<Item = &'a Candidate>) -> bool {
+    let mut near = candidates.into_iter().filter(|candidate| candidate.standing != Standing::Away);
+    near.any(|candidate| !rest.intersection(&candidate.allowed).is_empty())
 }
 
-fn name_uncovered(targets: &TargetSet, candidates: &[Candidate]) -> Vec<Uncovered> {
-    let known = candidates.iter().fold(TargetSet::empty(), |all, candidate| all.union(&candidate.ranges));
+/// Why nobody took `rest`, each address once. `declining` are nodes that are there and take nothing of this run.
+pub fn name_uncovered<'a>(
+    rest: &TargetSet,
+    candidates: impl IntoIterator<Item = &'a Candidate>,
+    declining: &BTreeSet<NodeId>,
+) -> Vec<Uncovered> {
+    let (mut away, mut refused) = (TargetSet::empty(), TargetSet::empty());
+    for candidate in candidates {
+        let mine = rest.intersection(&candidate.approved);
+        let open = if declining.contains(&candidate.node) {
+            TargetSet::empty()
+        } else {
+            mine.intersection(&candidate.allowed)
+        };
+        refused = refused.union(&mine.minus(&open));
+        away = away.union(&open);
+    }
     let parts = [
-        (targets.intersection(&known), UncoveredReason::NodeOffline),
-        (targets.minus(&known), UncoveredReason::NoRange),
+        (rest.minus(&away).minus(&refused), UncoveredReason::NoRange),
+        (away.clone(), UncoveredReason::NodeOffline),
+        (refused.minus(&away), UncoveredReason::Refused),
     ];
     let named = parts.into_iter().filter(|(targets, _)| !targets.is_empty());
     named.map(|(targets, reason)| Uncovered { targets, reason }).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::net::{IpAddr, Ipv4Addr};
-
-    fn node(number: u8) -> NodeId {
-        NodeId::from_bytes([number; 32])
-    }
-
-    fn candidate(number: u8, ranges: &str, online: bool) -> Candidate {
-        Candidate { node: node(number), ranges: ranges.parse().unwrap(), online }
-    }
-
-    #[test]
-    fn addresses_without_a_node_are_named_with_the_reason() {
-        let candidates = [candidate(1, "10.0.0.0/25", true), candidate(2, "10.0.0.128/26", false)];
-        let plan = plan(&"10.0.0.0/24".parse().unwrap(), 10, &candidates);
-        let named: Vec<String> =
-            plan.uncovered.iter().map(|part| format!("{} {:?}", part.targets, part.reason)).collect();
-        assert_eq!(named, ["10.0.0.128/26 NodeOffline", "10.0.0.192/26 NoRange"]);
-        assert!(plan.tasks.iter().all(|task| task.eligible == [node(1)]));
-    }
-
-    #[test]
-    fn many_ports_make_small_tasks() {
-        let candidates = [candidate(1, "10.0.0.0/8", true)];
-        let sizes = |ports| {
-            let plan = plan(&"10.0.0.0/20".parse().unwrap(), ports, &candidates);
-            plan.tasks.iter().map(|task| task.targets.count()).max().unwrap()
-        };
-        assert_eq!((sizes(10), sizes(65_535)), (256, 4));
-    }
-
-    fn range() -> impl Strategy<Value = TargetSet> {
-        (0u32..600, 0u32..300).prop_map(|(start, length)| {
-            let ip = |bits: u32| IpAddr::V4(Ipv4Addr::from_bits(0x0A00_0000 + bits));
-            TargetSet::from_ranges([(ip(start), ip(start + length))])
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn every_address_is_planned_once_or_named(
-            wanted in range(),
-            ranges in proptest::collection::vec((range(), any::<bool>()), 0..6),
-            ports in 1u32..70_000,
-        ) {
-            let candidates: Vec<Candidate> = ranges.into_iter().zip(1u8..).map(|((ranges, online), number)| {
-                Candidate { node: node(number), ranges, online }
-            }).collect();
-            let plan = plan(&wanted, ports, &candidates);
-            let mut seen = TargetSet::empty();
-            for targets in plan.tasks.iter().map(|task| &task.targets).chain(plan.uncovered.iter().map(|part| &part.targets)) {
-                prop_assert!(seen.intersection(targets).is_empty(), "an address stands twice");
-                seen = seen.union(targets);
-            }
-            prop_assert_eq!(seen, wanted);
-            for task in &plan.tasks {
-                prop_assert!((1..=MAX_TASK_ADDRESSES).contains(&task.targets.count()));
-                prop_assert!(!task.eligible.is_empty());
-                for node in &task.eligible {
-                    let owner = candidates.iter().find(|candidate| candidate.node == *node).unwrap();
-                    prop_assert!(owner.online && owner.ranges.covers(&task.targets));
-                }
+/// Splits `rest` by the set of nodes that may scan it. Walks once over all ends of all ranges, in address order.
+fn split(rest: &TargetSet, online: &[&Candidate]) -> Vec<(Vec<NodeId>, TargetSet)> {
+    let mut ends: BTreeMap<IpAddr, Vec<(usize, bool)>> = BTreeMap::new();
+    for (index, candidate) in online.iter().enumerate() {
+        for range in candidate.allowed.ranges() {
+            ends.entry(range.first()).or_default().push((index, true));
+            if let Some(behind) = after(range.last()) {
+                ends.entry(behind).or_default().push((index, false));
             }
         }
     }
+    let mut here: BTreeSet<usize> = BTreeSet::new();
+    let mut pieces: BTreeMap<Vec<usize>, Vec<(IpAddr, IpAddr)>> = BTreeMap::new();
+    let mut ends = ends.iter().peekable();
+    while let Some((first, changes)) = ends.next() {
+        for (index, begins) in changes {
+            if *begins {
+                here.insert(*index)
+            } else {
+                here.remove(index)
+            };
+        }
+        let last = ends.peek().map_or(IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)), |(next, _)| before(**next));
+        if !here.is_empty() {
+            pieces.entry(here.iter().copied().collect()).or_default().push((*first, last));
+        }
+    }
+    let shares = pieces.into_iter().map(|(indexes, ranges)| {
+        let takers = indexes.into_iter().filter_map(|index| online.get(index)).map(|candidate| candidate.node);
+        (takers.collect(), TargetSet::from_ranges(ranges).intersection(rest))
+    });
+    shares.filter(|(_, targets)| !targets.is_empty()).collect()
 }
+
+/// The next address; after the last one of IPv4 comes the first one of IPv6.
+fn after(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) => Some(match address.to_bits().checked_add(1) {
+            Some(next) => Ipv4Addr::from_bits(next).into(),
+            None => Ipv6Addr::UNSPECIFIED.into(),
+        }),
+        IpAddr::V6(address) => address.to_bits().checked_add(1).map(|next| Ipv6Addr::from_bits(next).into()),
+    }
+}
+
+/// The address before, in the same order; the lowest one stays.
+fn before(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits().saturating_sub(1)).into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv4Addr::BROADCAST.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits().saturating_sub(1)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,14 @@
 //! Letters from nodes: presence, answers to tasks, and results piece by piece.
 
-use super::Hub;
 use super::uploads::UploadError;
+use super::{Hub, ledger};
 use crate::dispatch::lease::Renewal;
 use crate::events::Event;
 use crate::intake;
 use crate::presence::Presence;
-use crate::run::TaskState;
 use crate::store::Reads;
 use crate::store::StoreError;
-use crate::store::tables::{NODES, TASKS};
+use crate::store::tables::NODES;
 use protocol::envelope::{Envelope, EnvelopeError, Header, Kind, Message, Verified};
 use protocol::letter::Letter;
 use protocol::message::{
@@ -88,7 +87,7 @@ impl Hub {
         let PresenceMessage { facts, load_hundredths, running, spooled } = message.into_message();
         for task in &running {
             let until = now.plus(self.timing.lease);
-            if self.leases.renew(task.task, node, header.boot, task.fence, until) == Renewal::Lost {
+            if self.work.renew(task.task, node, header.boot, task.fence, until) == Renewal::Lost {
                 self.write_to(node, &LeaseLost { task: task.task, fence: task.fence }, now);
             }
         }
@@ -107,16 +106,19 @@ impl Hub {
         for run in touched.iter().map(|task| task.run).collect::<std::collections::BTreeSet<_>>() {
             self.tell_run(run);
         }
+        let has_other_ranges = self.note_own_ranges(node, facts.policy_ranges.as_ref());
         if is_new {
-            self.resting.remove(&node);
+            self.work.ask_again(node);
             self.events.publish(Event::Node { node });
+        }
+        if is_new || has_other_ranges {
             self.keep_facts(node, facts).await?;
             self.on_tick(now).await;
         }
         Ok(())
     }
 
-    /// Keeps what a node says of itself when it is heard for the first time in a while.
+    /// Keeps what a node says of itself when it is heard for the first time in a while, or on other terms.
     async fn keep_facts(&mut self, node: NodeId, facts: protocol::message::NodeFacts) -> Result<(), StoreError> {
         self.store
             .update(move |draft| match draft.get(&NODES, &node)? {
@@ -133,22 +135,23 @@ impl Hub {
         let (node, boot) = (message.sender(), message.header().boot);
         let TaskAnswer { task, fence, answer } = message.into_message();
         let until = now.plus(self.timing.lease);
-        if self.leases.renew(task, node, boot, fence, until) == Renewal::Lost {
+        if self.work.renew(task, node, boot, fence, until) == Renewal::Lost {
             return Ok(());
         }
         match answer {
-            Answer::Taken => {}
+            Answer::Taken => return Ok(()),
             Answer::Refused(reason) => {
                 tracing::warn!(node.id = %node, task.id = %task, %reason, "a node refused a task");
+                self.work.declined(node, task.run, None);
                 self.release(task, fence, Release::Refused(reason), now).await?;
             }
             Answer::HandedBack(reason) => {
                 tracing::info!(node.id = %node, task.id = %task, %reason, "a node handed a task back");
-                self.resting.insert(node, now.plus(self.timing.lease));
+                self.work.declined(node, task.run, Some(now.plus(self.timing.lease)));
                 self.release(task, fence, Release::Lost(reason), now).await?;
             }
         }
-        self.on_tick(now).await;
+        self.go_on(now).await;
         Ok(())
     }
 
@@ -160,27 +163,13 @@ impl Hub {
         release: Release,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let after = self
-            .store
-            .update(move |draft| {
-                let current = draft.get(&TASKS, &task)?;
-                let Some(mut record) = current.filter(|t| t.state == TaskState::Leased && t.fence == fence) else {
-                    return Ok::<_, StoreError>(None);
-                };
-                match release {
-                    Release::Lost(reason) => record.lose_lease(reason, now),
-                    Release::Refused(reason) => record.refuse(reason, now),
-                }
-                draft.put(&TASKS, &task, &record)?;
-                Ok(Some(record))
-            })
-            .await?;
-        self.leases.end(task, fence);
+        let after = self.store.update(move |draft| ledger::release(draft, task, fence, release, now)).await?;
+        self.work.end_lease(task, fence);
         self.uploads.forget(|(_, id, held)| *id == task && *held <= fence);
         if let Some(record) = after {
             self.mesh.forget_announcement(task, fence);
-            self.tasks.insert(task, record);
             self.tell_run(task.run);
+            self.work.settle(record);
         }
         Ok(())
     }
@@ -232,11 +221,10 @@ impl Hub {
         }
         self.write_to(node, &Receipt { task, fence, outcome: taken.outcome }, now);
         if let Some(record) = taken.ended {
-            self.leases.end(task, fence);
             self.mesh.forget_announcement(task, fence);
-            self.tasks.insert(task, record);
             self.tell_run(task.run);
-            self.on_tick(now).await;
+            self.work.settle(record);
+            self.go_on(now).await;
         }
         Ok(())
     }

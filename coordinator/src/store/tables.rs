@@ -9,12 +9,12 @@ use crate::audit::AuditEntry;
 use crate::intake::TaskCoverage;
 use crate::registry::{CurrentRoster, NodeRecord, PreApproval};
 use crate::report::Report;
-use crate::run::{Run, TaskRecord};
+use crate::run::{Run, Tally, TaskRecord};
 use crate::scan::Scan;
 use crate::settings::Settings;
-use protocol::NodeId;
 use protocol::observation::HostObservation;
 use protocol::task::{RunId, ScanId, TaskId};
+use protocol::{NodeId, TargetSet};
 use std::net::IpAddr;
 
 /// The one row of settings.
@@ -39,6 +39,10 @@ pub(crate) const RUNS_OF_SCAN: Table<(ScanId, RunId), ()> = Table::new(b'b', "ru
 pub(crate) const OPEN_RUNS: Table<ScanId, RunId> = Table::new(b'a', "open runs");
 /// Tasks of all runs.
 pub(crate) const TASKS: Table<TaskId, TaskRecord> = Table::new(b'T', "tasks");
+/// Addresses of open runs that are in no task yet.
+pub(crate) const UNCUT: Table<RunId, TargetSet> = Table::new(b'u', "addresses not cut yet");
+/// What each node has done of a run.
+pub(crate) const TALLIES: Table<(RunId, NodeId), Tally> = Table::new(b'n', "tallies of runs");
 /// What each task with a result looked at. A row here means: accepted, once.
 pub(crate) const TASK_COVERAGE: Table<TaskId, TaskCoverage> = Table::new(b'c', "task coverage");
 /// Hosts of runs that are not closed yet.
@@ -62,7 +66,7 @@ pub(crate) const ALERTS: Table<AlertKey, Alert> = Table::new(b'A', "alerts");
 pub(crate) const AUDIT: Table<u64, AuditEntry> = Table::new(b'z', "audit");
 
 /// The prefix and name of every table.
-pub(crate) const NAMES: [(u8, &str); 21] = [
+pub(crate) const NAMES: [(u8, &str); 23] = [
     SETTINGS.label(),
     BOOTS.label(),
     USERS.label(),
@@ -74,6 +78,8 @@ pub(crate) const NAMES: [(u8, &str); 21] = [
     RUNS_OF_SCAN.label(),
     OPEN_RUNS.label(),
     TASKS.label(),
+    UNCUT.label(),
+    TALLIES.label(),
     TASK_COVERAGE.label(),
     STAGED.label(),
     STAGED_AGAIN.label(),

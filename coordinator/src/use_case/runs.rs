@@ -1,4 +1,8 @@
-//! Runs: starting, seeing, watching.
+//! Runs: starting, seeing, watching, stopping, and making up for what was missed.
+
+mod progress;
+
+pub use progress::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress};
 
 use super::UseCaseError;
 use crate::Coordinator;
@@ -8,12 +12,12 @@ use crate::closing::drop_staged;
 use crate::events::Event;
 use crate::hub::Command;
 use crate::intake::TaskCoverage;
-use crate::run::{Look, Run, RunOutcome, RunState, TaskRecord, TaskState, Trigger};
-use crate::store::tables::{HISTORY, OPEN_RUNS, RUN_COVERAGE, RUNS, RUNS_OF_SCAN, SCANS, TASK_COVERAGE, TASKS};
+use crate::run::{Run, RunOutcome, RunState, TaskRecord, TaskState, Trigger};
+use crate::store::tables::{HISTORY, OPEN_RUNS, RUN_COVERAGE, RUNS, RUNS_OF_SCAN, SCANS, TASKS};
 use crate::store::{Draft, Reads, StoreError};
 use protocol::message::RunningTask;
 use protocol::observation::{HostObservation, HostState};
-use protocol::task::{RunId, ScanId};
+use protocol::task::{RunId, ScanId, TaskId};
 use protocol::text::Text;
 use protocol::{TargetSet, Timestamp};
 use std::collections::BTreeMap;
@@ -27,10 +31,19 @@ const MAX_LISTED: usize = 200;
 pub struct RunView {
     /// The run.
     pub run: Run,
-    /// Its tasks in order.
+    /// Its newest tasks in order, at most [`MAX_TASKS_SHOWN`].
     pub tasks: Vec<TaskView>,
     /// How far it has come.
     pub progress: Progress,
+}
+
+/// Which runs are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunFilter {
+    /// Only of this scan.
+    pub scan: Option<ScanId>,
+    /// Only in this state.
+    pub state: Option<RunState>,
 }
 
 /// A task with what its holder last said of it.
@@ -44,27 +57,18 @@ pub struct TaskView {
     pub running: Option<RunningTask>,
 }
 
-/// How far a run has come, in addresses: settled tasks count whole, running ones by their share of cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Addresses settled.
-    pub addresses_done: u64,
-    /// Addresses wanted.
-    pub addresses_total: u64,
-    /// Hosts found up so far.
-    pub hosts_found: u32,
-}
-
-impl Progress {
-    /// Whole percent, rounded down.
-    pub fn percent(&self) -> u8 {
-        let share = self.addresses_done.saturating_mul(100).checked_div(self.addresses_total).unwrap_or(100);
-        u8::try_from(share.min(100)).unwrap_or(100)
-    }
-}
-
 /// Queues a run of `scan`, unless one has not ended.
 pub(crate) fn queue(draft: &mut Draft, scan: ScanId, trigger: Trigger, now: Timestamp) -> Result<Run, UseCaseError> {
+    queue_part(draft, scan, None, trigger, now)
+}
+
+fn queue_part(
+    draft: &mut Draft,
+    scan: ScanId,
+    part: Option<TargetSet>,
+    trigger: Trigger,
+    now: Timestamp,
+) -> Result<Run, UseCaseError> {
     let found = draft.get(&SCANS, &scan)?.ok_or_else(|| UseCaseError::no_scan(scan))?;
     if !found.active {
         return Err(UseCaseError::Conflict(format!("scan {scan} is deactivated; activate it first")));
@@ -77,7 +81,7 @@ pub(crate) fn queue(draft: &mut Draft, scan: ScanId, trigger: Trigger, now: Time
         id,
         scan,
         definition: found.definition,
-        part: None,
+        part,
         state: RunState::Queued,
         trigger,
         created: now,
@@ -126,42 +130,49 @@ impl Coordinator {
         Ok(run)
     }
 
-    /// The latest runs, newest first, at most 200; of one scan or of all.
-    pub async fn runs(&self, actor: &Actor, scan: Option<ScanId>) -> Result<Vec<Run>, UseCaseError> {
-        actor.require(Right::Read)?;
-        let read = move |view: &crate::store::View| match scan {
-            None => view.iter(&RUNS).rev().take(MAX_LISTED).map(|row| row.map(|(_, run)| run)).collect(),
-            Some(scan) => {
-                let mut runs = Vec::new();
-                for row in view.within(&RUNS_OF_SCAN, &scan).rev().take(MAX_LISTED) {
-                    let ((_, id), ()) = row?;
-                    runs.extend(view.get(&RUNS, &id)?);
-                }
-                Ok(runs)
-            }
-        };
-        Ok(self.store().read(read).await?)
+    /// Runs again what `id` missed, and only that. Refused unless it ended as partial or failed and misses something
+    /// that its scan still wants, and while a run of the scan has not ended.
+    pub async fn retry_missing(&self, actor: &Actor, id: RunId) -> Result<Run, UseCaseError> {
+        actor.require(Right::Operate)?;
+        let (now, who) = (Timestamp::now(), actor.clone());
+        let run = self
+            .store()
+            .update(move |draft| {
+                audit::note(draft, &who, "run retry-missing", &id.to_string(), now)?;
+                queue_missing(draft, id, who.name, now)
+            })
+            .await?;
+        self.events().publish(Event::Run { run: run.id, scan: run.scan, state: run.state });
+        self.hub().tell(Command::Wake).await;
+        Ok(run)
     }
 
-    /// One run with its tasks.
+    /// The latest runs, newest first, at most 200; of one scan or of all.
+    pub async fn runs(&self, actor: &Actor, scan: Option<ScanId>) -> Result<Vec<Run>, UseCaseError> {
+        self.find_runs(actor, RunFilter { scan, state: None }).await
+    }
+
+    /// The latest of the runs that are wanted, newest first, at most 200.
+    pub async fn find_runs(&self, actor: &Actor, filter: RunFilter) -> Result<Vec<Run>, UseCaseError> {
+        actor.require(Right::Read)?;
+        Ok(self.store().read(move |view| find(view, filter)).await?)
+    }
+
+    /// One run with its newest tasks and how far it has come.
     pub async fn run(&self, actor: &Actor, id: RunId) -> Result<RunView, UseCaseError> {
         actor.require(Right::Read)?;
-        let found = self.store().read(move |view| read_run(view, id)).await?;
-        let (run, tasks) = found.ok_or_else(|| UseCaseError::no_run(id))?;
-        let mut running: BTreeMap<_, RunningTask> = BTreeMap::new();
-        for (node, presence) in self.presences().all() {
-            running.extend(presence.running.into_iter().map(|task| ((task.task, task.fence, node), task)));
-        }
-        let tasks: Vec<TaskView> = tasks
-            .into_iter()
-            .map(|(record, result)| {
-                let holder = record.holder.filter(|_| record.state == TaskState::Leased);
-                let running = holder.and_then(|holder| running.get(&(record.id, record.fence, holder)).cloned());
-                TaskView { record, result, running }
-            })
-            .collect();
-        let progress = progress(&run, &tasks);
-        Ok(RunView { run, tasks, progress })
+        let presences = self.presences().all();
+        let said = progress::said_of(id, &presences);
+        let found = self.store().read(move |view| progress::read(view, id, said)).await?;
+        let rows = found.ok_or_else(|| UseCaseError::no_run(id))?;
+        Ok(rows.view(&presences, self.timing().offline_after, Timestamp::now()))
+    }
+
+    /// The tasks of a run in order, at most [`MAX_TASKS_SHOWN`] from number `first` on.
+    pub async fn run_tasks(&self, actor: &Actor, id: RunId, first: u32) -> Result<Vec<TaskRecord>, UseCaseError> {
+        actor.require(Right::Read)?;
+        let found = self.store().read(move |view| tasks_from(view, id, first)).await?;
+        found.ok_or_else(|| UseCaseError::no_run(id))
     }
 
     /// The hosts that a run found up, as they are known since, in address order.
@@ -193,15 +204,57 @@ fn cancel(draft: &mut Draft, id: RunId, by: &Text, now: Timestamp) -> Result<Run
     Ok(run)
 }
 
-type TaskRows = Vec<(TaskRecord, Option<TaskCoverage>)>;
+fn queue_missing(draft: &mut Draft, id: RunId, by: Text, now: Timestamp) -> Result<Run, UseCaseError> {
+    let run = draft.get(&RUNS, &id)?.ok_or_else(|| UseCaseError::no_run(id))?;
+    if !matches!(run.state, RunState::Partial | RunState::Failed) {
+        let state = run.state.name();
+        let reason = format!("run {id} is {state}; only what a partial or failed run missed can be run again");
+        return Err(UseCaseError::Conflict(reason));
+    }
+    let scan = draft.get(&SCANS, &run.scan)?.ok_or_else(|| UseCaseError::no_scan(run.scan))?;
+    let missing = run.missing().intersection(&scan.definition.wanted());
+    if missing.is_empty() {
+        let scan = run.scan;
+        let reason =
+            format!("run {id} missed nothing that the scan still wants; `portdrift scans run {scan}` runs all");
+        return Err(UseCaseError::Conflict(reason));
+    }
+    queue_part(draft, run.scan, Some(missing), Trigger::Missing { of: id, by }, now)
+}
 
-fn read_run(reads: &impl Reads, id: RunId) -> Result<Option<(Run, TaskRows)>, StoreError> {
+fn find(reads: &impl Reads, RunFilter { scan, state }: RunFilter) -> Result<Vec<Run>, StoreError> {
+    let wanted = |run: &Run| state.is_none_or(|state| run.state == state);
+    let mut runs = Vec::new();
+    match scan {
+        None => {
+            for row in reads.iter(&RUNS).rev() {
+                runs.extend(Some(row?.1).filter(wanted));
+                if runs.len() >= MAX_LISTED {
+                    break;
+                }
+            }
+        }
+        Some(scan) => {
+            for row in reads.within(&RUNS_OF_SCAN, &scan).rev() {
+                let ((_, id), ()) = row?;
+                runs.extend(reads.get(&RUNS, &id)?.filter(wanted));
+                if runs.len() >= MAX_LISTED {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(runs)
+}
+
+fn tasks_from(reads: &impl Reads, id: RunId, first: u32) -> Result<Option<Vec<TaskRecord>>, StoreError> {
     let Some(run) = reads.get(&RUNS, &id)? else { return Ok(None) };
-    let tasks = reads.within(&TASKS, &id).map(|row| {
-        let (task, record) = row?;
-        Ok((record, reads.get(&TASK_COVERAGE, &task)?))
-    });
-    Ok(Some((run, tasks.collect::<Result<_, StoreError>>()?)))
+    let last = first.saturating_add(u32::try_from(MAX_TASKS_SHOWN).unwrap_or(u32::MAX)).min(run.tasks);
+    let mut tasks = Vec::new();
+    for index in first..last {
+        tasks.extend(reads.get(&TASKS, &TaskId { run: id, index })?);
+    }
+    Ok(Some(tasks))
 }
 
 /// Reads a run back: of each host that it asked, the latest version not after it.
@@ -219,35 +272,6 @@ fn hosts_at(reads: &impl Reads, id: RunId) -> Result<Option<Vec<HostObservation>
     Ok(Some(hosts.into_values().collect()))
 }
 
-fn progress(run: &Run, tasks: &[TaskView]) -> Progress {
-    let clamp = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
-    let first = tasks.iter().filter(|task| task.record.look == Look::First);
-    let done = first.map(|task| {
-        let addresses = clamp(task.record.targets.count());
-        match &task.running {
-            _ if task.record.state.is_final() => addresses,
-            Some(running) => addresses
-                .saturating_mul(running.cells_done.min(running.cells_total))
-                .checked_div(running.cells_total)
-                .unwrap_or(0),
-            None => 0,
-        }
-    });
-    let found = tasks.iter().map(|task| task.running.as_ref().map_or(0, |running| running.hosts_found));
-    let nobody = run.uncovered.iter().map(|part| clamp(part.targets.count())).fold(0, u64::saturating_add);
-    let is_over = run.state.is_final();
-    let total = clamp(run.wanted().count());
-    let settled = done.fold(0, u64::saturating_add).saturating_add(if run.started.is_some() { nobody } else { 0 });
-    Progress {
-        addresses_done: if is_over { total } else { settled.min(total) },
-        addresses_total: total,
-        hosts_found: run
-            .outcome
-            .as_ref()
-            .map_or_else(|| found.fold(0, u32::saturating_add), |outcome| outcome.hosts_up),
-    }
-}
-
 /// Who or what asked for a run, in words.
 pub fn trigger_words(trigger: &Trigger) -> Text {
     match trigger {
@@ -257,3 +281,6 @@ pub fn trigger_words(trigger: &Trigger) -> Text {
         Trigger::Import { by, .. } => Text::new(&format!("{by}, from a document")),
     }
 }
+
+#[cfg(test)]
+mod tests;

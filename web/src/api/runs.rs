@@ -6,10 +6,10 @@ use crate::error::WebError;
 use crate::session::Caller;
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use coordinator::run::{Look, Run, RunOutcome, TaskRecord};
-use coordinator::{RunView, TaskView, trigger_words};
+use coordinator::run::{Look, Run, RunOutcome, TaskRecord, UnknownRunState};
+use coordinator::{RunFilter, RunView, TaskView, UseCaseError, trigger_words};
 use protocol::task::{RunId, ScanId};
-use protocol::{Fingerprint, TargetSet, Timestamp};
+use protocol::{Fingerprint, PortSet, TargetSet, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -62,13 +62,17 @@ pub struct RunDetail {
     pub run: RunSummary,
     /// How far it has come.
     pub progress: Progress,
-    /// Its tasks in order.
+    /// How many tasks were cut so far.
+    pub tasks_cut: u32,
+    /// The newest of them in order, at most 2,000; `/tasks` has them all.
     pub tasks: Vec<Task>,
 }
 
 /// How far a run has come, in addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
+    /// `queued`, `scanning`, `confirming`, `reporting`, `ended`.
+    pub phase: String,
     /// Addresses settled.
     pub addresses_done: u64,
     /// Addresses wanted.
@@ -77,6 +81,37 @@ pub struct Progress {
     pub percent: u8,
     /// Hosts found up so far.
     pub hosts_found: u32,
+    /// Since it was begun, until now or its end.
+    pub elapsed_seconds: u64,
+    /// What the first look still takes at the pace so far; absent before a tenth is done.
+    pub left_seconds: Option<u64>,
+    /// What each node has done and does.
+    pub nodes: Vec<NodeProgress>,
+}
+
+/// What one node has done of a run, and does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NodeProgress {
+    /// Its key.
+    #[schema(value_type = String)]
+    pub node: Fingerprint,
+    /// What people call it.
+    pub label: String,
+    /// Tasks in its hands.
+    pub tasks_running: u32,
+    /// Tasks that it ended with a result.
+    pub tasks_done: u32,
+    /// Tasks that failed in its hands.
+    pub tasks_failed: u32,
+    /// Addresses settled.
+    pub addresses_done: u64,
+    /// Hosts found up so far.
+    pub hosts_found: u32,
+    /// The last word from it since the coordinator started.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_heard_at: Option<Timestamp>,
+    /// For how long there was no word from it, when it holds tasks and ought to have been heard.
+    pub silent_seconds: Option<u64>,
 }
 
 /// A piece of a run.
@@ -89,6 +124,9 @@ pub struct Task {
     /// Its addresses.
     #[schema(value_type = String)]
     pub targets: TargetSet,
+    /// The only ports that it looks at; absent for those of the run.
+    #[schema(value_type = Option<String>)]
+    pub ports: Option<PortSet>,
     /// `waiting`, `leased`, `done`, `partial`, `failed`, `cancelled`.
     pub state: String,
     /// Who holds or held it last.
@@ -111,13 +149,26 @@ pub struct Task {
 }
 
 /// Which runs.
-#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Which {
     /// Only of this scan.
     #[serde(default)]
     #[param(value_type = Option<u64>)]
     scan: Option<ScanId>,
+    /// Only in this state.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    state: Option<String>,
+}
+
+/// From which task on.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct FirstTask {
+    /// The number of the first one, counted from 0.
+    #[serde(default)]
+    first: u32,
 }
 
 fn told(text: protocol::text::Text) -> Option<String> {
@@ -161,20 +212,69 @@ impl From<Run> for RunSummary {
 
 impl From<coordinator::Progress> for Progress {
     fn from(progress: coordinator::Progress) -> Self {
-        let coordinator::Progress { addresses_done, addresses_total, hosts_found } = progress;
-        Self { addresses_done, addresses_total, percent: progress.percent(), hosts_found }
+        let percent = progress.percent();
+        let coordinator::Progress { phase, addresses_done, addresses_total, hosts_found, elapsed, left, nodes } =
+            progress;
+        Self {
+            phase: phase.name().to_owned(),
+            addresses_done,
+            addresses_total,
+            percent,
+            hosts_found,
+            elapsed_seconds: elapsed.as_secs(),
+            left_seconds: left.map(|left| left.as_secs()),
+            nodes: nodes.into_iter().map(NodeProgress::from).collect(),
+        }
+    }
+}
+
+impl From<coordinator::NodeProgress> for NodeProgress {
+    fn from(progress: coordinator::NodeProgress) -> Self {
+        let coordinator::NodeProgress {
+            node,
+            label,
+            running,
+            done,
+            failed,
+            addresses_done,
+            hosts_found,
+            last_heard,
+            silent_for,
+        } = progress;
+        Self {
+            node: node.fingerprint(),
+            label: label.into(),
+            tasks_running: running,
+            tasks_done: done,
+            tasks_failed: failed,
+            addresses_done,
+            hosts_found,
+            last_heard_at: last_heard,
+            silent_seconds: silent_for.map(|silent| silent.as_secs()),
+        }
     }
 }
 
 impl From<TaskView> for Task {
-    fn from(view: TaskView) -> Self {
-        let TaskView { record, result: _, running } = view;
+    fn from(TaskView { record, result: _, running }: TaskView) -> Self {
+        Self {
+            cells_done: running.as_ref().map(|task| task.cells_done),
+            cells_total: running.as_ref().map(|task| task.cells_total),
+            ..record.into()
+        }
+    }
+}
+
+impl From<TaskRecord> for Task {
+    fn from(record: TaskRecord) -> Self {
         let TaskRecord {
             id,
             look,
             created: _,
             targets,
-            eligible: _,
+            ports,
+            refused: _,
+            avoid: _,
             state,
             fence: _,
             attempts,
@@ -182,27 +282,33 @@ impl From<TaskView> for Task {
             leased,
             ended,
             reason,
+            gap: _,
         } = record;
         Self {
             second_look: look == Look::Second,
             id: id.to_string(),
             targets,
+            ports,
             state: state.name().to_owned(),
             node: holder.map(|node| node.fingerprint()),
             attempts,
             leased_at: leased,
             ended_at: ended,
             reason: told(reason),
-            cells_done: running.as_ref().map(|task| task.cells_done),
-            cells_total: running.as_ref().map(|task| task.cells_total),
+            cells_done: None,
+            cells_total: None,
         }
     }
 }
 
 impl From<RunView> for RunDetail {
-    fn from(view: RunView) -> Self {
-        let RunView { run, tasks, progress } = view;
-        Self { run: run.into(), progress: progress.into(), tasks: tasks.into_iter().map(Task::from).collect() }
+    fn from(RunView { run, tasks, progress }: RunView) -> Self {
+        Self {
+            tasks_cut: run.tasks,
+            run: run.into(),
+            progress: progress.into(),
+            tasks: tasks.into_iter().map(Task::from).collect(),
+        }
     }
 }
 
@@ -211,9 +317,13 @@ impl From<RunView> for RunDetail {
 pub(crate) async fn list(
     State(app): State<App>,
     Caller(actor): Caller,
-    Query(Which { scan }): Query<Which>,
+    Query(Which { scan, state }): Query<Which>,
 ) -> Result<Json<Vec<RunSummary>>, WebError> {
-    let runs = app.coordinator.runs(&actor, scan).await?;
+    let state = state
+        .map(|word| word.parse())
+        .transpose()
+        .map_err(|error: UnknownRunState| UseCaseError::Invalid { field: "state", reason: error.to_string() })?;
+    let runs = app.coordinator.find_runs(&actor, RunFilter { scan, state }).await?;
     Ok(Json(runs.into_iter().map(RunSummary::from).collect()))
 }
 
@@ -235,4 +345,26 @@ pub(crate) async fn cancel(
     Path(run): Path<RunId>,
 ) -> Result<Json<RunSummary>, WebError> {
     Ok(Json(app.coordinator.cancel_run(&actor, run).await?.into()))
+}
+
+/// Runs again what a partial or failed run missed, and only that.
+#[utoipa::path(post, path = "/api/v1/runs/{run}/retry-missing", tag = "runs", params(("run" = u64, Path)), responses((status = 200, body = RunSummary)))]
+pub(crate) async fn retry_missing(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(run): Path<RunId>,
+) -> Result<Json<RunSummary>, WebError> {
+    Ok(Json(app.coordinator.retry_missing(&actor, run).await?.into()))
+}
+
+/// The tasks of a run in order, at most 2,000 from number `first` on.
+#[utoipa::path(get, path = "/api/v1/runs/{run}/tasks", tag = "runs", params(("run" = u64, Path), FirstTask), responses((status = 200, body = Vec<Task>)))]
+pub(crate) async fn tasks(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(run): Path<RunId>,
+    Query(FirstTask { first }): Query<FirstTask>,
+) -> Result<Json<Vec<Task>>, WebError> {
+    let tasks = app.coordinator.run_tasks(&actor, run, first).await?;
+    Ok(Json(tasks.into_iter().map(Task::from).collect()))
 }

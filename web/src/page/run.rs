@@ -133,7 +133,6 @@ impl RunPage {
     }
 
     fn of(RunView { run, tasks, progress }: &RunView, labels: &Labels, may_operate: bool, now: Timestamp) -> Self {
-        let percent = Percent(progress.percent());
         let took = run.ended.unwrap_or(now).since(run.created);
         Self {
             id: run.id,
@@ -147,7 +146,7 @@ impl RunPage {
             hosts: progress.hosts_found,
             created: run.created,
             took: Some(took),
-            left: left(run, percent, took),
+            left: progress.left,
             has_report: has_report(run),
             reason: run.outcome.as_ref().map(|outcome| outcome.reason.to_string()).unwrap_or_default(),
             missing: run
@@ -173,7 +172,7 @@ fn cause(trigger: &Trigger) -> String {
 
 /// While it runs, addresses settled; afterwards, what was really looked at.
 fn bar(run: &Run, progress: &coordinator::Progress) -> Progress {
-    let coordinator::Progress { addresses_done: done, addresses_total: total, hosts_found: _ } = progress;
+    let coordinator::Progress { addresses_done: done, addresses_total: total, .. } = progress;
     match &run.outcome {
         Some(outcome) => Progress {
             label: "Coverage".to_owned(),
@@ -186,14 +185,6 @@ fn bar(run: &Run, progress: &coordinator::Progress) -> Progress {
             count: format!("{} of {} addresses", grouped_text(done), grouped_text(total)),
         },
     }
-}
-
-/// What is left at the pace so far; no guess before a tenth is done.
-fn left(run: &Run, Percent(percent): Percent, took: Duration) -> Option<Duration> {
-    if run.state.is_final() || !(10..100).contains(&percent) {
-        return None;
-    }
-    Some(took * u32::from(100 - percent) / u32::from(percent))
 }
 
 impl From<&HostObservation> for HostRow {

@@ -1,0 +1,81 @@
+//! Who is there: approved nodes on today's terms, as the planner sees them.
+
+use super::Hub;
+use crate::dispatch::crew::{Candidate, Standing};
+use crate::presence::Presence;
+use crate::registry::{Approval, NodeRecord};
+use crate::store::StoreError;
+use protocol::letter::SealingKey;
+use protocol::{NodeId, TargetSet, Timestamp};
+use std::collections::BTreeMap;
+
+/// What the hub keeps in mind of an approved node.
+pub(super) struct Member {
+    /// What to seal to.
+    pub(super) sealing: SealingKey,
+    approval: Approval,
+    /// What its owner lets it scan; `None` for all.
+    own: Option<TargetSet>,
+}
+
+impl Member {
+    fn of(node: &NodeRecord) -> Option<Self> {
+        let approval = node.approval()?.clone();
+        Some(Self { sealing: node.sealing, approval, own: node.facts.policy_ranges.clone() })
+    }
+
+    fn candidate(&self, node: NodeId, standing: Standing) -> Candidate {
+        let Approval { ranges, site, .. } = &self.approval;
+        let allowed = self.own.as_ref().map_or_else(|| ranges.clone(), |own| own.intersection(ranges));
+        Candidate { node, site: site.clone(), approved: ranges.clone(), allowed, standing }
+    }
+}
+
+impl Hub {
+    /// Reads every approved node. One that is let in on other terms than before is asked again for what it declined.
+    pub(super) async fn read_members(&mut self) -> Result<(), StoreError> {
+        let nodes = self.store.read(crate::use_case::nodes::all).await?;
+        let members: BTreeMap<NodeId, Member> =
+            nodes.iter().filter_map(|node| Some((node.key, Member::of(node)?))).collect();
+        for (node, member) in &members {
+            let same = |before: &Member| before.approval == member.approval && before.own == member.own;
+            if !self.members.get(node).is_some_and(same) {
+                self.work.ask_again(*node);
+            }
+        }
+        self.members = members;
+        Ok(())
+    }
+
+    /// Notes what a node's owner lets it scan now; true when that is news.
+    pub(super) fn note_own_ranges(&mut self, node: NodeId, own: Option<&TargetSet>) -> bool {
+        match self.members.get_mut(&node) {
+            Some(member) if member.own.as_ref() != own => {
+                member.own = own.cloned();
+                self.work.ask_again(node);
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// Looks who is there now, on approvals that still hold.
+    pub(super) fn look_around(&mut self, now: Timestamp) {
+        let seen = |node: NodeId, presence: &Presence| (node, (presence.last_seen, presence.load_hundredths));
+        let seen: BTreeMap<NodeId, (Timestamp, u32)> = self.presences.each(seen).into_iter().collect();
+        let just_started = now.since(self.began) <= self.timing.grace;
+        let standing = |node: &NodeId| {
+            let silent = seen.get(node).map(|(last, _)| now.since(*last));
+            if silent.is_some_and(|silent| silent <= self.timing.offline_after) && self.mesh.connected(node) {
+                Standing::Online
+            } else if just_started || silent.is_some_and(|silent| silent <= self.timing.grace) {
+                Standing::Expected
+            } else {
+                Standing::Away
+            }
+        };
+        let valid = self.members.iter().filter(|(_, member)| member.approval.expires.is_none_or(|end| now <= end));
+        let candidates: Vec<Candidate> = valid.map(|(node, member)| member.candidate(*node, standing(node))).collect();
+        self.crew.update(candidates, seen.into_iter().map(|(node, (_, load))| (node, load)).collect());
+    }
+}
