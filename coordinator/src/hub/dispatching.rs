@@ -43,6 +43,7 @@ impl Hub {
 
     /// Reads runs that were open when the coordinator stopped, and gives their leases a time of grace.
     pub(super) async fn resume(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        closing::sweep(&self.store).await?;
         self.pick_up_runs().await?;
         let leased = self.tasks.values().filter(|task| task.state == TaskState::Leased);
         for (task, holder) in leased.filter_map(|task| Some((task, task.holder?))) {
