@@ -1,21 +1,39 @@
 //! The path of one finished run: a second look where something seems gone, then coverage, delta, alerts, score, and one
 //! commit that ends it.
+//!
+//! Known hosts and observations are read side by side, some at a time, outside the store's writer. What a host is from
+//! now on is written beforehand, in pieces, as versions that nobody sees; the last commit makes them count together
+//! with report, alerts, score and the end of the run. Whatever breaks off in between is done again from the start.
 
+mod batch;
 mod ending;
 mod facts;
+mod pass;
+mod settled;
+mod survey;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use sweep::sweep;
+
 use crate::analysis::delta::Candidates;
 use crate::dispatch::second::second_look;
+use crate::report::MAX_LINES;
 use crate::run::{Run, RunOutcome, RunState, TaskRecord};
-use crate::store::tables::{OPEN_RUNS, RUNS, STAGED, STAGED_AGAIN, TASKS, UNCUT};
+use crate::store::tables::{OPEN_RUNS, RUNS, TASKS, UNCUT};
 use crate::store::{Draft, Reads, Store, StoreError};
 use ending::Ending;
 use facts::Facts;
 use protocol::Timestamp;
 use protocol::task::RunId;
 use protocol::text::Text;
+use std::sync::Arc;
+use survey::Survey;
+
+/// How often a closing begins again because a person changed alerts or rules meanwhile, before it waits for the next
+/// tick.
+const MAX_ATTEMPTS: u32 = 8;
 
 /// What became of a run whose tasks had all ended.
 #[derive(Clone, Debug)]
@@ -36,74 +54,107 @@ pub(crate) enum Closing {
     },
 }
 
-/// Moves a run on whose tasks have all ended. Each step is stored whole or not at all; done twice it does nothing.
-///
-/// A run that found more than one commit can hold fails, with that reason, and leaves what is known as it was.
-pub(crate) async fn close(store: &Store, id: RunId, now: Timestamp) -> Result<Closing, StoreError> {
-    match step(store, id, now).await {
-        Err(error @ StoreError::TooLarge { .. }) => {
-            let reason = Text::new(&error.to_string());
-            store.update(move |draft| fail(draft, id, reason, now)).await
-        }
-        done => done,
+/// How much is held and written at a time.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// Hosts and ports together, in one piece of work and in one commit.
+    batch: usize,
+    /// Lines of a report, of each kind.
+    lines: usize,
+    /// Lines in one row.
+    part: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { batch: 8_192, lines: MAX_LINES, part: 2_000 }
     }
 }
 
-async fn step(store: &Store, id: RunId, now: Timestamp) -> Result<Closing, StoreError> {
-    store
-        .update(move |draft| {
-            let Some(facts) = Facts::read(draft, id)? else {
-                return Err(StoreError::Damaged { table: "runs", key: id.to_string() });
-            };
-            if facts.run.state.is_final() {
-                return Ok(Closing::Closed { run: facts.run, alerts_changed: false });
+/// Moves a run on whose tasks have all ended. Broken off anywhere and done again it comes to the same end; done twice
+/// it does nothing.
+///
+/// A run that found more than the store can hold fails, with that reason, and leaves what is known as it was.
+///
+/// # Errors
+/// [`StoreError::Overtaken`] when people changed alerts or rules again and again meanwhile: try again later.
+pub(crate) async fn close(store: &Store, id: RunId, now: Timestamp) -> Result<Closing, StoreError> {
+    close_within(store, id, now, Bounds::default()).await
+}
+
+async fn close_within(store: &Store, id: RunId, now: Timestamp, bounds: Bounds) -> Result<Closing, StoreError> {
+    sweep(store).await?;
+    for _ in 0..MAX_ATTEMPTS {
+        let stepped = match step(store, id, now, bounds).await {
+            Err(error @ StoreError::TooLarge { .. }) => {
+                let reason = Text::new(&error.to_string());
+                Some(store.update(move |draft| fail(draft, id, reason, now)).await?)
             }
-            let doubt = facts.in_doubt();
-            if facts.run.state == RunState::Closing || (doubt.hosts.is_empty() && doubt.cells.is_empty()) {
-                let ending = Ending::of(&facts, now);
-                return match ending.excess() {
-                    Some(reason) => fail(draft, id, reason, now),
-                    None => ending.store(draft, facts, now),
-                };
+            stepped => stepped?,
+        };
+        match stepped {
+            Some(Closing::Closed { run, alerts_changed }) => {
+                sweep(store).await?;
+                return Ok(Closing::Closed { run, alerts_changed });
             }
-            look_again(draft, facts, &doubt, now)
-        })
-        .await
+            Some(again @ Closing::LooksAgain { .. }) => return Ok(again),
+            None => {}
+        }
+    }
+    Err(StoreError::Overtaken)
+}
+
+/// One attempt; `None` when what it rests on changed meanwhile.
+async fn step(store: &Store, id: RunId, now: Timestamp, bounds: Bounds) -> Result<Option<Closing>, StoreError> {
+    let facts = Arc::new(store.read(move |view| Facts::read(view, id)).await?);
+    if facts.run.state.is_final() {
+        return Ok(Some(Closing::Closed { run: facts.run.clone(), alerts_changed: false }));
+    }
+    let shared = facts.clone();
+    let survey = store.read(move |view| Survey::of(view, &shared, bounds.batch)).await?;
+    if facts.may_look_again() && survey.is_in_doubt() {
+        return store.update(move |draft| look_again(draft, &facts, &survey.doubt, now)).await;
+    }
+    match Ending::of(store, facts, survey, now, bounds).await? {
+        Some(ending) => ending.store(store, now).await,
+        None => Ok(None),
+    }
 }
 
 /// Ends a run as failed, without a report.
 fn fail(draft: &mut Draft, id: RunId, reason: Text, now: Timestamp) -> Result<Closing, StoreError> {
-    let Some(mut run) = draft.get(&RUNS, &id)? else {
-        return Err(StoreError::Damaged { table: "runs", key: id.to_string() });
-    };
-    drop_staged(draft, id)?;
-    (run.state, run.ended) = (RunState::Failed, Some(now));
-    run.outcome = Some(RunOutcome { hosts_up: 0, open_ports: 0, coverage_hundredths: 0, reason });
-    draft.put(&RUNS, &id, &run)?;
-    draft.remove(&OPEN_RUNS, &run.scan)?;
+    let mut run = read_run(draft, id)?;
+    if !run.state.is_final() {
+        (run.state, run.ended) = (RunState::Failed, Some(now));
+        run.outcome = Some(RunOutcome { hosts_up: 0, open_ports: 0, coverage_hundredths: 0, reason });
+        draft.remove(&UNCUT, &id)?;
+        draft.put(&RUNS, &id, &run)?;
+        draft.remove(&OPEN_RUNS, &run.scan)?;
+    }
     Ok(Closing::Closed { run, alerts_changed: false })
 }
 
-/// Removes what a run that ends has left waiting.
-pub(crate) fn drop_staged(draft: &mut Draft, run: RunId) -> Result<(), StoreError> {
-    for table in [&STAGED, &STAGED_AGAIN] {
-        let staged = draft.within(table, &run).map(|row| row.map(|(key, _)| key));
-        for key in staged.collect::<Result<Vec<_>, _>>()? {
-            draft.remove(table, &key)?;
-        }
-    }
-    draft.remove(&UNCUT, &run)
+fn read_run(reads: &impl Reads, id: RunId) -> Result<Run, StoreError> {
+    reads.get(&RUNS, &id)?.ok_or_else(|| StoreError::Damaged { table: "runs", key: id.to_string() })
 }
 
 /// Stores the tasks of a second look and says that the run is closing.
-fn look_again(draft: &mut Draft, facts: Facts, doubt: &Candidates, now: Timestamp) -> Result<Closing, StoreError> {
-    let Facts { mut run, tasks: first, .. } = facts;
-    let tasks = second_look(&run, &first, doubt, now);
+fn look_again(
+    draft: &mut Draft,
+    facts: &Facts,
+    doubt: &Candidates,
+    now: Timestamp,
+) -> Result<Option<Closing>, StoreError> {
+    let mut run = read_run(draft, facts.run.id)?;
+    if run != facts.run {
+        return Ok(None);
+    }
+    let tasks = second_look(&run, &facts.tasks, doubt, now);
     run.tasks += u32::try_from(tasks.len()).unwrap_or(u32::MAX);
     run.state = RunState::Closing;
     for task in &tasks {
         draft.put(&TASKS, &task.id, task)?;
     }
     draft.put(&RUNS, &run.id, &run)?;
-    Ok(Closing::LooksAgain { run, tasks })
+    Ok(Some(Closing::LooksAgain { run, tasks }))
 }

@@ -27,7 +27,8 @@ pub(crate) const PORTS: &str = "22,80,3389";
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) node: NodeId,
-    _folder: TempDir,
+    folder: TempDir,
+    options: StoreOptions,
 }
 
 /// A host and its open ports.
@@ -93,14 +94,19 @@ pub(crate) fn cases(usual: u32, long: u32) -> proptest::test_runner::Config {
 
 impl Fixture {
     pub(crate) async fn new() -> Self {
+        Self::with(TARGETS, StoreOptions::default()).await
+    }
+
+    /// A scan of at most 256 addresses in a store with these options.
+    pub(crate) async fn with(targets: &'static str, options: StoreOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(&folder.path().join("store"), StoreOptions::default()).unwrap();
+        let store = Store::create(&folder.path().join("store"), options.clone()).unwrap();
         let node = Keypair::from_seed(&[7; 32]).node_id();
         store
             .update(move |draft| {
                 let text = ScanDraft {
                     name: "Office".into(),
-                    targets: TARGETS.into(),
+                    targets: targets.into(),
                     ports: PORTS.into(),
                     ..ScanDraft::default()
                 };
@@ -108,11 +114,19 @@ impl Fixture {
                 let (created_by, next_due) = (Text::default(), None);
                 let scan = Scan { id: SCAN, definition, active: true, created: NOW, created_by, next_due };
                 draft.put(&SCANS, &SCAN, &scan)?;
-                approve(draft, node)
+                approve(draft, node, targets)
             })
             .await
             .unwrap();
-        Self { store, node, _folder: folder }
+        Self { store, node, folder, options }
+    }
+
+    /// The same after a restart.
+    pub(crate) async fn reopen(self) -> Self {
+        let Self { store, node, folder, options } = self;
+        store.close().await;
+        let store = Store::open(&folder.path().join("store"), options.clone()).unwrap();
+        Self { store, node, folder, options }
     }
 
     /// A run that is under way: one task with all addresses, leased to the node under number 1.
@@ -151,14 +165,26 @@ impl Fixture {
 
     /// Closes a run; its second look, if it takes one, finds `again`, or fails.
     pub(crate) async fn finish(&self, run: RunId, again: Option<Vec<HostObservation>>) -> RunId {
-        if let Closing::LooksAgain { tasks, .. } = crate::closing::close(&self.store, run, NOW).await.unwrap() {
-            for task in tasks {
-                self.second_look(task, again.as_deref()).await;
-            }
+        if self.looked_twice(run, again).await > 0 {
             let closed = crate::closing::close(&self.store, run, NOW).await.unwrap();
             assert!(matches!(closed, Closing::Closed { .. }), "no third look");
         }
         run
+    }
+
+    /// Takes the second look of a run, as [`Self::finish`] does, and gives how many tasks it had; without one the run
+    /// is closed.
+    pub(crate) async fn looked_twice(&self, run: RunId, again: Option<Vec<HostObservation>>) -> usize {
+        match crate::closing::close(&self.store, run, NOW).await.unwrap() {
+            Closing::LooksAgain { tasks, .. } => {
+                let count = tasks.len();
+                for task in tasks {
+                    self.second_look(task, again.as_deref()).await;
+                }
+                count
+            }
+            Closing::Closed { .. } => 0,
+        }
     }
 
     async fn second_look(&self, mut task: TaskRecord, again: Option<&[HostObservation]>) {
@@ -177,15 +203,15 @@ impl Fixture {
     }
 }
 
-fn approve(draft: &mut Draft, node: NodeId) -> Result<(), StoreError> {
+fn approve(draft: &mut Draft, node: NodeId, ranges: &str) -> Result<(), StoreError> {
     let request = EnrolRequest {
         sealing: SealingKey::from_bytes([1; 32]),
         label: "lab".into(),
         facts: NodeFacts::default(),
         secret: None,
     };
-    let ranges = TARGETS.parse().unwrap();
-    let approval = Approval { ranges, site: "main".into(), expires: None, by: "ada".into(), at: NOW };
+    let approval =
+        Approval { ranges: ranges.parse().unwrap(), site: "main".into(), expires: None, by: "ada".into(), at: NOW };
     let (mesh, hub) = (Keypair::from_seed(&[1; 32]), Keypair::from_seed(&[2; 32]).node_id());
     draft.put(&NODES, &node, &NodeRecord::asked(node, &request, NOW))?;
     let_in(draft, NodeRecord::asked(node, &request, NOW), approval, &mesh, hub, NOW).map(|_| ())

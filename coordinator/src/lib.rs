@@ -12,6 +12,7 @@ pub mod dispatch;
 pub mod events;
 #[cfg(test)]
 mod fixture;
+mod history;
 mod hub;
 mod intake;
 mod keys;
@@ -30,6 +31,7 @@ mod store;
 mod use_case;
 
 pub use accounts::{Actor, Forbidden, Right, Role};
+pub use history::Comparison;
 pub use intake::TaskCoverage;
 pub use presence::Presence;
 pub use setup::{SetupError, SetupOptions, SetupOutcome, setup};

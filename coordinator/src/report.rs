@@ -1,8 +1,15 @@
 //! Reports: what a run found changed against what was known, as kept and shown.
 
+mod lines;
+
+pub use lines::Lines;
+pub(crate) use lines::{Collector, MAX_LINES};
+
 use crate::analysis::delta::{Change, ChangeKind, Note, Status};
 use crate::analysis::score::Score;
 use crate::run::Uncovered;
+use crate::store::tables::{REPORT_PARTS, REPORTS};
+use crate::store::{Reads, StoreError};
 use protocol::Timestamp;
 use protocol::codec::{Decode, Encode};
 use protocol::task::{RunId, ScanId};
@@ -22,6 +29,8 @@ pub struct Report {
     pub changes: Vec<Change>,
     /// What looks like a change and counts as none, in the same order.
     pub notes: Vec<Note>,
+    /// Lines beyond the limits of a report, which are not kept. The status counts them.
+    pub left_out: u64,
     /// At a glance.
     pub status: Status,
     /// With its parts.
@@ -50,4 +59,32 @@ impl Report {
     pub fn is_baseline(&self) -> bool {
         self.baseline.is_none()
     }
+}
+
+/// A report as it is stored: its first lines, and how many parts hold the others.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct StoredReport {
+    /// With its first lines only.
+    pub(crate) report: Report,
+    /// How many parts follow.
+    pub(crate) parts: u32,
+}
+
+/// The whole report of a run.
+pub(crate) fn read(reads: &impl Reads, run: RunId) -> Result<Option<Report>, StoreError> {
+    reads.get(&REPORTS, &run)?.map(|stored| whole(reads, stored)).transpose()
+}
+
+/// A stored report with the lines of its other parts.
+pub(crate) fn whole(
+    reads: &impl Reads,
+    StoredReport { mut report, parts }: StoredReport,
+) -> Result<Report, StoreError> {
+    for part in 0..parts {
+        let missing = || StoreError::Damaged { table: "lines of reports", key: format!("{} {part}", report.run) };
+        let Lines { changes, notes } = reads.get(&REPORT_PARTS, &(report.run, part))?.ok_or_else(missing)?;
+        report.changes.extend(changes);
+        report.notes.extend(notes);
+    }
+    Ok(report)
 }

@@ -14,7 +14,7 @@ mod schema;
 mod start;
 pub(crate) mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 mod volatile;
 mod walk;
@@ -32,7 +32,7 @@ pub(crate) use files::Disk;
 use files::RealDisk;
 use index::Index;
 pub(crate) use schema::Table;
-pub(crate) use view::{Draft, Reads, View};
+pub(crate) use view::{Draft, Reads, Row, View};
 pub(crate) use volatile::Volatile;
 use writer::{Failure, GROUP_JOBS, Message, Verdict};
 

@@ -1,180 +1,160 @@
-//! What closing a run comes to, and the one commit that stores it.
+//! What closing a run comes to, and the one commit that makes it count.
 
 use super::facts::Facts;
-use super::{Closing, drop_staged};
-use crate::analysis::alert::{self, Evaluation, Transition, evaluate};
-use crate::analysis::delta::{HostDelta, KnownHost, apply, status, unsettled};
+use super::pass::Pass;
+use super::survey::Survey;
+use super::{Bounds, Closing};
+use crate::analysis::alert::{self, Alert, AlertKey, Transition};
+use crate::analysis::coverage::RunCoverage;
 use crate::analysis::score::score;
 use crate::dispatch::uncovered::uncovered;
-use crate::report::Report;
-use crate::run::{Look, Run, RunOutcome, RunState, TaskState, Uncovered};
-use crate::store::tables::{ALERTS, HISTORY, KNOWN, KNOWN_COVERAGE, OPEN_RUNS, REPORTS, RUN_COVERAGE, RUNS};
-use crate::store::{Draft, StoreError};
+use crate::history::RunLook;
+use crate::report::{Lines, Report, StoredReport};
+use crate::run::{Look, RunOutcome, RunState, TaskState, Uncovered};
+use crate::store::tables::{ALERTS, KNOWN_COVERAGE, OPEN_RUNS, REPORT_PARTS, REPORTS, RUN_LOOKS, RUNS};
+use crate::store::{Draft, Reads, Store, StoreError};
 use protocol::Timestamp;
-use protocol::observation::{HostObservation, HostState};
+use protocol::task::RunId;
 use protocol::text::Text;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-
-/// The most lines that one report holds; more means that something answers on every port.
-const MAX_REPORT_LINES: usize = 100_000;
+use std::sync::Arc;
 
 /// What closing a run comes to.
 pub(super) struct Ending {
+    facts: Arc<Facts>,
     state: RunState,
     outcome: RunOutcome,
     uncovered: Vec<Uncovered>,
     /// `None` when nothing was looked at: then nothing is known that was not known before.
-    report: Option<Report>,
-    transitions: Vec<Transition>,
-    /// Hosts as known from now on; `None` for one that is gone.
-    hosts: BTreeMap<IpAddr, Option<KnownHost>>,
+    found: Option<Found>,
+}
+
+/// What a run that looked at something leaves.
+struct Found {
+    report: StoredReport,
+    /// Further lines of the report, in parts.
+    parts: Vec<Lines>,
+    look: RunLook,
+    known_coverage: RunCoverage,
+    /// Alerts that are not as they were.
+    alerts: Vec<(AlertKey, Alert)>,
+    alerts_changed: bool,
 }
 
 impl Ending {
-    /// Works it out; stores nothing.
-    pub(super) fn of(facts: &Facts, now: Timestamp) -> Self {
+    /// Works it out. Stores only what nobody sees yet. `None` when the run was ended meanwhile.
+    pub(super) async fn of(
+        store: &Store,
+        facts: Arc<Facts>,
+        survey: Survey,
+        now: Timestamp,
+        bounds: Bounds,
+    ) -> Result<Option<Self>, StoreError> {
         let wanted = facts.run.wanted();
         let asked = facts.coverage.asked.intersection(&wanted);
         let uncovered = uncovered(&facts.run, &facts.tasks, &wanted.minus(&facts.coverage.asked));
-        let coverage_hundredths = hundredths(asked.count(), wanted.count());
         let state = match (uncovered.is_empty(), asked.is_empty()) {
             (true, _) => RunState::Completed,
             (false, true) => RunState::Failed,
             (false, false) => RunState::Partial,
         };
-        let up = facts.observed.iter().filter(|host| host.state == HostState::Up);
-        let open_ports = up.clone().map(open_ports).sum();
-        let hosts_up = u32::try_from(up.count()).unwrap_or(u32::MAX);
-        let outcome = RunOutcome { hosts_up, open_ports, coverage_hundredths, reason: reason(facts, &uncovered) };
-        let mut ending =
-            Self { state, outcome, uncovered, report: None, transitions: Vec::new(), hosts: BTreeMap::new() };
-        if !facts.coverage.is_empty() {
-            ending.compare(facts, now);
+        let outcome = RunOutcome {
+            hosts_up: survey.hosts_up,
+            open_ports: survey.open_ports,
+            coverage_hundredths: hundredths(asked.count(), wanted.count()),
+            reason: reason(&facts, &uncovered),
+        };
+        let mut ending = Self { facts, state, outcome, uncovered, found: None };
+        if !ending.facts.coverage.is_empty() {
+            let survey = Arc::new(survey);
+            let Some(pass) = Pass::over(store, &ending.facts, &survey, bounds).await? else { return Ok(None) };
+            ending.found = Some(ending.found(pass, &survey, now, bounds));
         }
-        ending
+        Ok(Some(ending))
     }
 
-    /// Makes the report and what follows from it.
-    fn compare(&mut self, facts: &Facts, now: Timestamp) {
-        let deltas = self.delta(facts);
-        let open_cells = unsettled(&deltas);
-        let known: Vec<&KnownHost> = self.hosts.values().flatten().collect();
-        let known_hosts = known.len() as u64;
-        let (changes, notes): (Vec<_>, Vec<_>) = deltas.into_iter().map(|delta| (delta.changes, delta.notes)).unzip();
-        let (changes, notes): (Vec<_>, Vec<_>) = (changes.concat(), notes.concat());
-        let evaluation = Evaluation {
-            scan: facts.run.scan,
-            run: facts.run.id,
-            rules: &facts.rules,
-            coverage: &facts.decided,
-            unsettled: &open_cells,
-            accepted: &facts.accepted,
-        };
-        self.transitions = evaluate(evaluation, &changes, known, &facts.alerts);
-        let alerts = alert::after(&facts.alerts, &self.transitions, facts.run.id);
+    fn found(&self, pass: Pass, survey: &Survey, now: Timestamp, bounds: Bounds) -> Found {
+        let facts = &self.facts;
+        let Pass { lines, status, transitions, known_hosts, doubts, .. } = pass;
+        let (lines, left_out) = lines.finish();
+        let alerts = alert::after(&facts.alerts, &transitions, facts.run.id);
         let alert_states = alerts.values().map(|alert| (alert.severity, alert.state));
-        let covered = facts.decided.change_from(&facts.known_coverage);
+        let score = score(&lines.changes, &facts.rules, alert_states, known_hosts);
+        let coverage = doubts.settled(&survey.decided);
+        let covered = coverage.change_from(&facts.known_coverage);
         let cells = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
-        self.report = Some(Report {
+        let mut parts = lines.parts(bounds.part).into_iter();
+        let Lines { changes, notes } = parts.next().unwrap_or_default();
+        let report = Report {
             run: facts.run.id,
             scan: facts.run.scan,
-            baseline: facts.baseline,
+            baseline: facts.baseline(),
             made: now,
-            status: status(&changes, &facts.rules),
-            score: score(&changes, &facts.rules, alert_states, known_hosts),
             changes,
             notes,
+            left_out,
+            status,
+            score,
             coverage_hundredths: self.outcome.coverage_hundredths,
             uncovered: self.uncovered.clone(),
             hosts_up: self.outcome.hosts_up,
             open_ports: self.outcome.open_ports,
             newly_covered_cells: cells(covered.newly_covered.count()),
             no_longer_covered_cells: cells(covered.no_longer_covered.count()),
-        });
+        };
+        let before: BTreeMap<&AlertKey, &Alert> = facts.alerts.iter().map(|alert| (&alert.key, alert)).collect();
+        Found {
+            report: StoredReport { report, parts: u32::try_from(parts.len()).unwrap_or(u32::MAX) },
+            parts: parts.collect(),
+            known_coverage: facts.known_coverage.union(&coverage),
+            look: RunLook { coverage, seen: survey.seen.clone() },
+            alerts: alerts.into_iter().filter(|(key, alert)| before.get(key) != Some(&alert)).collect(),
+            alerts_changed: transitions.iter().any(|transition| !matches!(transition, Transition::Keep(_))),
+        }
     }
 
-    /// The lines of every host that has any; notes each host as it is known from now on.
-    fn delta(&mut self, facts: &Facts) -> Vec<HostDelta> {
-        let mut deltas = Vec::new();
-        for compared in facts.settled() {
-            let delta = compared.delta.clone();
-            let after = apply(compared, &facts.known_coverage, &facts.decided, facts.run.id);
-            self.hosts.insert(delta.address, after);
-            if !delta.is_empty() {
-                deltas.push(delta);
-            }
+    /// Stores it: the long part of a report for nobody to see, then all that makes it count in one commit. `None`
+    /// when what it rests on changed meanwhile.
+    pub(super) async fn store(mut self, store: &Store, now: Timestamp) -> Result<Option<Closing>, StoreError> {
+        let run = self.facts.run.id;
+        let parts = self.found.as_mut().map(|found| std::mem::take(&mut found.parts)).unwrap_or_default();
+        for (number, part) in (0u32..).zip(parts) {
+            store.update(move |draft| draft.put(&REPORT_PARTS, &(run, number), &part)).await?;
         }
-        deltas
+        store.update(move |draft| self.end(draft, now)).await
     }
 
-    /// Why this cannot be reported at all, if so.
-    pub(super) fn excess(&self) -> Option<Text> {
-        let lines = self.report.as_ref().map_or(0, |report| report.changes.len() + report.notes.len());
-        let reason =
-            format!("{lines} lines are more than the {MAX_REPORT_LINES} of one report; something answers everywhere");
-        (lines > MAX_REPORT_LINES).then(|| Text::new(&reason))
-    }
-
-    /// Stores all of it: hosts, alerts, coverage, report and the end of the run.
-    pub(super) fn store(self, draft: &mut Draft, facts: Facts, now: Timestamp) -> Result<Closing, StoreError> {
-        let Facts { mut run, coverage, decided, known, known_coverage, alerts, .. } = facts;
-        let Self { state, outcome, uncovered, report, transitions, hosts } = self;
-        let before: BTreeMap<IpAddr, KnownHost> = known.into_iter().map(|host| (host.address, host)).collect();
-        for (address, after) in hosts {
-            store_host(draft, &run, address, before.get(&address), after)?;
+    fn end(self, draft: &mut Draft, now: Timestamp) -> Result<Option<Closing>, StoreError> {
+        if !self.facts.hold(draft)? {
+            return Ok(None);
         }
-        drop_staged(draft, run.id)?;
-        let alerts_changed = transitions.iter().any(|transition| !matches!(transition, Transition::Keep(_)));
-        let before = alerts.iter().map(|alert| (&alert.key, alert)).collect::<BTreeMap<_, _>>();
-        for (key, alert) in alert::after(&alerts, &transitions, run.id) {
-            if before.get(&key) != Some(&&alert) {
-                draft.put(&ALERTS, &key, &alert)?;
-            }
-        }
-        draft.put(&RUN_COVERAGE, &run.id, &coverage)?;
-        draft.put(&KNOWN_COVERAGE, &run.scan, &known_coverage.union(&decided))?;
-        run.ended = Some(now);
-        if let Some(report) = report {
+        let Self { facts, state, outcome, uncovered, found } = self;
+        let mut run = facts.run.clone();
+        let alerts_changed = found.as_ref().is_some_and(|found| found.alerts_changed);
+        if let Some(Found { report, parts: _, look, known_coverage, alerts, .. }) = found {
+            drop_parts(draft, run.id, report.parts)?;
             draft.put(&REPORTS, &run.id, &report)?;
+            draft.put(&RUN_LOOKS, &run.id, &look)?;
+            draft.put(&KNOWN_COVERAGE, &run.scan, &known_coverage)?;
+            for (key, alert) in &alerts {
+                draft.put(&ALERTS, key, alert)?;
+            }
         }
-        (run.state, run.outcome, run.uncovered) = (state, Some(outcome), uncovered);
+        (run.state, run.ended, run.outcome, run.uncovered) = (state, Some(now), Some(outcome), uncovered);
         draft.put(&RUNS, &run.id, &run)?;
         draft.remove(&OPEN_RUNS, &run.scan)?;
-        Ok(Closing::Closed { run, alerts_changed })
+        Ok(Some(Closing::Closed { run, alerts_changed }))
     }
 }
 
-/// Writes a host as known, and a version into its history when it looks different from before.
-fn store_host(
-    draft: &mut Draft,
-    run: &Run,
-    address: IpAddr,
-    before: Option<&KnownHost>,
-    after: Option<KnownHost>,
-) -> Result<(), StoreError> {
-    let timeless = |host: &KnownHost| HostObservation { seen: Timestamp::default(), ..host.observation.clone() };
-    match after {
-        Some(after) => {
-            if before.map(timeless) != Some(timeless(&after)) {
-                draft.put(&HISTORY, &(run.scan, address, run.id), &after.observation)?;
-            }
-            draft.put(&KNOWN, &(run.scan, address), &after)
-        }
-        None => {
-            if let Some(before) = before {
-                let gone = HostObservation { state: HostState::Down, ports: Vec::new(), ..before.observation.clone() };
-                draft.put(&HISTORY, &(run.scan, address, run.id), &gone)?;
-                draft.remove(&KNOWN, &(run.scan, address))?;
-            }
-            Ok(())
-        }
+/// Removes parts of a report beyond the first `kept`, which an earlier attempt has left.
+fn drop_parts(draft: &mut Draft, run: RunId, kept: u32) -> Result<(), StoreError> {
+    let keys = draft.within(&REPORT_PARTS, &run).unread().map(|row| row.map(|row| row.key));
+    let beyond = keys.filter(|key| key.as_ref().map_or(true, |(_, part)| *part >= kept));
+    for key in beyond.collect::<Result<Vec<_>, _>>()? {
+        draft.remove(&REPORT_PARTS, &key)?;
     }
-}
-
-fn open_ports(host: &HostObservation) -> u32 {
-    let open = host.ports.iter().filter(|port| port.state == protocol::observation::PortState::Open);
-    u32::try_from(open.count()).unwrap_or(u32::MAX)
+    Ok(())
 }
 
 /// A share in hundredths of a percent, rounded down, so that 10,000 means all.

@@ -1,17 +1,25 @@
 //! A few runs from beginning to end: what they report, what they leave known, and what they must not touch.
 
+mod documents;
+mod mass;
+mod pieces;
+mod restarts;
+
 use super::{Closing, close};
 use crate::analysis::alert::{AlertState, Severity};
 use crate::analysis::delta::{ChangeKind, NoteKind, Status};
 use crate::fixture::{Fixture, NOW, SCAN, TARGETS, host};
+use crate::history::last_seen;
 use crate::report::Report;
 use crate::run::{RunState, TaskState};
-use crate::store::Reads;
-use crate::store::tables::{ALERTS, HISTORY, KNOWN, OPEN_RUNS, REPORTS, RUNS, STAGED, TASKS};
+use crate::store::tables::{ALERTS, HISTORY, OPEN_RUNS, REPORTS, RUNS, STAGED, TASKS};
+use crate::store::{Reads, View};
+use protocol::Timestamp;
+use protocol::observation::HostObservation;
 use protocol::task::RunId;
 
 async fn report(fixture: &Fixture, run: RunId) -> Report {
-    fixture.store.read(move |view| view.get(&REPORTS, &run)).await.unwrap().expect("a report")
+    fixture.store.read(move |view| crate::report::read(view, run)).await.unwrap().expect("a report")
 }
 
 async fn state(fixture: &Fixture, run: RunId) -> RunState {
@@ -54,11 +62,12 @@ async fn the_second_run_says_what_changed_and_nothing_else() {
 #[tokio::test]
 async fn an_unchanged_host_costs_no_new_history() {
     let fixture = Fixture::new().await;
-    for _ in 0..3 {
-        fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[80])]).await;
+    for minute in 1..4 {
+        let seen = Timestamp::from_millis(60_000 * minute);
+        fixture.finished_run(TARGETS, vec![HostObservation { seen, ..host("10.9.0.1", &[80]) }]).await;
     }
-    let rows = fixture.store.read(|view| Ok((view.iter(&HISTORY).count(), view.iter(&KNOWN).count()))).await;
-    assert_eq!(rows.unwrap(), (1, 1));
+    let rows = fixture.store.read(|view| Ok(view.iter(&HISTORY).count())).await;
+    assert_eq!(rows.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -106,8 +115,8 @@ async fn a_run_that_saw_nothing_fails_and_reports_nothing() {
     assert!(matches!(again, Closing::Closed { run: same, .. } if same == run), "closing twice does nothing");
     let next = fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[22])]).await;
     assert_eq!(report(&fixture, next).await.changes, []);
-    let known = fixture.store.read(|view| view.get(&KNOWN, &(SCAN, "10.9.0.1".parse().unwrap()))).await.unwrap();
-    assert_eq!(known.map(|host| host.seen_run), Some(next));
+    let seen = |view: &View| last_seen(view, SCAN, "10.9.0.1".parse().unwrap());
+    assert_eq!(fixture.store.read(seen).await.unwrap(), Some(next));
 }
 
 #[tokio::test]

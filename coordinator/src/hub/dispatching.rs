@@ -48,6 +48,7 @@ impl Hub {
 
     /// Reads runs that were open when the coordinator stopped, and gives their leases a time of grace.
     pub(super) async fn resume(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        closing::sweep(&self.store).await?;
         self.pick_up_runs().await?;
         self.work.resume_leases(now, self.timing.grace);
         let leased: Vec<TaskRecord> = self.work.leased().cloned().collect();

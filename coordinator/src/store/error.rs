@@ -129,6 +129,9 @@ pub enum StoreError {
     /// The work given to the store panicked.
     #[error("the store's work was broken off by a fault in the program; its change was not kept")]
     Interrupted,
+    /// What a long piece of work rests on changed each time before it could be stored.
+    #[error("what is to be stored was overtaken by other changes each time; it is tried again later")]
+    Overtaken,
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

@@ -44,6 +44,14 @@ impl<K, V> Table<K, V> {
     }
 }
 
+impl<K: Key, V> Table<K, V> {
+    /// Reads a key of this table.
+    pub(super) fn parse(&self, key: &[u8]) -> Result<K, StoreError> {
+        let mut rest = key.get(1..).unwrap_or_default();
+        K::read(&mut rest).filter(|_| rest.is_empty()).ok_or_else(|| damaged(self.name, key))
+    }
+}
+
 impl<K: Key, V: Encode + Decode<()>> Table<K, V> {
     /// The value's bytes under `key`, with their checksum.
     pub(super) fn seal(key: &[u8], value: &V) -> Result<Vec<u8>, StoreError> {
@@ -58,12 +66,6 @@ impl<K: Key, V: Encode + Decode<()>> Table<K, V> {
     pub(super) fn open(&self, key: &[u8], sealed: &[u8]) -> Result<V, StoreError> {
         let body = open(key, sealed).ok_or_else(|| damaged(self.name, key))?;
         codec::decode(body, MAX_VALUE_BYTES).map_err(|_| damaged(self.name, key))
-    }
-
-    /// Reads a key of this table.
-    pub(super) fn parse(&self, key: &[u8]) -> Result<K, StoreError> {
-        let mut rest = key.get(1..).unwrap_or_default();
-        K::read(&mut rest).filter(|_| rest.is_empty()).ok_or_else(|| damaged(self.name, key))
     }
 }
 

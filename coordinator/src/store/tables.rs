@@ -4,11 +4,11 @@ use super::Table;
 use crate::accounts::User;
 use crate::analysis::alert::{Alert, AlertKey};
 use crate::analysis::coverage::RunCoverage;
-use crate::analysis::delta::KnownHost;
 use crate::audit::AuditEntry;
+use crate::history::{RunLook, Version};
 use crate::intake::TaskCoverage;
 use crate::registry::{CurrentRoster, NodeRecord, PreApproval};
-use crate::report::Report;
+use crate::report::{Lines, StoredReport};
 use crate::run::{Run, Tally, TaskRecord};
 use crate::scan::Scan;
 use crate::settings::Settings;
@@ -50,16 +50,17 @@ pub(crate) const STAGED: Table<(RunId, IpAddr), HostObservation> = Table::new(b'
 /// Hosts of runs that are not closed yet, as a second look found them.
 pub(crate) const STAGED_AGAIN: Table<(RunId, IpAddr), HostObservation> =
     Table::new(b'O', "observations of a second look");
-/// The baseline: each host of a network as last known.
-pub(crate) const KNOWN: Table<(ScanId, IpAddr), KnownHost> = Table::new(b'k', "known hosts");
-/// A version of a host, written only by a run that saw it otherwise than the run before.
-pub(crate) const HISTORY: Table<(ScanId, IpAddr, RunId), HostObservation> = Table::new(b'h', "host history");
+/// A version of a host, written only by a run that left it otherwise than it was known. It counts once that run has a
+/// row in [`RUN_LOOKS`]; the latest one that counts is the baseline.
+pub(crate) const HISTORY: Table<(ScanId, IpAddr, RunId), Version> = Table::new(b'h', "host history");
 /// What a network's runs ever looked at.
 pub(crate) const KNOWN_COVERAGE: Table<ScanId, RunCoverage> = Table::new(b'K', "known coverage");
-/// What one run looked at.
-pub(crate) const RUN_COVERAGE: Table<RunId, RunCoverage> = Table::new(b'C', "run coverage");
-/// Reports, under the number of their run.
-pub(crate) const REPORTS: Table<RunId, Report> = Table::new(b'p', "reports");
+/// What one run with a report looked at, and where it saw hosts.
+pub(crate) const RUN_LOOKS: Table<RunId, RunLook> = Table::new(b'C', "looks of runs");
+/// Reports, under the number of their run, with their first lines; [`report::read`](crate::report::read) reads them whole.
+pub(crate) const REPORTS: Table<RunId, StoredReport> = Table::new(b'p', "reports");
+/// Further lines of long reports, in parts. They count once the report is there.
+pub(crate) const REPORT_PARTS: Table<(RunId, u32), Lines> = Table::new(b'l', "lines of reports");
 /// Alerts of all networks.
 pub(crate) const ALERTS: Table<AlertKey, Alert> = Table::new(b'A', "alerts");
 /// Who did what, in order.
@@ -83,11 +84,11 @@ pub(crate) const NAMES: [(u8, &str); 23] = [
     TASK_COVERAGE.label(),
     STAGED.label(),
     STAGED_AGAIN.label(),
-    KNOWN.label(),
     HISTORY.label(),
     KNOWN_COVERAGE.label(),
-    RUN_COVERAGE.label(),
+    RUN_LOOKS.label(),
     REPORTS.label(),
+    REPORT_PARTS.label(),
     ALERTS.label(),
     AUDIT.label(),
 ];

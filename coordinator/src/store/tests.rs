@@ -3,7 +3,7 @@
 mod basics;
 mod chance;
 mod check;
-mod cut_disk;
+pub(crate) mod cut_disk;
 mod damage;
 mod keys;
 mod kill;

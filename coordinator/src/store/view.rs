@@ -155,7 +155,43 @@ impl<'a, K, V> Rows<'a, K, V> {
     }
 }
 
-impl<K: Key, V> Rows<'_, K, V> {
+/// A row whose value is read when it is asked for.
+pub(crate) struct Row<'a, K, V> {
+    table: &'a Table<K, V>,
+    /// Its key.
+    pub(crate) key: K,
+    raw: RawRow,
+}
+
+impl<K: Key, V: Encode + Decode<()>> Row<'_, K, V> {
+    /// Its value, checked.
+    pub(crate) fn value(&self) -> Result<V, StoreError> {
+        let (key, sealed) = &self.raw;
+        self.table.open(key, sealed)
+    }
+}
+
+impl<'a, K: Key, V> Rows<'a, K, V> {
+    /// The rows with their values unread, for a walk that needs few of them.
+    pub(crate) fn unread(mut self) -> impl Iterator<Item = Result<Row<'a, K, V>, StoreError>> {
+        let table = self.table;
+        let rows = std::iter::from_fn(move || self.walk().next());
+        rows.map(move |raw| raw.and_then(|raw| Ok(Row { table, key: table.parse(&raw.0)?, raw })))
+    }
+
+    /// Only rows after `key`: the next page of a list in key order.
+    pub(crate) fn after(mut self, key: &K) -> Self {
+        let key = self.table.begin(key);
+        let is_tighter = match &self.low {
+            Bound::Included(low) | Bound::Excluded(low) => key >= *low,
+            Bound::Unbounded => true,
+        };
+        if is_tighter {
+            self.low = Bound::Excluded(key);
+        }
+        self
+    }
+
     /// Only rows before `key`: with `.rev()`, the next page of a list that shows the newest first.
     pub(crate) fn before(mut self, key: &K) -> Self {
         let key = self.table.begin(key);

@@ -3,7 +3,7 @@
 use super::UseCaseError;
 use crate::Coordinator;
 use crate::accounts::{Actor, Right};
-use crate::report::Report;
+use crate::report::{self, Report};
 use crate::store::tables::{REPORTS, RUNS_OF_SCAN, SCANS};
 use crate::store::{Reads, StoreError};
 use protocol::task::{RunId, ScanId};
@@ -15,7 +15,7 @@ fn history(reads: &impl Reads, scan: ScanId, limit: usize) -> Result<Vec<Report>
     let mut reports = Vec::new();
     for row in reads.within(&RUNS_OF_SCAN, &scan).rev() {
         let ((_, run), ()) = row?;
-        reports.extend(reads.get(&REPORTS, &run)?);
+        reports.extend(report::read(reads, run)?);
         if reports.len() >= limit {
             break;
         }
@@ -28,7 +28,7 @@ impl Coordinator {
     pub async fn reports(&self, actor: &Actor) -> Result<Vec<Report>, UseCaseError> {
         actor.require(Right::Read)?;
         let read = |view: &crate::store::View| {
-            view.iter(&REPORTS).rev().take(MAX_LISTED).map(|row| row.map(|(_, report)| report)).collect()
+            view.iter(&REPORTS).rev().take(MAX_LISTED).map(|row| report::whole(view, row?.1)).collect()
         };
         Ok(self.store().read(read).await?)
     }
@@ -36,7 +36,7 @@ impl Coordinator {
     /// The report of one run.
     pub async fn report(&self, actor: &Actor, run: RunId) -> Result<Report, UseCaseError> {
         actor.require(Right::Read)?;
-        let found = self.store().read(move |view| view.get(&REPORTS, &run)).await?;
+        let found = self.store().read(move |view| report::read(view, run)).await?;
         found.ok_or_else(|| UseCaseError::no_report(run))
     }
 

@@ -8,20 +8,17 @@ use super::UseCaseError;
 use crate::Coordinator;
 use crate::accounts::{Actor, Right};
 use crate::audit;
-use crate::closing::drop_staged;
+use crate::closing;
 use crate::events::Event;
 use crate::hub::Command;
 use crate::intake::TaskCoverage;
 use crate::run::{Run, RunOutcome, RunState, TaskRecord, TaskState, Trigger};
-use crate::store::tables::{HISTORY, OPEN_RUNS, RUN_COVERAGE, RUNS, RUNS_OF_SCAN, SCANS, TASKS};
+use crate::store::tables::{OPEN_RUNS, RUNS, RUNS_OF_SCAN, SCANS, TASKS, UNCUT};
 use crate::store::{Draft, Reads, StoreError};
 use protocol::message::RunningTask;
-use protocol::observation::{HostObservation, HostState};
 use protocol::task::{RunId, ScanId, TaskId};
 use protocol::text::Text;
 use protocol::{TargetSet, Timestamp};
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// The most runs that one list gives.
 const MAX_LISTED: usize = 200;
@@ -126,6 +123,9 @@ impl Coordinator {
             })
             .await?;
         self.hub().tell(Command::Cancelled(id)).await;
+        if let Err(error) = closing::sweep(self.store()).await {
+            tracing::warn!(%error, run.id = %id, "what a cancelled run found is still stored; the next closing removes it");
+        }
         self.events().publish(Event::Run { run: id, scan: run.scan, state: run.state });
         Ok(run)
     }
@@ -174,13 +174,6 @@ impl Coordinator {
         let found = self.store().read(move |view| tasks_from(view, id, first)).await?;
         found.ok_or_else(|| UseCaseError::no_run(id))
     }
-
-    /// The hosts that a run found up, as they are known since, in address order.
-    pub async fn run_hosts(&self, actor: &Actor, id: RunId) -> Result<Vec<HostObservation>, UseCaseError> {
-        actor.require(Right::Read)?;
-        let found = self.store().read(move |view| hosts_at(view, id)).await?;
-        found.ok_or_else(|| UseCaseError::no_run(id))
-    }
 }
 
 fn cancel(draft: &mut Draft, id: RunId, by: &Text, now: Timestamp) -> Result<Run, UseCaseError> {
@@ -194,7 +187,7 @@ fn cancel(draft: &mut Draft, id: RunId, by: &Text, now: Timestamp) -> Result<Run
         (task.state, task.ended) = (TaskState::Cancelled, Some(now));
         draft.put(&TASKS, &task.id.clone(), &task)?;
     }
-    drop_staged(draft, id)?;
+    draft.remove(&UNCUT, &id)?;
     run.state = RunState::Cancelled;
     run.ended = Some(now);
     let reason = Text::new(&format!("cancelled by {by}"));
@@ -255,21 +248,6 @@ fn tasks_from(reads: &impl Reads, id: RunId, first: u32) -> Result<Option<Vec<Ta
         tasks.extend(reads.get(&TASKS, &TaskId { run: id, index })?);
     }
     Ok(Some(tasks))
-}
-
-/// Reads a run back: of each host that it asked, the latest version not after it.
-fn hosts_at(reads: &impl Reads, id: RunId) -> Result<Option<Vec<HostObservation>>, StoreError> {
-    let Some(run) = reads.get(&RUNS, &id)? else { return Ok(None) };
-    let asked = reads.get(&RUN_COVERAGE, &id)?.map_or_else(TargetSet::empty, |coverage| coverage.asked);
-    let mut hosts: BTreeMap<IpAddr, HostObservation> = BTreeMap::new();
-    for row in reads.within(&HISTORY, &run.scan) {
-        let ((_, address, version), host) = row?;
-        if version <= id && asked.contains(address) {
-            hosts.insert(address, host);
-        }
-    }
-    hosts.retain(|_, host| host.state == HostState::Up);
-    Ok(Some(hosts.into_values().collect()))
 }
 
 /// Who or what asked for a run, in words.

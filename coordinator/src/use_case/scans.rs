@@ -5,10 +5,10 @@ use super::nodes;
 use crate::Coordinator;
 use crate::accounts::{Actor, Right};
 use crate::audit;
-use crate::report::Report;
+use crate::report::{self, Report};
 use crate::run::Run;
 use crate::scan::{Scan, ScanDraft};
-use crate::store::tables::{OPEN_RUNS, REPORTS, RUNS, RUNS_OF_SCAN, SCANS};
+use crate::store::tables::{OPEN_RUNS, RUNS, RUNS_OF_SCAN, SCANS};
 use crate::store::{Reads, StoreError};
 use protocol::task::{RunId, ScanId};
 use protocol::{TargetSet, Timestamp};
@@ -44,7 +44,7 @@ pub(crate) fn view(reads: &impl Reads, scan: Scan) -> Result<ScanView, StoreErro
         if last_run.is_none() {
             last_run = reads.get(&RUNS, &id)?;
         }
-        last_report = reads.get(&REPORTS, &id)?;
+        last_report = report::read(reads, id)?;
         if last_report.is_some() {
             break;
         }

@@ -186,6 +186,7 @@ impl From<coordinator::report::Report> for Report {
             open_ports: _,
             newly_covered_cells,
             no_longer_covered_cells,
+            left_out: _,
         } = report;
         Self {
             summary,

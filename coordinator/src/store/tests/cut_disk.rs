@@ -14,7 +14,7 @@ const SECTOR_BYTES: usize = 16;
 
 /// A disk whose power can be cut. Clones are the same disk.
 #[derive(Clone)]
-pub(super) struct CutDisk(Arc<Mutex<State>>);
+pub(crate) struct CutDisk(Arc<Mutex<State>>);
 
 struct State {
     chance: Chance,
@@ -32,7 +32,7 @@ struct File {
 }
 
 impl CutDisk {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let (names, synced_names) = (BTreeMap::new(), BTreeMap::new());
         Self(Arc::new(Mutex::new(State {
             chance: Chance::new(seed),
@@ -44,7 +44,7 @@ impl CutDisk {
     }
 
     /// Cuts the power after `changes` more changes.
-    pub(super) fn cut_after(&self, changes: u64) {
+    pub(crate) fn cut_after(&self, changes: u64) {
         self.state().left = Some(changes);
     }
 
@@ -54,7 +54,7 @@ impl CutDisk {
     }
 
     /// Lets changes through again with nothing lost, as after a killed process.
-    pub(super) fn revive(&self) {
+    pub(crate) fn revive(&self) {
         self.state().left = None;
     }
 

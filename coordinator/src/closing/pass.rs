@@ -1,0 +1,175 @@
+//! The second reading of a run, batch by batch: lines of the report, steps of the alerts, and versions of hosts.
+
+use super::Bounds;
+use super::batch::Batch;
+use super::facts::Facts;
+use super::settled::Doubts;
+use super::survey::Survey;
+use crate::analysis::alert::{Evaluation, Transition, evaluate};
+use crate::analysis::coverage::RunCoverage;
+use crate::analysis::delta::{Compared, KnownHost, Status, apply, status, unsettled};
+use crate::history::Version;
+use crate::report::Collector;
+use crate::run::Run;
+use crate::store::tables::{HISTORY, RUNS};
+use crate::store::{Reads, Store, StoreError};
+use protocol::observation::HostObservation;
+use protocol::task::RunId;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A version to be written, or to be removed.
+type Write = ((IpAddr, RunId), Option<Version>);
+
+/// What the batches so far came to.
+pub(super) struct Pass {
+    facts: Arc<Facts>,
+    survey: Arc<Survey>,
+    pub(super) lines: Collector,
+    pub(super) status: Status,
+    pub(super) transitions: Vec<Transition>,
+    /// Hosts known from now on.
+    pub(super) known_hosts: u64,
+    pub(super) doubts: Doubts,
+    /// The last address that was read.
+    after: Option<IpAddr>,
+    /// Versions that are not written yet, and how much they are, in hosts and ports.
+    writes: Vec<Write>,
+    weight: usize,
+}
+
+impl Pass {
+    /// Reads all hosts, and writes their next versions for nobody to see. `None` when the run was ended meanwhile.
+    pub(super) async fn over(
+        store: &Store,
+        facts: &Arc<Facts>,
+        survey: &Arc<Survey>,
+        bounds: Bounds,
+    ) -> Result<Option<Self>, StoreError> {
+        let mut pass = Self {
+            facts: facts.clone(),
+            survey: survey.clone(),
+            lines: Collector::new(bounds.lines),
+            status: Status::Stable,
+            transitions: Vec::new(),
+            known_hosts: 0,
+            doubts: Doubts::default(),
+            after: None,
+            writes: Vec::new(),
+            weight: 0,
+        };
+        loop {
+            pass = store
+                .read(move |view| {
+                    let batch = Batch::load(view, &pass.facts, pass.after, bounds.batch)?;
+                    pass.take(batch);
+                    Ok(pass)
+                })
+                .await?;
+            let is_last = pass.after.is_none();
+            if is_last || pass.weight >= bounds.batch {
+                pass.weight = 0;
+                if !write(store, facts.run.clone(), std::mem::take(&mut pass.writes)).await? {
+                    return Ok(None);
+                }
+            }
+            if is_last {
+                return Ok(Some(pass));
+            }
+        }
+    }
+
+    fn take(&mut self, mut batch: Batch) {
+        let (facts, survey) = (self.facts.clone(), self.survey.clone());
+        let (mut deltas, mut known) = (Vec::new(), Vec::new());
+        for Compared { known: before, observed, delta } in facts.compared(&mut batch, &survey.decided) {
+            let delta = survey.settle(delta, &batch.again, &facts);
+            let address = delta.address;
+            let compared = Compared { known: before.clone(), observed, delta: delta.clone() };
+            let after = apply(compared, &facts.known_coverage, &survey.decided, facts.run.id);
+            self.keep(address, before.as_ref(), after.as_ref(), &mut batch);
+            known.extend(after);
+            if !delta.is_empty() {
+                self.doubts.note(&delta);
+                deltas.push(delta);
+            }
+        }
+        self.writes.extend(batch.written.keys().map(|address| ((*address, facts.run.id), None)));
+        self.writes.extend(batch.stale.drain(..).map(|version| (version, None)));
+        self.known_hosts += known.len() as u64;
+        let coverage = match facts.authority() {
+            Some(false) => &RunCoverage::default(),
+            Some(true) | None => &survey.decided,
+        };
+        let evaluation = Evaluation {
+            scan: facts.run.scan,
+            run: facts.run.id,
+            rules: &facts.rules,
+            coverage,
+            unsettled: &unsettled(&deltas),
+            accepted: &facts.accepted,
+        };
+        let alerts = facts.alerts_between(self.after, batch.last);
+        let changes = deltas.iter().flat_map(|delta| &delta.changes);
+        self.status = self.status.min(status(changes.clone(), &facts.rules));
+        self.transitions.extend(evaluate(evaluation, changes, &known, alerts));
+        for delta in deltas {
+            self.lines.take(delta);
+        }
+        self.after = batch.last;
+    }
+
+    /// Notes the next version of a host, if it has one and it is not written yet.
+    fn keep(&mut self, address: IpAddr, before: Option<&KnownHost>, after: Option<&KnownHost>, batch: &mut Batch) {
+        let written = batch.written.remove(&address);
+        let key = (address, self.facts.run.id);
+        let is_new = match (before, after) {
+            (Some(before), Some(after)) => !is_same(before, after),
+            (before, after) => before.is_some() != after.is_some(),
+        };
+        let next = is_new.then(|| after.cloned());
+        if next == written {
+            return;
+        }
+        self.weight += 1 + after.map_or(0, |host| host.observation.ports.len());
+        self.writes.push((key, next));
+    }
+}
+
+/// Writes versions of a run that is still as it was; false when it is not.
+async fn write(store: &Store, run: Run, writes: Vec<Write>) -> Result<bool, StoreError> {
+    if writes.is_empty() {
+        return Ok(true);
+    }
+    store
+        .update(move |draft| {
+            if draft.get(&RUNS, &run.id)?.as_ref() != Some(&run) {
+                return Ok(false);
+            }
+            for ((address, writer), version) in &writes {
+                let key = (run.scan, *address, *writer);
+                match version {
+                    Some(version) => draft.put(&HISTORY, &key, version)?,
+                    None => draft.remove(&HISTORY, &key)?,
+                }
+            }
+            Ok(true)
+        })
+        .await
+}
+
+/// Whether a host is known as before: the time at which it was seen, and by which run, is no difference.
+fn is_same(before: &KnownHost, after: &KnownHost) -> bool {
+    let KnownHost { address, observation, seen_run: _, services } = after;
+    let HostObservation { address: _, state, reason, seen: _, names, mac, os, ports, unlisted } = observation;
+    let known = &before.observation;
+    before.address == *address
+        && before.services == *services
+        && known.state == *state
+        && known.reason == *reason
+        && known.names == *names
+        && known.mac == *mac
+        && known.os == *os
+        && known.ports == *ports
+        && known.unlisted == *unlisted
+}
