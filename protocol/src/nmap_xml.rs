@@ -1,20 +1,25 @@
-//! nmap's XML document, read as a stream: hosts one by one as their bytes come, and at the end what the document proves.
+//! nmap's XML document in both directions, as a stream: hosts one by one, and around them what the document proves.
 //!
 //! Rules 8 and 10 of SECURITY-DESIGN.md section 4 hold here. Starting nmap, and deciding what to do with its findings,
 //! is left to the engine and to the coordinator.
 
+mod claims;
 mod host;
 mod proof;
 mod source;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod write;
 
+pub use claims::Claims;
 pub use proof::{Completeness, Incomplete, completeness, coverage, detection};
 pub use summary::{Exit, Finished, HostCounts, ScanInfo, Summary};
+pub use write::{RunFacts, write};
 
 use crate::observation::HostObservation;
 use crate::text::Text;
+use claims::ClaimsBuilder;
 use host::HostBuilder;
 use source::{Event, Source, Tag};
 use std::io;
@@ -31,6 +36,8 @@ pub const MAX_DEPTH: usize = 32;
 pub const MAX_PORTS: usize = 65_536;
 /// The most names, and the most kinds of unlisted ports, of one host; and the most `scaninfo` elements.
 pub const MAX_ITEMS: usize = 256;
+/// The most claims of coverage of one document.
+pub const MAX_CLAIMS: usize = 65_536;
 
 /// Why a document could not be read on.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -91,6 +98,7 @@ pub struct Reader<R> {
     source: Source<R>,
     path: Vec<Element>,
     host: HostBuilder,
+    claims: ClaimsBuilder,
     summary: Summary,
 }
 
@@ -99,6 +107,7 @@ pub struct Reader<R> {
 pub(crate) enum Element {
     Run,
     RunStats,
+    PreScript,
     Host,
     HostNames,
     Os,
@@ -115,6 +124,7 @@ impl<R: io::Read> Reader<R> {
             source: Source::new(input),
             path: Vec::with_capacity(MAX_DEPTH),
             host: HostBuilder::default(),
+            claims: ClaimsBuilder::default(),
             summary: Summary::default(),
         }
     }
@@ -191,6 +201,8 @@ impl<R: io::Read> Reader<R> {
                 return Ok(E::Host);
             }
             (E::Run, "runstats") => return Ok(E::RunStats),
+            (E::Run, "prescript") => return Ok(E::PreScript),
+            (E::PreScript, "script") => self.claims.add(tag)?,
             (E::RunStats, "finished") => self.summary.finished = Some(Finished::read(tag)?),
             (E::RunStats, "hosts") => self.summary.hosts = Some(HostCounts::read(tag)?),
             (place, name) => return self.host.enter(*place, name, tag),
@@ -209,6 +221,7 @@ impl<R: io::Read> Reader<R> {
     fn leave(&mut self, element: Element) -> Result<Option<HostRecord>, XmlError> {
         match element {
             Element::Run => self.summary.closed = true,
+            Element::PreScript => self.summary.claims = std::mem::take(&mut self.claims).build(),
             Element::Port => self.host.end_port()?,
             Element::ExtraPorts => self.host.end_unlisted(&self.summary.scans)?,
             Element::Host => return std::mem::take(&mut self.host).finish().map(Some),

@@ -16,9 +16,9 @@ use std::net::IpAddr;
 #[derive(Debug, Default)]
 pub(super) struct HostBuilder {
     address: Option<IpAddr>,
-    state: Option<HostState>,
+    /// What its status says; `None` without one.
+    status: Option<Status>,
     timed_out: bool,
-    reason: Text,
     seen: Timestamp,
     names: Vec<Text>,
     mac: Option<MacAddress>,
@@ -28,6 +28,13 @@ pub(super) struct HostBuilder {
     port: Option<PortBuilder>,
     group: Option<UnlistedBuilder>,
     unlisted: Vec<UnlistedPorts>,
+}
+
+#[derive(Debug)]
+struct Status {
+    /// `None` for a word that is neither up nor down.
+    state: Option<HostState>,
+    reason: Text,
 }
 
 #[derive(Debug)]
@@ -79,12 +86,12 @@ impl HostBuilder {
     }
 
     fn set_status(&mut self, tag: &Tag) {
-        self.state = match tag.get("state") {
+        let state = match tag.get("state") {
             Some("up") => Some(HostState::Up),
             Some("down") => Some(HostState::Down),
             _ => None,
         };
-        self.reason = tag.text("reason");
+        self.status = Some(Status { state, reason: tag.text("reason") });
     }
 
     fn add_address(&mut self, tag: &Tag) -> Result<(), XmlError> {
@@ -136,6 +143,7 @@ impl HostBuilder {
         Ok(())
     }
 
+    /// masscan hands on what it read as `banner` and knows no method; its names are guesses.
     fn set_service(&mut self, tag: &Tag) {
         if let Some(port) = &mut self.port {
             let probed = tag.get("method") == Some("probed");
@@ -143,7 +151,7 @@ impl HostBuilder {
                 name: tag.text("name"),
                 product: tag.text("product"),
                 version: tag.text("version"),
-                extra: tag.text("extrainfo"),
+                extra: tag.text(if tag.get("banner").is_some() { "banner" } else { "extrainfo" }),
                 tls: tag.get("tunnel") == Some("ssl"),
                 method: if probed { ServiceMethod::Probed } else { ServiceMethod::Table },
             });
@@ -190,11 +198,14 @@ impl HostBuilder {
 
     pub(super) fn finish(self) -> Result<HostRecord, XmlError> {
         let address = self.address.ok_or(XmlError::NoAddress)?;
-        let (Some(state), false) = (self.state, self.timed_out) else { return Ok(HostRecord::NotObserved(address)) };
+        let status = self.status.or_else(|| told_by_port(self.ports.values()));
+        let (Some(Status { state: Some(state), reason }), false) = (status, self.timed_out) else {
+            return Ok(HostRecord::NotObserved(address));
+        };
         Ok(HostRecord::Observed(HostObservation {
             address,
             state,
-            reason: self.reason,
+            reason,
             seen: self.seen,
             names: self.names,
             mac: self.mac,
@@ -203,6 +214,12 @@ impl HostBuilder {
             unlisted: self.unlisted,
         }))
     }
+}
+
+/// masscan writes no status; a host with an open port is up.
+fn told_by_port<'a>(mut ports: impl Iterator<Item = &'a PortObservation>) -> Option<Status> {
+    let open = ports.find(|port| port.state == PortState::Open)?;
+    Some(Status { state: Some(HostState::Up), reason: open.reason.clone() })
 }
 
 fn state(tag: &Tag) -> Result<PortState, XmlError> {

@@ -2,11 +2,14 @@
 
 use super::{Exit, Finished, HostCounts, Summary};
 use crate::observation::{
-    Coverage, EffectiveOptions, HostObservation, HostState, ProbeMethod, ProbedCells, ServiceDetection,
+    Coverage, EffectiveOptions, HostObservation, HostState, PortState, ProbeMethod, ProbedCells, ServiceDetection,
 };
+use crate::port::{PortSet, Protocol};
 use crate::target::TargetSet;
 use crate::text::Text;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 /// Options of nmap whose value may be an address that is no target.
 const ADDRESS_OPTIONS: [&str; 8] = ["-S", "-D", "-sI", "--exclude", "--dns-servers", "--proxies", "--proxy", "-b"];
@@ -119,9 +122,34 @@ fn miscount(summary: &Summary, leased: u128) -> Option<Incomplete> {
 /// Its listed hosts were asked. Addresses that it does not list were asked too, and are down, only when it is complete
 /// and its command line names exactly as many addresses as it counts. Ports are covered as its `scaninfo` says. Where a
 /// host answers without an open port being proof (loopback, `-Pn`, `--open`), only open ports prove that it is there.
-pub fn coverage<'a>(summary: &Summary, hosts: impl IntoIterator<Item = &'a HostObservation>) -> Coverage {
+///
+/// A document that we wrote says to the cell what it covers. One of masscan names neither its targets nor its ports and
+/// sends each probe once: it proves the open ports that it lists, and silence of it proves nothing.
+///
+/// There is one coverage, or none, unless services were identified in several ways.
+pub fn coverage<'a>(summary: &Summary, hosts: impl IntoIterator<Item = &'a HostObservation>) -> Vec<Coverage> {
     let hosts: Vec<&HostObservation> = hosts.into_iter().collect();
     let listed: TargetSet = hosts.iter().map(|host| host.address).collect();
+    let options = EffectiveOptions {
+        engine: summary.scanner.clone(),
+        version: summary.version.clone(),
+        options: summary.args.clone(),
+        raw: summary.scans.iter().any(|scan| scan.method != ProbeMethod::Connect),
+    };
+    let coverage = match &summary.claims {
+        Some(claims) => return claims.coverage((!summary.lists_all()).then_some(&listed), options),
+        None if summary.is_masscan() => open_only(&hosts, options),
+        None => told_by_nmap(summary, &hosts, listed, options),
+    };
+    if coverage.asked.is_empty() { Vec::new() } else { vec![coverage] }
+}
+
+fn told_by_nmap(
+    summary: &Summary,
+    hosts: &[&HostObservation],
+    listed: TargetSet,
+    options: EffectiveOptions,
+) -> Coverage {
     let asked = named_targets(summary, &listed).unwrap_or(listed);
     let by_port_only = hosts.iter().filter(|host| !proves_life(host)).map(|host| host.address).collect();
     let by_port_only = if summary.lists_open_only() { asked.clone() } else { by_port_only };
@@ -134,13 +162,37 @@ pub fn coverage<'a>(summary: &Summary, hosts: impl IntoIterator<Item = &'a HostO
         by_port_only,
         probed: probed.filter(|cells| !cells.ports.is_empty() && !cells.targets.is_empty()).collect(),
         services: detection(summary),
-        options: vec![EffectiveOptions {
-            engine: summary.scanner.clone(),
-            version: summary.version.clone(),
-            options: summary.args.clone(),
-            raw: summary.scans.iter().any(|scan| scan.method != ProbeMethod::Connect),
-        }],
+        options: vec![options],
         asked,
+    }
+}
+
+/// The open ports of each host and nothing else.
+fn open_only(hosts: &[&HostObservation], options: EffectiveOptions) -> Coverage {
+    let mut addresses: BTreeMap<(ProbeMethod, PortSet), Vec<IpAddr>> = BTreeMap::new();
+    for host in hosts {
+        for (protocol, method) in
+            [(Protocol::Tcp, ProbeMethod::Syn), (Protocol::Udp, ProbeMethod::Udp), (Protocol::Sctp, ProbeMethod::Other)]
+        {
+            let open = host.ports.iter().filter(|port| port.protocol == protocol && port.state == PortState::Open);
+            let open = PortSet::from_ports(protocol, open.map(|port| port.port));
+            if !open.is_empty() {
+                addresses.entry((method, open)).or_default().push(host.address);
+            }
+        }
+    }
+    let asked: TargetSet = addresses.values().flatten().copied().collect();
+    let cells = |((method, ports), targets): ((ProbeMethod, PortSet), Vec<IpAddr>)| ProbedCells {
+        targets: targets.into_iter().collect(),
+        ports,
+        method,
+    };
+    Coverage {
+        by_port_only: asked.clone(),
+        asked,
+        probed: addresses.into_iter().map(cells).collect(),
+        services: None,
+        options: vec![options],
     }
 }
 

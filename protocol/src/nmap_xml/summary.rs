@@ -1,5 +1,6 @@
 //! What a document says about its run: who scanned, with which arguments, which ports, and how it ended.
 
+use super::claims::Claims;
 use super::source::Tag;
 use super::{MAX_ITEMS, XmlError};
 use crate::observation::{HostState, ProbeMethod};
@@ -21,6 +22,8 @@ pub struct Summary {
     pub start: Option<Timestamp>,
     /// Which ports it was about to probe.
     pub scans: Vec<ScanInfo>,
+    /// What it covers to the cell, when we wrote it.
+    pub claims: Option<Claims>,
     /// How it ended; `None` when it never said so.
     pub finished: Option<Finished>,
     /// How many hosts it counted.
@@ -110,6 +113,17 @@ impl Summary {
         self.args.as_str().split_ascii_whitespace().any(|word| word == "--open")
     }
 
+    /// True for masscan's dialect: no end of a host, no targets, no ports, and each open port in a host of its own.
+    pub fn is_masscan(&self) -> bool {
+        self.scanner.as_str() == "masscan"
+    }
+
+    /// True when it lists each host that it counts.
+    pub(super) fn lists_all(&self) -> bool {
+        let counted = self.hosts.is_none_or(|hosts| hosts.up <= self.listed_up);
+        self.closed && self.defect.is_none() && counted && self.not_observed.is_empty()
+    }
+
     /// Every port that the document says was to be probed.
     pub fn ports(&self) -> PortSet {
         self.scans.iter().fold(PortSet::empty(), |all, scan| all.union(&scan.ports))
@@ -149,7 +163,7 @@ fn method(scan_type: &str) -> ProbeMethod {
 }
 
 /// nmap's own list, which may hold port 0 and far more ranges than a person would write.
-fn port_list(protocol: Protocol, services: &str) -> Result<PortSet, XmlError> {
+pub(super) fn port_list(protocol: Protocol, services: &str) -> Result<PortSet, XmlError> {
     let ranges: Option<Vec<(u16, u16)>> =
         services.split(',').map(str::trim).filter(|item| !item.is_empty()).map(port_range).collect();
     let unreadable = || XmlError::Unreadable { what: "the port list", value: Text::new(services) };

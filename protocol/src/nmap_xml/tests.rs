@@ -217,7 +217,7 @@ fn a_host_is_there_as_soon_as_its_last_byte_is() {
 
 #[test]
 fn an_imported_document_covers_what_it_proves_and_no_more() {
-    let proof = |document: String| -> Coverage {
+    let proof = |document: String| -> Vec<Coverage> {
         let (hosts, summary) = read(document.as_bytes());
         coverage(&summary, observed(&hosts))
     };
@@ -231,7 +231,8 @@ fn an_imported_document_covers_what_it_proves_and_no_more() {
         ("life not proven", document().replace("echo-reply", "user-set").replace("-sV", "-Pn")),
         ("nothing", String::new()),
     ] {
-        let Coverage { asked, by_port_only, probed, services, .. } = proof(document);
+        let proof = proof(document).into_iter().next().unwrap_or_default();
+        let Coverage { asked, by_port_only, probed, services, .. } = proof;
         let cells: Vec<String> =
             probed.iter().map(|cells| format!("{} x {} {:?}", cells.targets, cells.ports, cells.method)).collect();
         let services = services.map(|how| format!("{} {} at {}", how.engine, how.version, how.intensity));
@@ -246,6 +247,44 @@ fn an_imported_document_covers_what_it_proves_and_no_more() {
     life not proven: asked 10.0.0.1-10.0.0.3; by port 10.0.0.1; ["10.0.0.1-10.0.0.3 x 22,80-81 Connect", "10.0.0.1-10.0.0.3 x U:53 Udp"]; None
     nothing: asked ; by port ; []; None
     "#);
+}
+
+#[test]
+fn a_masscan_document_proves_its_open_ports_and_no_more() {
+    let host = |address: &str, port: u16, state: &str, more: &str| {
+        format!(
+            "<host endtime=\"1700000005\"><address addr=\"{address}\" addrtype=\"ipv4\"/><ports><port protocol=\"tcp\" \
+            portid=\"{port}\"><state state=\"{state}\" reason=\"syn-ack\" reason_ttl=\"64\"/>{more}</port></ports></host>\r\n"
+        )
+    };
+    let banner = "<service name=\"http\" banner=\"HTTP/1.1 200 OK\\x0d\"></service>";
+    let document = [
+        "<?xml version=\"1.0\"?>\r\n<!-- masscan v1.0 scan -->\r\n<nmaprun scanner=\"masscan\" start=\"1700000000\" \
+        version=\"1.0-BETA\"  xmloutputversion=\"1.03\">\r\n<scaninfo type=\"syn\" protocol=\"tcp\" />\r\n",
+        &host("10.0.0.1", 80, "open", ""),
+        &host("10.0.0.2", 80, "open", ""),
+        &host("10.0.0.1", 22, "open", ""),
+        &host("10.0.0.1", 80, "open", banner),
+        &host("10.0.0.3", 23, "closed", ""),
+        &host("10.0.0.4", 0, "up", "").replace("protocol=\"tcp\"", "protocol=\"icmp\""),
+        &host("2001:db8::1", 80, "open", ""),
+        "<runstats>\r\n<finished time=\"1700000009\" timestr=\"2023\" elapsed=\"9\" />\r\n\
+        <hosts up=\"5\" down=\"1\" total=\"6\" />\r\n</runstats>\r\n</nmaprun>\r\n",
+    ]
+    .concat();
+    let (hosts, summary) = read(document.as_bytes());
+    assert!(summary.defect.is_none() && summary.closed && summary.is_masscan());
+    assert_eq!(summary.not_observed, ["10.0.0.3", "10.0.0.4"].map(|address| address.parse::<IpAddr>().unwrap()));
+    let service = observed(&hosts)[3].ports[0].service.as_ref().unwrap();
+    assert_eq!((service.name.as_str(), service.extra.as_str()), ("http", "HTTP/1.1 200 OK\\x0d"));
+    assert_eq!(service.method, crate::observation::ServiceMethod::Table);
+    let [Coverage { asked, by_port_only, probed, services: None, .. }] = &coverage(&summary, observed(&hosts))[..]
+    else {
+        panic!("one coverage")
+    };
+    assert_eq!((asked.to_string().as_str(), asked), ("10.0.0.1-10.0.0.2,2001:db8::1", by_port_only));
+    let cells: Vec<String> = probed.iter().map(|cells| format!("{} x {}", cells.targets, cells.ports)).collect();
+    assert_eq!(cells, ["10.0.0.1 x 22", "10.0.0.1-10.0.0.2,2001:db8::1 x 80"]);
 }
 
 proptest! {
@@ -270,7 +309,8 @@ proptest! {
         let (hosts, summary) = read(bytes);
         prop_assert_ne!(completeness(&summary, Some(0), 3), Completeness::Complete);
         prop_assert!(summary.defect.is_some());
-        prop_assert!(coverage(&summary, observed(&hosts)).asked.count() <= hosts.len() as u128);
+        let asked: u128 = coverage(&summary, observed(&hosts)).iter().map(|part| part.asked.count()).sum();
+        prop_assert!(asked <= hosts.len() as u128);
     }
 }
 
