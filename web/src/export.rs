@@ -1,6 +1,6 @@
-//! Reports as files for other programs: one as CSV or JSON, all of a network as a ZIP archive (SPEC R9).
+//! Reports as files for other programs: one as CSV, JSON or nmap XML, all of a network as a ZIP archive (SPEC R9).
 //!
-//! Columns and keys stand in the files of this folder, and tests hold them: [`csv`], [`json`], [`archive`].
+//! Columns and keys stand in the files of this folder, and tests hold them: [`csv`], [`json`], [`xml`], [`archive`].
 //! New ones may be added at the end; those that are there keep their names and meanings within one `format`.
 
 mod archive;
@@ -9,6 +9,7 @@ mod entry;
 mod json;
 #[cfg(test)]
 mod tests;
+mod xml;
 
 pub(crate) use json::Document;
 
@@ -37,16 +38,19 @@ pub(crate) enum Format {
     Csv,
     /// A document with everything.
     Json,
+    /// The run behind the report, as nmap would write it.
+    Xml,
 }
 
 impl Format {
-    const ALL: [Self; 2] = [Self::Csv, Self::Json];
+    const ALL: [Self; 3] = [Self::Csv, Self::Json, Self::Xml];
 
     /// The ending of its files, and its name.
     fn ending(self) -> &'static str {
         match self {
             Self::Csv => "csv",
             Self::Json => "json",
+            Self::Xml => "xml",
         }
     }
 
@@ -54,6 +58,7 @@ impl Format {
         match self {
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::Json => "application/json",
+            Self::Xml => "application/xml",
         }
     }
 }
@@ -63,11 +68,11 @@ impl FromStr for Format {
 
     fn from_str(text: &str) -> Result<Self, WebError> {
         let found = Self::ALL.into_iter().find(|format| format.ending() == text);
-        found.ok_or_else(|| WebError::field("format", "there is no such format; write csv or json"))
+        found.ok_or_else(|| WebError::field("format", "there is no such format; write csv, json or xml"))
     }
 }
 
-/// `GET /reports/{run}` is a page; `/reports/{run}.csv` and `.json` are files.
+/// `GET /reports/{run}` is a page; `/reports/{run}.csv`, `.json` and `.xml` are files.
 pub(crate) async fn page_or_file(
     State(app): State<App>,
     caller: Caller,
@@ -100,6 +105,10 @@ pub(crate) async fn file(app: &App, actor: &Actor, run: RunId, format: Format) -
     let bytes = match format {
         Format::Csv => blocking(move || written(|out| csv::write(&report, out))).await?,
         Format::Json => blocking(move || written(|out| json::write(&report, out))).await?,
+        Format::Xml => {
+            let scanned = app.coordinator.run_as_scanned(actor, run).await?;
+            blocking(move || written(|out| xml::write(scanned, out))).await?
+        }
     };
     Ok(attachment(&name, format.content_type(), bytes))
 }

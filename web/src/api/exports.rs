@@ -14,18 +14,19 @@ use utoipa::IntoParams;
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct As {
-    /// `csv` or `json`.
+    /// `csv`, `json` or `xml`.
     #[serde(default)]
     format: String,
 }
 
-/// One report as a file: a flat CSV table with one row per change, or a JSON document with everything.
+/// One report as a file: a flat CSV table with one row per change, a JSON document with
+/// everything, or the run behind it as nmap XML.
 #[utoipa::path(
     get,
     path = "/api/v1/reports/{run}/export",
     tag = "exports",
     params(("run" = u64, Path), As),
-    responses((status = 200, description = "The file", content((Document = "application/json"), (String = "text/csv"))))
+    responses((status = 200, description = "The file", content((Document = "application/json"), (String = "text/csv"), (String = "application/xml"))))
 )]
 pub(crate) async fn one(
     State(app): State<App>,

@@ -4,6 +4,7 @@ mod archive;
 mod golden;
 mod made;
 mod properties;
+mod xml;
 
 use super::csv::COLUMNS;
 use super::{csv, json, network_name, slug, written};

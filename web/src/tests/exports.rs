@@ -13,7 +13,14 @@ use zip::ZipArchive;
 async fn a_report_that_is_not_there_is_said_to_people_and_to_programs() {
     let site = Site::start(Settings::default()).await;
     let cookie = site.sign_in().await;
-    for path in ["/reports/9.csv", "/reports/9.json", "/reports/9.pdf", "/reports/x.csv", "/networks/9/reports.zip"] {
+    for path in [
+        "/reports/9.csv",
+        "/reports/9.json",
+        "/reports/9.xml",
+        "/reports/9.pdf",
+        "/reports/x.csv",
+        "/networks/9/reports.zip",
+    ] {
         let page = send(&site.router, get(path, &cookie)).await;
         assert_eq!((page.status, page.header("content-disposition")), (StatusCode::NOT_FOUND, ""), "{path}");
         assert!(page.body.contains("Go to the overview"), "{path}");

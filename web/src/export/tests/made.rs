@@ -52,7 +52,7 @@ pub(super) fn change(kind: ChangeKind, port: Option<u16>, before: Option<Side>, 
     Change { kind, address, port, before, after, confirmation: Confirmation::NotNeeded }
 }
 
-fn run(id: u64) -> Run {
+pub(super) fn run(id: u64) -> Run {
     let draft = ScanDraft { name: "Office".into(), targets: "192.0.2.0/24".into(), ..ScanDraft::default() };
     Run {
         id: RunId(id),
