@@ -4,6 +4,7 @@ mod coordinator;
 mod db;
 mod demo;
 mod diff;
+mod exports;
 mod folder;
 mod invites;
 mod keys;

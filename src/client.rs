@@ -5,6 +5,7 @@ use anyhow::Context;
 use reqwest::{Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub(crate) const SOCKET: &str = "portdrift.sock";
 const BASE: &str = "http://localhost/api/v1";
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a file may take to be made and sent.
+const DOWNLOAD_PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// The longest part of an unreadable answer that a message repeats.
 const MOST_SHOWN: usize = 200;
 
@@ -47,6 +50,19 @@ impl Client {
     /// Does what `path` stands for and reads the answer.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
         self.read(self.send(Method::POST, path, Some(body)).await?).await
+    }
+
+    /// Copies what stands at `path` below `/api/v1` to `out`, as it comes.
+    pub(crate) async fn download(&self, path: &str, out: &mut impl Write) -> anyhow::Result<()> {
+        let request = self.http.get(format!("{BASE}{path}")).timeout(DOWNLOAD_PATIENCE);
+        let mut answer = request.send().await.map_err(|error| self.no_answer(&error))?;
+        if !answer.status().is_success() {
+            return Err(refusal(answer).await.into());
+        }
+        while let Some(part) = answer.chunk().await.context("the coordinator stopped in the middle of its answer")? {
+            out.write_all(&part)?;
+        }
+        Ok(out.flush()?)
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> anyhow::Result<Response> {

@@ -39,6 +39,7 @@ pub use start::{CoordinatorOptions, StartError};
 pub use store::StoreError;
 pub use use_case::UseCaseError;
 pub use use_case::accounts::SignedIn;
+pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
 pub use use_case::nodes::{ApproveRequest, InviteRequest, NodeStatus, NodeView};
 pub use use_case::overview::Overview;
 pub use use_case::runs::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunView, TaskView, trigger_words};

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod alerts;
+pub(crate) mod exports;
 pub(crate) mod history;
 pub(crate) mod nodes;
 pub(crate) mod overview;

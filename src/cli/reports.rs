@@ -1,5 +1,6 @@
 //! `reports`: what a run found changed against what was known.
 
+use super::exports;
 use super::print;
 use super::scans::find;
 use super::{Place, Shared};
@@ -44,6 +45,9 @@ enum Command {
         #[arg(long)]
         scan: Option<String>,
     },
+    /// Write a report, or all of a scan, for other programs
+    #[command(after_help = exports::HELP)]
+    Export(exports::ExportArgs),
 }
 
 /// Severities as they are typed.
@@ -77,6 +81,7 @@ pub(crate) async fn run(args: ReportsArgs, shared: &Shared) -> anyhow::Result<Ex
         Command::List { scan } => return list(&client, scan, shared).await,
         Command::Show { report } => client.get(&format!("/reports/{report}")).await?,
         Command::Latest { scan } => latest(&client, scan).await?,
+        Command::Export(args) => return exports::run(&client, args, shared).await,
     };
     let severities = severities(&client, report.summary.scan).await?;
     shared.form().show(&report, |report| words(report, &severities))?;

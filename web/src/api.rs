@@ -1,6 +1,7 @@
 //! `/api/v1`: a file per resource. What it speaks are these types; the OpenAPI document is made from them.
 
 pub mod alerts;
+pub(crate) mod exports;
 pub(crate) mod health;
 pub mod invites;
 pub mod nodes;
@@ -49,6 +50,8 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         openapi,
         alerts::list,
         crate::live::events,
+        exports::one,
+        exports::all,
         invites::create,
         nodes::list,
         nodes::approve,

@@ -4,6 +4,7 @@ pub mod api;
 mod assets;
 mod error;
 mod expiry;
+mod export;
 mod faults;
 mod filters;
 mod headers;
@@ -26,10 +27,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use throttle::Throttle;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Between two signs of life on an open stream; also how soon it ends after its session has.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Archives of reports that are made or read at the same time; each takes room on the disk.
+const MOST_ARCHIVES: usize = 4;
 
 /// How the dashboard is reached.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +53,7 @@ pub struct App {
     coordinator: Coordinator,
     settings: Arc<Settings>,
     throttle: Arc<Throttle>,
+    archives: Arc<Semaphore>,
     heartbeat: Duration,
     stop: CancellationToken,
 }
@@ -57,7 +63,8 @@ impl App {
     pub fn new(coordinator: Coordinator, settings: Settings, stop: CancellationToken) -> Self {
         let base_path = settings.base_path.trim_end_matches('/').to_owned();
         let settings = Arc::new(Settings { base_path, ..settings });
-        Self { coordinator, settings, throttle: Arc::default(), heartbeat: HEARTBEAT, stop }
+        let archives = Arc::new(Semaphore::new(MOST_ARCHIVES));
+        Self { coordinator, settings, throttle: Arc::default(), archives, heartbeat: HEARTBEAT, stop }
     }
 
     /// A path of ours below the folder that a proxy serves it under.

@@ -4,7 +4,7 @@ use crate::error::{ErrorPage, Problem, WebError};
 use crate::headers::RequestId;
 use crate::page::{Context, Counts, Frame, Undrawn};
 use crate::session::Caller;
-use crate::{App, api, assets, headers, live, page, session};
+use crate::{App, api, assets, export, headers, live, page, session};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
@@ -65,13 +65,14 @@ pub(crate) fn page_table() -> Vec<Route> {
         get("/alerts", Needs(Read), page::alerts::show),
         get("/events", Needs(Read), live::events),
         get("/networks/{scan}/history", Needs(Read), page::history::show),
+        get("/networks/{scan}/reports.zip", Needs(Read), export::of_network),
         get("/nodes", Needs(Read), page::nodes::show),
         get("/nodes/enrol", Needs(Approve), page::enrol::show),
         post("/nodes/enrol", Needs(Approve), page::enrol::create),
         post("/nodes/{node}/approve", Needs(Approve), page::nodes::approve),
         post("/nodes/{node}/deny", Needs(Approve), page::nodes::deny),
         get("/reports", Needs(Read), page::reports::show),
-        get("/reports/{run}", Needs(Read), page::report::show),
+        get("/reports/{run}", Needs(Read), export::page_or_file),
         get("/runs/{run}", Needs(Read), page::run::show),
         post("/runs/{run}/cancel", Needs(Operate), page::run::cancel),
         get("/scans", Needs(Read), page::scans::show),
@@ -99,6 +100,7 @@ pub(crate) fn api_table() -> Vec<Route> {
         post("/api/v1/nodes/{node}/deny", Needs(Approve), api::nodes::deny),
         get("/api/v1/reports", Needs(Read), api::reports::list),
         get("/api/v1/reports/{run}", Needs(Read), api::reports::show),
+        get("/api/v1/reports/{run}/export", Needs(Read), api::exports::one),
         get("/api/v1/runs", Needs(Read), api::runs::list),
         get("/api/v1/runs/{run}", Needs(Read), api::runs::show),
         post("/api/v1/runs/{run}/cancel", Needs(Operate), api::runs::cancel),
@@ -108,6 +110,7 @@ pub(crate) fn api_table() -> Vec<Route> {
         post("/api/v1/scans", Needs(Operate), api::scans::create),
         get("/api/v1/scans/{scan}", Needs(Read), api::scans::show),
         get("/api/v1/scans/{scan}/reports", Needs(Read), api::reports::of_scan),
+        get("/api/v1/scans/{scan}/reports/export", Needs(Read), api::exports::all),
         get("/api/v1/scans/{scan}/reports/latest", Needs(Read), api::reports::latest),
         post("/api/v1/scans/{scan}/run", Needs(Operate), api::scans::run),
     ]

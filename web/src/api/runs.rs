@@ -176,7 +176,7 @@ fn told(text: protocol::text::Text) -> Option<String> {
 }
 
 /// Hundredths of a percent as percent.
-pub(super) fn percent(hundredths: u32) -> f64 {
+pub(crate) fn percent(hundredths: u32) -> f64 {
     f64::from(hundredths) / 100.0
 }
 

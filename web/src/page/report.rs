@@ -2,7 +2,7 @@
 
 mod lines;
 mod words;
-pub(crate) use lines::service_words;
+pub(crate) use lines::{service_words, severity};
 pub(crate) use words::changes_words;
 
 use crate::App;

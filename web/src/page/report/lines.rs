@@ -45,7 +45,8 @@ pub(super) fn notes(report: &Report) -> Vec<Note> {
     missing.chain(lines).collect()
 }
 
-fn severity(change: &Change, rules: &[Rule]) -> Option<Severity> {
+/// Of the rule that a new port matches.
+pub(crate) fn severity(change: &Change, rules: &[Rule]) -> Option<Severity> {
     let port = change.port.filter(|_| change.kind == ChangeKind::NewPort)?;
     rule_for(rules, port).map(|rule| rule.severity)
 }
