@@ -3,6 +3,7 @@
 pub mod alerts;
 pub(crate) mod health;
 pub mod invites;
+pub mod jobs;
 pub mod nodes;
 pub mod reports;
 pub mod runs;
@@ -50,6 +51,8 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         alerts::list,
         crate::live::events,
         invites::create,
+        jobs::list,
+        jobs::reload,
         nodes::list,
         nodes::approve,
         nodes::deny,
@@ -62,7 +65,13 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         runs::cancel,
         scans::list,
         scans::create,
+        scans::check,
         scans::show,
+        scans::edit,
+        scans::duplicate,
+        scans::activate,
+        scans::deactivate,
+        scans::schedule,
         scans::run,
     ),
     components(schemas(Problem))
