@@ -6,6 +6,7 @@ mod demo;
 mod diff;
 mod folder;
 mod invites;
+mod jobs;
 mod keys;
 mod logs;
 mod node;
@@ -106,6 +107,8 @@ enum Command {
     Nodes(nodes::NodesArgs),
     /// Say what is to be watched, and scan it
     Scans(scans::ScansArgs),
+    /// Look at what the running scheduler holds
+    Jobs(jobs::JobsArgs),
     /// Look at single executions of a scan
     Runs(runs::RunsArgs),
     /// Read what changed
@@ -146,6 +149,7 @@ impl Command {
             Self::Invites(args) => block_on(invites::run(args, shared))?,
             Self::Nodes(args) => block_on(nodes::run(args, shared))?,
             Self::Scans(args) => block_on(scans::run(args, shared))?,
+            Self::Jobs(args) => block_on(jobs::run(args, shared))?,
             Self::Runs(args) => block_on(runs::run(args, shared))?,
             Self::Reports(args) => block_on(reports::run(args, shared))?,
             Self::Diff(args) => return Ok(u8::try_from(diff::run(&args)?)?.into()),
