@@ -29,8 +29,8 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What services log: their own doings, and of libp2p only what is wrong.
-const SERVICE_LOG: &str = "info,libp2p_swarm=warn";
+/// What services log: their own doings, and of libp2p and the scheduler below ours only what is wrong.
+const SERVICE_LOG: &str = "info,libp2p_swarm=warn,tokio_cron_scheduler=warn";
 
 const EXAMPLES: &str = "\
 Examples:

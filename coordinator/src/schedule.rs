@@ -182,6 +182,7 @@ impl Schedule {
             Ok(run) => {
                 self.follow(scan).await;
                 if let Some(run) = run {
+                    tracing::info!(scan.id = %scan, run.id = %run.id, "a scheduled run is queued");
                     self.events.publish(Event::Run { run: run.id, scan, state: run.state });
                     self.hub.tell(Command::Wake).await;
                 }

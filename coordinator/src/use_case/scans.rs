@@ -134,7 +134,7 @@ impl Coordinator {
             let copy = ScanDraft { name, scheduled: false, ..ScanDraft::from(&original.definition) };
             create(draft, &who, copy.check()?, "scan duplicate", now)
         });
-        Ok(made.await?)
+        made.await
     }
 
     /// Lets a deactivated scan run again; by itself for the first time after now. Refused when its name was taken.
