@@ -7,6 +7,7 @@ mod diff;
 mod exports;
 mod folder;
 mod invites;
+mod jobs;
 mod keys;
 mod logs;
 mod node;
@@ -29,8 +30,8 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What services log: their own doings, and of libp2p only what is wrong.
-const SERVICE_LOG: &str = "info,libp2p_swarm=warn";
+/// What services log: their own doings, and of libp2p and the scheduler below ours only what is wrong.
+const SERVICE_LOG: &str = "info,libp2p_swarm=warn,tokio_cron_scheduler=warn";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -107,6 +108,8 @@ enum Command {
     Nodes(nodes::NodesArgs),
     /// Say what is to be watched, and scan it
     Scans(scans::ScansArgs),
+    /// Look at what the running scheduler holds
+    Jobs(jobs::JobsArgs),
     /// Look at single executions of a scan
     Runs(runs::RunsArgs),
     /// Read what changed
@@ -147,6 +150,7 @@ impl Command {
             Self::Invites(args) => block_on(invites::run(args, shared))?,
             Self::Nodes(args) => block_on(nodes::run(args, shared))?,
             Self::Scans(args) => block_on(scans::run(args, shared))?,
+            Self::Jobs(args) => block_on(jobs::run(args, shared))?,
             Self::Runs(args) => block_on(runs::run(args, shared))?,
             Self::Reports(args) => block_on(reports::run(args, shared))?,
             Self::Diff(args) => return Ok(u8::try_from(diff::run(&args)?)?.into()),

@@ -65,6 +65,11 @@ impl Client {
         Ok(out.flush()?)
     }
 
+    /// Puts `body` at `path` as a whole and reads the answer.
+    pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        self.read(self.send(Method::PUT, path, Some(body)).await?).await
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> anyhow::Result<Response> {
         let mut request = self.http.request(method, format!("{BASE}{path}"));
         if let Some(body) = body {

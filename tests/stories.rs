@@ -17,4 +17,5 @@ mod stories {
     mod exports;
     mod faults;
     mod getting_started;
+    mod schedules;
 }

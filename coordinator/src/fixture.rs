@@ -111,8 +111,7 @@ impl Fixture {
                     ..ScanDraft::default()
                 };
                 let definition = text.check().unwrap();
-                let (created_by, next_due) = (Text::default(), None);
-                let scan = Scan { id: SCAN, definition, active: true, created: NOW, created_by, next_due };
+                let scan = Scan::new(SCAN, definition, Text::default(), NOW);
                 draft.put(&SCANS, &SCAN, &scan)?;
                 approve(draft, node, targets)
             })

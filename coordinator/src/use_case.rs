@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod alerts;
 pub(crate) mod exports;
 pub(crate) mod history;
+pub(crate) mod jobs;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod reports;
@@ -12,6 +13,7 @@ pub(crate) mod scans;
 
 use crate::accounts::{AccountError, Forbidden};
 use crate::scan::DraftError;
+use crate::schedule::ScheduleError;
 use crate::store::StoreError;
 use protocol::task::RunId;
 use protocol::text::Text;
@@ -45,6 +47,9 @@ pub enum UseCaseError {
     /// It does not fit what was done before.
     #[error("{0}")]
     Conflict(String),
+    /// The scheduler failed.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// The store failed.
     #[error("the store failed: {0}")]
     Store(#[from] StoreError),

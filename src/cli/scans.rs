@@ -1,18 +1,20 @@
 //! `scans`: what is watched, and how; and a run of it now.
 
+mod define;
+
 use super::print::{self, Form};
 use super::reports::{self, FailOn};
 use super::{Place, Shared, runs};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use clap::{Args, Subcommand};
-use protocol::args::ScanArgs;
-use protocol::task::{EngineChoice, ScanId};
+use define::{CreateArgs, EditArgs};
+use protocol::task::ScanId;
 use protocol::{PortSet, TargetSet};
 use serde::Serialize;
 use web::api::reports::Report;
 use web::api::runs::{RunDetail, RunSummary};
-use web::api::scans::{NewScan, Scan};
+use web::api::scans::Scan;
 
 #[derive(Args)]
 pub(crate) struct ScansArgs {
@@ -25,8 +27,11 @@ pub(crate) struct ScansArgs {
 #[derive(Subcommand)]
 enum Command {
     /// List every scan
-    #[command(after_help = "Example:\n  portdrift scans list")]
+    #[command(after_help = "Examples:\n  portdrift scans list\n  portdrift scans list --all")]
     List {
+        /// Those too that are deactivated
+        #[arg(long)]
+        all: bool,
         /// Print the numbers alone, one a line
         #[arg(long, short)]
         quiet: bool,
@@ -41,8 +46,34 @@ enum Command {
     #[command(after_help = "\
 Examples:
   portdrift scans create office --targets 192.0.2.0/24 --ports 1-1024 --args=-sV
-  portdrift scans create lab --targets 198.51.100.1-50 --ports 22,80,443 --every 1440")]
+  portdrift scans create lab --targets 198.51.100.1-50 --ports 22,80,443 --every 1440
+  portdrift scans create plant --targets 10.0.0.0/8 --budget 16777216 --cron \"30 2 * * 6\" --zone Europe/Berlin --dry-run")]
     Create(Box<CreateArgs>),
+    /// Change what is said, from the next run on; the rest stays
+    #[command(after_help = "\
+Examples:
+  portdrift scans edit office --ports 1-65535
+  portdrift scans edit office --cron \"0 */6 * * *\" --zone Europe/Berlin
+  portdrift scans edit office --exclude none --unscheduled --dry-run")]
+    Edit(Box<EditArgs>),
+    /// Copy a scan; the copy does not run by itself
+    #[command(after_help = "Example:\n  portdrift scans duplicate office")]
+    Duplicate {
+        /// Its number or its name
+        scan: String,
+    },
+    /// Let a deactivated scan run again
+    #[command(after_help = "Example:\n  portdrift scans activate office")]
+    Activate {
+        /// Its number or its name
+        scan: String,
+    },
+    /// Take a scan out of use; its history stays
+    #[command(after_help = "Example:\n  portdrift scans deactivate office")]
+    Deactivate {
+        /// Its number or its name
+        scan: String,
+    },
     /// Run a scan now
     #[command(after_help = "\
 Examples:
@@ -58,36 +89,6 @@ Examples:
         #[arg(long, value_name = "SEVERITY", requires = "wait")]
         fail_on: Option<FailOn>,
     },
-}
-
-#[derive(Args)]
-struct CreateArgs {
-    /// What people call it
-    name: String,
-    /// Addresses, CIDRs and ranges, joined by commas
-    #[arg(long, value_name = "TARGETS")]
-    targets: TargetSet,
-    /// Addresses to leave out
-    #[arg(long, value_name = "TARGETS")]
-    exclude: Option<TargetSet>,
-    /// Ports, such as 22,80,1000-2000 or T:22,U:53; without it, the engine's own set
-    #[arg(long, value_name = "PORTS")]
-    ports: Option<PortSet>,
-    /// nmap's options, such as --args="-T4 -sV"; what could write files, attack or leave the ranges is refused
-    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
-    args: Option<ScanArgs>,
-    /// Who scans: auto, builtin or nmap
-    #[arg(long, value_name = "ENGINE", default_value = "auto")]
-    engine: EngineChoice,
-    /// Run it again each so many minutes
-    #[arg(long, value_name = "MINUTES")]
-    every: Option<u32>,
-    /// The site whose nodes scan it
-    #[arg(long, default_value = "main")]
-    site: String,
-    /// A sentence on what this is
-    #[arg(long, value_name = "TEXT")]
-    description: Option<String>,
 }
 
 /// What `scans show --json` prints.
@@ -109,59 +110,63 @@ pub(crate) async fn run(args: ScansArgs, shared: &Shared) -> anyhow::Result<Exit
     let form = shared.form();
     let client = args.place.client()?;
     match args.command {
-        Command::List { quiet } => list(&client, if quiet { Form::Ids } else { form }).await?,
+        Command::List { all, quiet } => list(&client, all, if quiet { Form::Ids } else { form }).await?,
         Command::Show { scan } => show(&client, &scan, form).await?,
-        Command::Create(create) => {
-            let scan: Scan = client.post("/scans", &create.request()).await?;
-            form.show(&scan, |scan| {
-                format!("scan {} ({}) is saved; `portdrift scans run {}` runs it", scan.id, scan.name, scan.id)
-            })?;
+        Command::Create(args) => define::create(&client, *args, form).await?,
+        Command::Edit(args) => define::edit(&client, *args, form).await?,
+        Command::Duplicate { scan } => {
+            let copy = told(&client, &scan, "duplicate").await?;
+            form.show(&copy, |copy| format!("scan {} ({}) is saved; it runs by hand", copy.id, copy.name))?;
+        }
+        Command::Activate { scan } => {
+            let scan = told(&client, &scan, "activate").await?;
+            form.show(&scan, |scan| format!("scan {} ({}) is active: {}", scan.id, scan.name, cadence_words(scan)))?;
+        }
+        Command::Deactivate { scan } => {
+            let scan = told(&client, &scan, "deactivate").await?;
+            form.show(&scan, deactivated_words)?;
         }
         Command::Run { scan, wait, fail_on } => return start(&client, &scan, wait, fail_on, form).await,
     }
     Ok(Exit::Done)
 }
 
-impl CreateArgs {
-    fn request(self) -> NewScan {
-        let Self { name, targets, exclude, ports, args, engine, every, site, description } = self;
-        NewScan {
-            name,
-            description: description.unwrap_or_default(),
-            targets: targets.to_string(),
-            exclusions: exclude.map(|targets| targets.to_string()).unwrap_or_default(),
-            ports: ports.map(|ports| ports.to_string()).unwrap_or_default(),
-            args: args.map(|args| args.to_string()).unwrap_or_default(),
-            engine: engine.name().to_owned(),
-            site,
-            interval_minutes: every,
-            scheduled: every.is_some(),
-        }
-    }
+/// Does `verb` to a scan and gives it as it is then.
+async fn told(client: &Client, wanted: &str, verb: &str) -> anyhow::Result<Scan> {
+    let id = find(client, wanted).await?;
+    client.post(&format!("/scans/{id}/{verb}"), &()).await
 }
 
-/// The scan with this number or, when it is none, this name.
+fn deactivated_words(scan: &Scan) -> String {
+    let going = scan.open_run.map(|run| format!("; run {run} still goes on, `portdrift runs cancel {run}` stops it"));
+    format!("scan {} ({}) is deactivated; its history stays{}", scan.id, scan.name, going.unwrap_or_default())
+}
+
+/// The scan with this number or, when it is none, this name; of active ones first, whose names are unique.
 pub(crate) async fn find(client: &Client, wanted: &str) -> anyhow::Result<ScanId> {
     if let Ok(id) = wanted.parse() {
         return Ok(id);
     }
-    let scans: Vec<Scan> = client.get("/scans").await?;
-    let mut named = scans.iter().filter(|scan| scan.name == wanted).map(|scan| scan.id);
-    match (named.next(), named.next()) {
-        (Some(id), None) => Ok(id),
-        (None, _) => {
+    let mut scans: Vec<Scan> = client.get("/scans?inactive=true").await?;
+    scans.retain(|scan| scan.name.to_lowercase() == wanted.to_lowercase());
+    if scans.iter().any(|scan| scan.active) {
+        scans.retain(|scan| scan.active);
+    }
+    match scans.as_slice() {
+        [scan] => Ok(scan.id),
+        [] => {
             let message = format!("there is no scan {wanted:?}; `portdrift scans list` shows what there is");
             Err(Failure::new(Exit::NotFound, message).into())
         }
-        (Some(first), Some(second)) => {
-            let message = format!("scans {first} and {second} are both named {wanted:?}; give the number");
+        [first, second, ..] => {
+            let message = format!("scans {} and {} are both named {wanted:?}; give the number", first.id, second.id);
             Err(Failure::usage(message).into())
         }
     }
 }
 
-async fn list(client: &Client, form: Form) -> anyhow::Result<()> {
-    let scans: Vec<Scan> = client.get("/scans").await?;
+async fn list(client: &Client, all: bool, form: Form) -> anyhow::Result<()> {
+    let scans: Vec<Scan> = client.get(if all { "/scans?inactive=true" } else { "/scans" }).await?;
     if form == Form::Ids {
         return print::ids(scans.iter().map(|scan| scan.id));
     }
@@ -180,7 +185,10 @@ fn row(scan: &Scan) -> Vec<String> {
         scan.ports.as_ref().map_or_else(|| "default".to_owned(), ToString::to_string),
         scan.last_run.as_ref().map_or_else(dash, |run| run.state.clone()),
         scan.last_report.as_ref().map_or_else(dash, |report| reports::score(&report.score)),
-        scan.next_due.map_or_else(dash, |due| due.to_string()),
+        match scan.active {
+            true => scan.next_due.map_or_else(dash, |due| due.to_string()),
+            false => "inactive".to_owned(),
+        },
     ]
 }
 
@@ -192,24 +200,41 @@ async fn show(client: &Client, wanted: &str, form: Form) -> anyhow::Result<()> {
 }
 
 fn details(scan: &Scan) -> String {
+    let left = scan.targets.minus(scan.exclusions.as_ref().unwrap_or(&TargetSet::empty()));
+    let wanted = if left.count() == 1 { "1 address".to_owned() } else { format!("{} addresses", left.count()) };
+    let special = if scan.special { ", special ranges too" } else { "" };
     let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
-    let every = match (scan.interval_minutes, scan.scheduled) {
-        (Some(minutes), true) => format!("{minutes} minutes"),
-        (Some(minutes), false) => format!("{minutes} minutes, switched off"),
-        (None, _) => "never by itself".to_owned(),
-    };
     print::facts(&[
         ("scan", format!("{} {}", scan.id, scan.name)),
         ("about", or(&scan.description, "-")),
-        ("targets", scan.targets.to_string()),
+        ("targets", format!("{} ({wanted})", scan.targets)),
         ("without", scan.exclusions.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)),
-        ("ports", scan.ports.as_ref().map_or_else(|| "the engine's own set".to_owned(), ToString::to_string)),
+        ("ports", scan.ports.as_ref().map_or_else(|| "the engine's own set".to_owned(), ports_words)),
         ("options", or(&scan.args, "-")),
         ("engine", scan.engine.name().to_owned()),
         ("site", scan.site.clone()),
-        ("every", every),
+        ("budget", format!("{} addresses{special}", scan.budget)),
+        ("times", cadence_words(scan)),
         ("next run", scan.next_due.map_or_else(|| "-".to_owned(), |due| due.to_string())),
     ])
+}
+
+fn ports_words(ports: &PortSet) -> String {
+    format!("{ports} ({})", print::counted(ports.count(), "port"))
+}
+
+/// When it runs by itself.
+fn cadence_words(scan: &Scan) -> String {
+    let times = match (scan.interval_minutes, &scan.cron) {
+        (Some(minutes), _) => format!("every {}", print::counted(u64::from(minutes), "minute")),
+        (None, Some(cron)) => format!("at {cron} ({})", scan.zone.as_deref().unwrap_or_default()),
+        (None, None) => return "never by itself".to_owned(),
+    };
+    match (scan.active, scan.scheduled) {
+        (true, true) => times,
+        (true, false) => format!("{times}, switched off"),
+        (false, _) => format!("{times}, deactivated"),
+    }
 }
 
 async fn start(client: &Client, wanted: &str, wait: bool, fail_on: Option<FailOn>, form: Form) -> anyhow::Result<Exit> {

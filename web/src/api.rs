@@ -4,6 +4,7 @@ pub mod alerts;
 pub(crate) mod exports;
 pub(crate) mod health;
 pub mod invites;
+pub mod jobs;
 pub mod nodes;
 pub mod reports;
 pub mod runs;
@@ -53,6 +54,8 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         exports::one,
         exports::all,
         invites::create,
+        jobs::list,
+        jobs::reload,
         nodes::list,
         nodes::approve,
         nodes::deny,
@@ -67,7 +70,13 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         runs::tasks,
         scans::list,
         scans::create,
+        scans::check,
         scans::show,
+        scans::edit,
+        scans::duplicate,
+        scans::activate,
+        scans::deactivate,
+        scans::schedule,
         scans::run,
     ),
     components(schemas(Problem))

@@ -81,6 +81,10 @@ impl From<UseCaseError> for WebError {
             UseCaseError::Account(error) => Self::Unreadable(error.to_string()),
             UseCaseError::Invalid { field, reason } => Self::field(field, reason),
             UseCaseError::AlreadyRunning(_) | UseCaseError::Conflict(_) => Self::Conflict(error.to_string()),
+            UseCaseError::Schedule(error) => {
+                tracing::error!(%error, "the scheduler failed while a request was served");
+                Self::Internal
+            }
             UseCaseError::Store(error) => {
                 tracing::error!(%error, "the store failed while a request was served");
                 Self::Internal

@@ -43,6 +43,9 @@ pub(crate) struct Route {
 
 const SMALL: usize = 64 * 1024;
 
+/// A definition with a thousand targets, each a range of IPv6 in a form's encoding.
+const DEFINITION: usize = 256 * 1024;
+
 fn get<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     Route { method: Method::GET, path, access, body_cap: 0, is_audited: false, handler: on(MethodFilter::GET, handler) }
 }
@@ -50,6 +53,11 @@ fn get<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handl
 fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     let handler = on(MethodFilter::POST, handler);
     Route { method: Method::POST, path, access, body_cap: SMALL, is_audited: true, handler }
+}
+
+fn put<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    let handler = on(MethodFilter::PUT, handler);
+    Route { method: Method::PUT, path, access, body_cap: DEFINITION, is_audited: true, handler }
 }
 
 /// The pages. Nothing answers a browser that is not here or in [`api_table`].
@@ -76,7 +84,7 @@ pub(crate) fn page_table() -> Vec<Route> {
         get("/runs/{run}", Needs(Read), page::run::show),
         post("/runs/{run}/cancel", Needs(Operate), page::run::cancel),
         get("/scans", Needs(Read), page::scans::show),
-        post("/scans", Needs(Operate), page::scan_new::create),
+        Route { body_cap: DEFINITION, ..post("/scans", Needs(Operate), page::scan_new::create) },
         get("/scans/check", Needs(Operate), page::scan_check::show),
         get("/scans/new", Needs(Operate), page::scan_new::show),
         get("/scans/{scan}", Needs(Read), page::scan::show),
@@ -87,7 +95,7 @@ pub(crate) fn page_table() -> Vec<Route> {
 /// The API and the machine ends, the same over TCP and over the local socket.
 pub(crate) fn api_table() -> Vec<Route> {
     use Access::{Anyone, Needs};
-    use Right::{Approve, Operate, Read};
+    use Right::{Administer, Approve, Operate, Read};
     vec![
         get("/healthz", Anyone, api::health::alive),
         get("/readyz", Anyone, api::health::ready),
@@ -95,6 +103,8 @@ pub(crate) fn api_table() -> Vec<Route> {
         get("/api/v1/alerts", Needs(Read), api::alerts::list),
         get("/api/v1/events", Needs(Read), live::events),
         post("/api/v1/invites", Needs(Approve), api::invites::create),
+        get("/api/v1/jobs", Needs(Read), api::jobs::list),
+        post("/api/v1/jobs/reload", Needs(Administer), api::jobs::reload),
         get("/api/v1/nodes", Needs(Read), api::nodes::list),
         post("/api/v1/nodes/{node}/approve", Needs(Approve), api::nodes::approve),
         post("/api/v1/nodes/{node}/deny", Needs(Approve), api::nodes::deny),
@@ -107,12 +117,22 @@ pub(crate) fn api_table() -> Vec<Route> {
         post("/api/v1/runs/{run}/retry-missing", Needs(Operate), api::runs::retry_missing),
         get("/api/v1/runs/{run}/tasks", Needs(Read), api::runs::tasks),
         get("/api/v1/scans", Needs(Read), api::scans::list),
-        post("/api/v1/scans", Needs(Operate), api::scans::create),
+        Route { body_cap: DEFINITION, ..post("/api/v1/scans", Needs(Operate), api::scans::create) },
+        Route {
+            is_audited: false,
+            body_cap: DEFINITION,
+            ..post("/api/v1/scans/check", Needs(Read), api::scans::check)
+        },
         get("/api/v1/scans/{scan}", Needs(Read), api::scans::show),
+        put("/api/v1/scans/{scan}", Needs(Operate), api::scans::edit),
+        post("/api/v1/scans/{scan}/activate", Needs(Operate), api::scans::activate),
+        post("/api/v1/scans/{scan}/deactivate", Needs(Operate), api::scans::deactivate),
+        post("/api/v1/scans/{scan}/duplicate", Needs(Operate), api::scans::duplicate),
         get("/api/v1/scans/{scan}/reports", Needs(Read), api::reports::of_scan),
         get("/api/v1/scans/{scan}/reports/export", Needs(Read), api::exports::all),
         get("/api/v1/scans/{scan}/reports/latest", Needs(Read), api::reports::latest),
         post("/api/v1/scans/{scan}/run", Needs(Operate), api::scans::run),
+        post("/api/v1/scans/{scan}/schedule", Needs(Operate), api::scans::schedule),
     ]
 }
 

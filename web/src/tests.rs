@@ -5,6 +5,7 @@ mod exports;
 mod live;
 mod pages;
 mod rights;
+mod scans;
 
 use crate::{App, Settings, router, socket_router};
 use axum::Router;
@@ -98,7 +99,11 @@ pub(crate) fn post_form(path: &str, cookie: &str, body: &str) -> Request<Body> {
 }
 
 pub(crate) fn post_json(path: &str, cookie: &str, body: serde_json::Value) -> Request<Body> {
-    let request = request(Method::POST, path).header(header::COOKIE, cookie);
+    json(Method::POST, path, cookie, body)
+}
+
+pub(crate) fn json(method: Method, path: &str, cookie: &str, body: serde_json::Value) -> Request<Body> {
+    let request = request(method, path).header(header::COOKIE, cookie);
     request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string())).unwrap()
 }
 

@@ -1,4 +1,7 @@
-//! Scans: seeing, making, checking what was typed.
+//! Scans: seeing, making, changing, and checking what was typed.
+
+#[cfg(test)]
+mod tests;
 
 use super::UseCaseError;
 use super::nodes;
@@ -7,11 +10,19 @@ use crate::accounts::{Actor, Right};
 use crate::audit;
 use crate::report::{self, Report};
 use crate::run::Run;
-use crate::scan::{Scan, ScanDraft};
+use crate::scan::{DraftError, FieldError, MAX_NAME_CHARS, Scan, ScanDefinition, ScanDraft, ScanField};
 use crate::store::tables::{OPEN_RUNS, RUNS, RUNS_OF_SCAN, SCANS};
-use crate::store::{Reads, StoreError};
+use crate::store::{Draft, Reads, StoreError};
 use protocol::task::{RunId, ScanId};
+use protocol::text::Text;
 use protocol::{TargetSet, Timestamp};
+use std::collections::BTreeSet;
+
+/// How many coming runs a check names.
+const COMING: usize = 3;
+
+/// The most copies of one name that are tried.
+const MOST_COPIES: usize = 1_000;
 
 /// A scan with where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +46,10 @@ pub struct Reach {
     pub ports: Option<u32>,
     /// Addresses that no approved node of the site has in its ranges.
     pub uncovered: TargetSet,
+    /// The next three runs by itself.
+    pub coming: Vec<Timestamp>,
+    /// An active scan that is called so already: saving would be refused.
+    pub name_taken: Option<ScanId>,
 }
 
 pub(crate) fn view(reads: &impl Reads, scan: Scan) -> Result<ScanView, StoreError> {
@@ -55,11 +70,15 @@ pub(crate) fn view(reads: &impl Reads, scan: Scan) -> Result<ScanView, StoreErro
 impl Coordinator {
     /// Every active scan, by number.
     pub async fn scans(&self, actor: &Actor) -> Result<Vec<ScanView>, UseCaseError> {
+        let mut scans = self.every_scan(actor).await?;
+        scans.retain(|view| view.scan.active);
+        Ok(scans)
+    }
+
+    /// Every scan, deactivated ones too, by number.
+    pub async fn every_scan(&self, actor: &Actor) -> Result<Vec<ScanView>, UseCaseError> {
         actor.require(Right::Read)?;
-        let read = |view_: &crate::store::View| {
-            let scans: Result<Vec<Scan>, _> = view_.iter(&SCANS).map(|row| row.map(|(_, scan)| scan)).collect();
-            scans?.into_iter().filter(|scan| scan.active).map(|scan| view(view_, scan)).collect()
-        };
+        let read = |view_: &crate::store::View| all(view_)?.into_iter().map(|scan| view(view_, scan)).collect();
         Ok(self.store().read(read).await?)
     }
 
@@ -71,38 +90,184 @@ impl Coordinator {
         found.ok_or_else(|| UseCaseError::no_scan(id))
     }
 
-    /// Checks what was typed and says how far it reaches; changes nothing.
-    pub async fn check_scan(&self, actor: &Actor, draft: &ScanDraft) -> Result<Reach, UseCaseError> {
+    /// Checks what was typed, for a new scan or in place of `edited`, and says how far it reaches; changes nothing.
+    pub async fn check_scan(
+        &self,
+        actor: &Actor,
+        draft: &ScanDraft,
+        edited: Option<ScanId>,
+    ) -> Result<Reach, UseCaseError> {
         actor.require(Right::Read)?;
-        let definition = draft.check()?;
-        let nodes = self.store().read(nodes::all).await?;
-        let approved = nodes.iter().filter_map(|node| node.approval()).filter(|node| node.site == *definition.site());
-        let reachable = approved.fold(TargetSet::empty(), |all, node| all.union(&node.ranges));
-        let wanted = definition.wanted();
-        Ok(Reach {
-            addresses: wanted.count(),
-            ports: definition.ports().map(|ports| ports.count()),
-            uncovered: wanted.minus(&reachable),
-        })
+        let (definition, now) = (draft.check()?, Timestamp::now());
+        self.store().read(move |reads| Ok(reach(reads, definition, edited, now))).await?
     }
 
     /// Saves a new scan.
     pub async fn create_scan(&self, actor: &Actor, draft: &ScanDraft) -> Result<Scan, UseCaseError> {
         actor.require(Right::Operate)?;
+        let (definition, now, who) = (draft.check()?, Timestamp::now(), actor.clone());
+        let scan = self.store().update(move |draft| create(draft, &who, definition, "scan create", now)).await?;
+        self.schedule().follow(scan.id).await;
+        Ok(scan)
+    }
+
+    /// Takes a new definition as a whole. A run that is under way keeps the one it was started with.
+    ///
+    /// The next run by itself stays where it is, unless cadence or scheduling were changed.
+    pub async fn edit_scan(&self, actor: &Actor, id: ScanId, draft: &ScanDraft) -> Result<Scan, UseCaseError> {
+        actor.require(Right::Operate)?;
         let definition = draft.check()?;
+        self.change_scan(actor, id, "scan edit", move |scan, now| {
+            scan.redefine(definition, now);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Saves a copy under the name "NAME copy", with scheduling off.
+    pub async fn duplicate_scan(&self, actor: &Actor, id: ScanId) -> Result<Scan, UseCaseError> {
+        actor.require(Right::Operate)?;
+        let (now, who) = (Timestamp::now(), actor.clone());
+        let made = self.store().update(move |draft| {
+            let original = draft.get(&SCANS, &id)?.ok_or_else(|| UseCaseError::no_scan(id))?;
+            let name = name_of_copy(draft, original.definition.name())?;
+            let copy = ScanDraft { name, scheduled: false, ..ScanDraft::from(&original.definition) };
+            create(draft, &who, copy.check()?, "scan duplicate", now)
+        });
+        made.await
+    }
+
+    /// Lets a deactivated scan run again; by itself for the first time after now. Refused when its name was taken.
+    pub async fn activate_scan(&self, actor: &Actor, id: ScanId) -> Result<Scan, UseCaseError> {
+        self.change_scan(actor, id, "scan activate", |scan, now| {
+            if !scan.active {
+                scan.set_active(true, now);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes a scan out of use; its history stays. A run that is under way ends as it would: what nodes have found
+    /// already is worth its report, and who wants it stopped cancels it.
+    pub async fn deactivate_scan(&self, actor: &Actor, id: ScanId) -> Result<Scan, UseCaseError> {
+        self.change_scan(actor, id, "scan deactivate", |scan, now| {
+            scan.set_active(false, now);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Switches running by itself on or off; the definition stays.
+    pub async fn schedule_scan(&self, actor: &Actor, id: ScanId, scheduled: bool) -> Result<Scan, UseCaseError> {
+        let action = if scheduled { "scan schedule on" } else { "scan schedule off" };
+        self.change_scan(actor, id, action, move |scan, now| {
+            let draft = ScanDraft { scheduled, ..ScanDraft::from(&scan.definition) };
+            scan.redefine(draft.check()?, now);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes a scan in one commit with its audit entry; what stays as it was leaves neither.
+    async fn change_scan(
+        &self,
+        actor: &Actor,
+        id: ScanId,
+        action: &'static str,
+        change: impl FnOnce(&mut Scan, Timestamp) -> Result<(), DraftError> + Send + 'static,
+    ) -> Result<Scan, UseCaseError> {
+        actor.require(Right::Operate)?;
         let (now, who) = (Timestamp::now(), actor.clone());
         let scan = self
             .store()
             .update(move |draft| {
-                let id = ScanId(draft.last(&SCANS)?.map_or(0, |(id, _)| id.0) + 1);
-                audit::note(draft, &who, "scan create", &format!("{id} {}", definition.name()), now)?;
-                let next_due = definition.next_due(now, now);
-                let scan = Scan { id, definition, active: true, created: now, created_by: who.name, next_due };
-                draft.put(&SCANS, &id, &scan)?;
-                Ok::<_, StoreError>(scan)
+                let before = draft.get(&SCANS, &id)?.ok_or_else(|| UseCaseError::no_scan(id))?;
+                let mut scan = before.clone();
+                change(&mut scan, now)?;
+                if scan != before {
+                    refuse_taken_name(draft, &scan)?;
+                    audit::note(draft, &who, action, &format!("{id} {}", scan.definition.name()), now)?;
+                    draft.put(&SCANS, &id, &scan)?;
+                }
+                Ok::<_, UseCaseError>(scan)
             })
             .await?;
-        self.schedule().set(scan.id, scan.next_due).await;
+        self.schedule().follow(id).await;
         Ok(scan)
     }
+}
+
+fn all(reads: &impl Reads) -> Result<Vec<Scan>, StoreError> {
+    reads.iter(&SCANS).map(|row| row.map(|(_, scan)| scan)).collect()
+}
+
+fn create(
+    draft: &mut Draft,
+    who: &Actor,
+    definition: ScanDefinition,
+    action: &str,
+    now: Timestamp,
+) -> Result<Scan, UseCaseError> {
+    let id = ScanId(draft.last(&SCANS)?.map_or(0, |(id, _)| id.0) + 1);
+    let scan = Scan::new(id, definition, who.name.clone(), now);
+    refuse_taken_name(draft, &scan)?;
+    audit::note(draft, who, action, &format!("{id} {}", scan.definition.name()), now)?;
+    draft.put(&SCANS, &id, &scan)?;
+    Ok(scan)
+}
+
+fn reach(
+    reads: &impl Reads,
+    definition: ScanDefinition,
+    edited: Option<ScanId>,
+    now: Timestamp,
+) -> Result<Reach, UseCaseError> {
+    let nodes = nodes::all(reads)?;
+    let approved = nodes.iter().filter_map(|node| node.approval()).filter(|node| node.site == *definition.site());
+    let reachable = approved.fold(TargetSet::empty(), |all, node| all.union(&node.ranges));
+    let wanted = definition.wanted();
+    let (addresses, ports) = (wanted.count(), definition.ports().map(|ports| ports.count()));
+    let scan = match edited {
+        None => Scan::new(ScanId(0), definition, Text::default(), now),
+        Some(id) => {
+            let mut scan = reads.get(&SCANS, &id)?.ok_or_else(|| UseCaseError::no_scan(id))?;
+            scan.redefine(definition, now);
+            scan
+        }
+    };
+    let name_taken = named_like(reads, &scan)?;
+    Ok(Reach { addresses, ports, uncovered: wanted.minus(&reachable), coming: scan.coming(COMING), name_taken })
+}
+
+/// Another active scan with the name of this one, if this one is active: the command line finds scans by name.
+fn named_like(reads: &impl Reads, scan: &Scan) -> Result<Option<ScanId>, StoreError> {
+    let name = folded(scan.definition.name());
+    let is_like = |other: &Scan| other.active && other.id != scan.id && folded(other.definition.name()) == name;
+    Ok(if scan.active { all(reads)?.iter().find(|other| is_like(other)).map(|other| other.id) } else { None })
+}
+
+fn refuse_taken_name(reads: &impl Reads, scan: &Scan) -> Result<(), UseCaseError> {
+    match named_like(reads, scan)? {
+        Some(other) => Err(DraftError::one(ScanField::Name, FieldError::NameTaken(other)).into()),
+        None => Ok(()),
+    }
+}
+
+fn folded(name: &Text) -> String {
+    name.as_str().to_lowercase()
+}
+
+/// "NAME copy" or, when that is taken, "NAME copy 2" and so on; cut to fit.
+fn name_of_copy(reads: &impl Reads, name: &Text) -> Result<String, UseCaseError> {
+    let taken: BTreeSet<String> =
+        all(reads)?.iter().filter(|scan| scan.active).map(|scan| folded(scan.definition.name())).collect();
+    let endings = std::iter::once(" copy".to_owned()).chain((2..=MOST_COPIES).map(|number| format!(" copy {number}")));
+    let mut names = endings.map(|ending| {
+        let room = MAX_NAME_CHARS.saturating_sub(ending.len());
+        let start: String = name.as_str().chars().take(room).collect();
+        format!("{}{ending}", start.trim_end())
+    });
+    let free = names.find(|name| !taken.contains(&name.to_lowercase()));
+    free.ok_or_else(|| UseCaseError::Conflict(format!("{name} has {MOST_COPIES} copies already; rename some first")))
 }

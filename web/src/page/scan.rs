@@ -3,7 +3,7 @@
 use crate::App;
 use crate::error::WebError;
 use crate::filters;
-use crate::filters::{Percent, span_text};
+use crate::filters::{Percent, grouped_text, span_text};
 use crate::live::Topics;
 use crate::look::Badge;
 use crate::page::scans::ports_words;
@@ -13,10 +13,10 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Redirect;
 use coordinator::run::{Run, RunState};
-use coordinator::scan::ScanDefinition;
+use coordinator::scan::{Cadence, ScanDefinition};
 use coordinator::{Right, ScanView};
-use protocol::Timestamp;
 use protocol::task::{RunId, ScanId};
+use protocol::{PortSet, Timestamp};
 use std::time::Duration;
 
 #[derive(Template)]
@@ -102,7 +102,7 @@ impl ScanPage {
             targets: definition.targets().to_string(),
             addresses: definition.wanted().count(),
             exclusions: if exclusions.is_empty() { String::new() } else { exclusions.to_string() },
-            ports: ports_words(definition.ports()),
+            ports: counted_ports(definition.ports()),
             args: definition.args().to_string(),
             engine: definition.engine().name(),
             site: definition.site().to_string(),
@@ -133,13 +133,23 @@ pub(crate) fn has_report(run: &Run) -> bool {
     matches!(run.state, RunState::Completed | RunState::Partial)
 }
 
+fn counted_ports(ports: Option<&PortSet>) -> String {
+    let count = ports.map(PortSet::count);
+    let noun = if count == Some(1) { "port" } else { "ports" };
+    let counted = count.map(|count| format!(" · {} {noun}", grouped_text(count)));
+    format!("{}{}", ports_words(ports), counted.unwrap_or_default())
+}
+
 fn schedule_words(definition: &ScanDefinition) -> String {
-    let Some(interval) = definition.interval() else { return "by hand".to_owned() };
-    let words = match interval.minutes() {
-        60 => "hourly".to_owned(),
-        1_440 => "daily".to_owned(),
-        10_080 => "weekly".to_owned(),
-        _ => format!("every {}", span_text(interval.duration())),
+    let words = match definition.cadence() {
+        None => return "by hand".to_owned(),
+        Some(Cadence::Cron(cron)) => format!("cron {cron}"),
+        Some(Cadence::Every(interval)) => match interval.minutes() {
+            60 => "hourly".to_owned(),
+            1_440 => "daily".to_owned(),
+            10_080 => "weekly".to_owned(),
+            _ => format!("every {}", span_text(interval.duration())),
+        },
     };
     if definition.scheduled() { words } else { format!("paused ({words})") }
 }

@@ -41,12 +41,13 @@ pub(crate) async fn show(
     Caller(actor): Caller,
     Query(form): Query<ScanForm>,
 ) -> Result<Fragment<ScanCheck>, WebError> {
-    let ScanForm { targets, exclusions, ports, site, .. } = form;
+    let ScanForm { targets, exclusions, budget, special, ports, site, .. } = form;
     if targets.trim().is_empty() {
         return Ok(Fragment(ScanCheck::default()));
     }
-    let draft = ScanDraft { name: "check".to_owned(), targets, exclusions, ports, site, ..ScanDraft::default() };
-    match app.coordinator.check_scan(&actor, &draft).await {
+    let name = "check".to_owned();
+    let draft = ScanDraft { name, targets, exclusions, budget, special, ports, site, ..ScanDraft::default() };
+    match app.coordinator.check_scan(&actor, &draft, None).await {
         Ok(reach) => Ok(Fragment(ScanCheck { faults: Vec::new(), sum: Some(reach.into()) })),
         Err(UseCaseError::Draft(error)) => Ok(Fragment(ScanCheck { faults: told(error), sum: None })),
         Err(error) => Err(error.into()),
@@ -56,6 +57,7 @@ pub(crate) async fn show(
 fn told(DraftError(faults): DraftError) -> Vec<String> {
     let word = |field| match field {
         ScanField::Exclusions => "Leave out: ",
+        ScanField::Budget => "Most addresses: ",
         ScanField::Ports => "Ports: ",
         ScanField::Site => "Site: ",
         ScanField::Targets
@@ -63,14 +65,16 @@ fn told(DraftError(faults): DraftError) -> Vec<String> {
         | ScanField::Description
         | ScanField::Args
         | ScanField::Engine
-        | ScanField::Interval => "",
+        | ScanField::Interval
+        | ScanField::Cron
+        | ScanField::Zone => "",
     };
     faults.into_iter().map(|(field, fault)| format!("{}{fault}", word(field))).collect()
 }
 
 impl From<Reach> for Sum {
     fn from(reach: Reach) -> Self {
-        let Reach { addresses, ports, uncovered } = reach;
+        let Reach { addresses, ports, uncovered, coming: _, name_taken: _ } = reach;
         Self {
             addresses,
             ports,

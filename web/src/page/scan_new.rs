@@ -30,11 +30,15 @@ pub(crate) struct ScanForm {
     pub(crate) description: String,
     pub(crate) targets: String,
     pub(crate) exclusions: String,
+    pub(crate) budget: String,
+    pub(crate) special: bool,
     pub(crate) ports: String,
     pub(crate) args: String,
     pub(crate) engine: String,
     pub(crate) site: String,
     pub(crate) interval: String,
+    pub(crate) cron: String,
+    pub(crate) zone: String,
     pub(crate) scheduled: bool,
 }
 
@@ -80,8 +84,38 @@ pub(crate) async fn create(
 
 impl From<ScanForm> for ScanDraft {
     fn from(form: ScanForm) -> Self {
-        let ScanForm { name, description, targets, exclusions, ports, args, engine, site, interval, scheduled } = form;
-        Self { name, description, targets, exclusions, ports, args, engine, site, interval, scheduled }
+        let ScanForm {
+            name,
+            description,
+            targets,
+            exclusions,
+            budget,
+            special,
+            ports,
+            args,
+            engine,
+            site,
+            interval,
+            cron,
+            zone,
+            scheduled,
+        } = form;
+        Self {
+            name,
+            description,
+            targets,
+            exclusions,
+            budget,
+            special,
+            ports,
+            args,
+            engine,
+            site,
+            interval,
+            cron,
+            zone,
+            scheduled,
+        }
     }
 }
 

@@ -61,6 +61,20 @@ async fn a_wrong_form_keeps_what_was_typed_and_names_each_fault() {
 }
 
 #[tokio::test]
+async fn a_scan_that_runs_by_the_clock_shows_its_times() {
+    let site = Site::start(Settings::default()).await;
+    let cookie = site.sign_in().await;
+    let form = "name=Lab&targets=127.0.0.1&ports=22&cron=30+2+*+*+*&zone=Europe/Berlin&scheduled=true";
+    assert_eq!(send(&site.router, post_form("/scans", &cookie, form)).await.status, StatusCode::SEE_OTHER);
+    let page = send(&site.router, get("/scans/1", &cookie)).await;
+    assert!(page.body.contains("cron 30 2 * * * (Europe/Berlin)"), "{}", page.body);
+    let wrong = "name=Office&targets=127.0.0.1&cron=30+25+*+*+*&zone=Europe/Berlin&scheduled=true";
+    let page = send(&site.router, post_form("/scans", &cookie, wrong)).await;
+    assert!(page.body.contains("id=\"cron-fault\"") && page.body.contains("value=\"Europe/Berlin\""), "{}", page.body);
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn targets_are_counted_while_they_are_typed() {
     let site = Site::start(Settings::default()).await;
     let cookie = site.sign_in().await;
@@ -71,6 +85,14 @@ async fn targets_are_counted_while_they_are_typed() {
     assert!(!told.contains("<html"), "only a part of a page");
     assert!(check("targets=127.0.0.0/24&ports=0").await.contains("Ports: "));
     assert!(check("targets=").await.contains("Write targets"));
+    assert!(check("targets=10.0.0.0/8").await.contains("write 16777216 in the field budget"));
+    assert!(
+        check("targets=10.0.0.0/8&budget=16777216")
+            .await
+            .contains("<strong>16\u{202f}777\u{202f}216</strong> addresses")
+    );
+    assert!(check("targets=224.0.0.1").await.contains("is multicast (RFC 5771)"));
+    assert!(check("targets=224.0.0.1&special=true").await.contains("<strong>1</strong> address"));
     site.stop().await;
 }
 
