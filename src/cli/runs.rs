@@ -306,12 +306,26 @@ mod tests {
 
     #[test]
     fn progress_is_one_line_with_time_left_and_who_fell_silent() {
-        insta::assert_snapshot!(progress(&under_way()), @"");
+        insta::assert_snapshot!(progress(&under_way()), @"run 7: scanning, 43 %, 112 of 256 addresses, 9 hosts, about 2 min left; no word from attic for 42 s");
     }
 
     #[test]
     fn a_run_is_shown_with_its_nodes_and_its_newest_tasks() {
-        insta::assert_snapshot!(details(&under_way()), @"");
+        insta::assert_snapshot!(details(&under_way()), @"
+        RUN  STATE    COVERAGE  HOSTS  OPEN PORTS  ASKED BY  AT
+        7    running  -         -      -           ada       2026-01-31T12:00:00.000Z
+
+        run 7: scanning, 43 %, 112 of 256 addresses, 9 hosts, about 2 min left; no word from attic for 42 s
+
+        NODE   RUNNING  DONE  FAILED  ADDRESSES  HOSTS  LAST HEARD
+        lab    2        3     1       96         4      2026-01-31T12:00:00.000Z
+        attic  2        3     1       96         4      no word for 42 s
+
+        TASK    STATE   ADDRESSES    ATTEMPTS  NODE                                     REASON
+        7.2000  leased  10.0.0.0/27  1         chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni
+
+        these are the newest 1 of 2001 tasks
+        ");
     }
 
     #[test]
