@@ -275,3 +275,62 @@ fn node_row(node: &NodeProgress) -> Vec<String> {
     let found = [node.addresses_done.to_string(), node.hosts_found.to_string(), heard];
     [name(node)].into_iter().chain(counts).chain(found).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A run under way, as the API tells of it.
+    fn under_way() -> RunDetail {
+        let node = |key: &str, label: &str, silent: Option<u64>| {
+            json!({
+                "node": key, "label": label, "tasks_running": 2, "tasks_done": 3, "tasks_failed": 1,
+                "addresses_done": 96, "hosts_found": 4, "last_heard_at": "2026-01-31T12:00:00Z", "silent_seconds": silent,
+            })
+        };
+        let key = "chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni";
+        serde_json::from_value(json!({
+            "id": 7, "scan": 1, "scan_name": "office", "state": "running", "ended": false, "trigger": "ada",
+            "created_at": "2026-01-31T12:00:00Z", "uncovered": [], "tasks_cut": 2_001,
+            "progress": {
+                "phase": "scanning", "addresses_done": 112, "addresses_total": 256, "percent": 43, "hosts_found": 9,
+                "elapsed_seconds": 90, "left_seconds": 125, "nodes": [node(key, "lab", None), node(key, "attic", Some(42))],
+            },
+            "tasks": [{
+                "id": "7.2000", "second_look": false, "targets": "10.0.0.0/27", "state": "leased", "node": key, "attempts": 1,
+            }],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn progress_is_one_line_with_time_left_and_who_fell_silent() {
+        insta::assert_snapshot!(progress(&under_way()), @"run 7: scanning, 43 %, 112 of 256 addresses, 9 hosts, about 2 min left; no word from attic for 42 s");
+    }
+
+    #[test]
+    fn a_run_is_shown_with_its_nodes_and_its_newest_tasks() {
+        insta::assert_snapshot!(details(&under_way()), @"
+        RUN  STATE    COVERAGE  HOSTS  OPEN PORTS  ASKED BY  AT
+        7    running  -         -      -           ada       2026-01-31T12:00:00.000Z
+
+        run 7: scanning, 43 %, 112 of 256 addresses, 9 hosts, about 2 min left; no word from attic for 42 s
+
+        NODE   RUNNING  DONE  FAILED  ADDRESSES  HOSTS  LAST HEARD
+        lab    2        3     1       96         4      2026-01-31T12:00:00.000Z
+        attic  2        3     1       96         4      no word for 42 s
+
+        TASK    STATE   ADDRESSES    ATTEMPTS  NODE                                     REASON
+        7.2000  leased  10.0.0.0/27  1         chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni
+
+        these are the newest 1 of 2001 tasks
+        ");
+    }
+
+    #[test]
+    fn a_length_of_time_is_told_in_its_largest_unit() {
+        let told = [0, 59, 60, 3_599, 3_600, 172_799, 172_800, 900_000].map(rough);
+        assert_eq!(told, ["0 s", "59 s", "1 min", "59 min", "1 h", "47 h", "2 days", "10 days"]);
+    }
+}

@@ -246,6 +246,27 @@ fn equal_tasks_go_to_the_machine_that_is_less_busy() {
     assert_eq!(give_out(&mut dispatch, &crew)[0].holder, Some(node(2)));
 }
 
+#[test]
+fn a_thousand_nodes_with_ranges_of_their_own_are_all_given_work_in_one_look() {
+    let numbered = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        let mut key = [0; 32];
+        key[..2].copy_from_slice(&[high, low]);
+        let (first, last) = (u32::from(number) * 16_000, u32::from(number) * 16_000 + 48_000);
+        let ip = |offset: u32| std::net::IpAddr::from(std::net::Ipv4Addr::from_bits(0x0A00_0000 + offset));
+        let approved = TargetSet::from_ranges([(ip(first), ip(last))]);
+        Candidate { node: NodeId::from_bytes(key), allowed: approved.clone(), approved, ..candidate(1, "10.0.0.0/8") }
+    };
+    let mut dispatch = taken_up([]);
+    dispatch.take_up(running(1, "10.0.0.0/24", "22"), "10.0.0.0/8".parse().unwrap(), []);
+    let crew = crew((0..1_000).map(numbered));
+    let began = std::time::Instant::now();
+    let given = give_out(&mut dispatch, &crew);
+    println!("{} grants to 1000 nodes took {:?}", given.len(), began.elapsed());
+    assert_eq!(given.len(), 1_000 * TASKS_PER_NODE);
+    assert!(dispatch.runs[&RunId(1)].plan.as_ref().unwrap().1.shares() < 4_000);
+}
+
 proptest! {
     #![proptest_config(cases(2_000, 10_000))]
 

@@ -6,6 +6,8 @@ use crate::store::tables::{RUNS, TASKS, UNCUT};
 use crate::store::{Draft, Reads, StoreError};
 use protocol::task::{RunId, TaskId};
 use protocol::{TargetSet, Timestamp};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// A run with what of it is still open.
 pub(super) struct Found {
@@ -65,25 +67,34 @@ pub(super) fn name_rest(
 
 /// Keeps those of the leases that still fit: of runs that go on, and tasks that wait or are cut from the rest.
 pub(super) fn grant(draft: &mut Draft, leased: Vec<TaskRecord>) -> Result<Vec<TaskRecord>, StoreError> {
+    let mut runs: BTreeMap<RunId, (Run, TargetSet)> = BTreeMap::new();
+    for id in leased.iter().map(|task| task.id.run) {
+        if let Entry::Vacant(place) = runs.entry(id)
+            && let Some(run) = draft.get(&RUNS, &id)?.filter(|run| !run.state.is_final())
+        {
+            place.insert((run, draft.get(&UNCUT, &id)?.unwrap_or_default()));
+        }
+    }
     let mut kept = Vec::new();
     for task in leased {
-        let Some(mut run) = draft.get(&RUNS, &task.id.run)?.filter(|run| !run.state.is_final()) else { continue };
+        let Some((run, rest)) = runs.get_mut(&task.id.run) else { continue };
         if task.id.index < run.tasks {
-            let fits = |kept: &TaskRecord| kept.state == TaskState::Waiting && kept.fence + 1 == task.fence;
-            if !draft.get(&TASKS, &task.id)?.is_some_and(|kept| fits(&kept)) {
+            let fits = |kept: TaskRecord| kept.state == TaskState::Waiting && kept.fence + 1 == task.fence;
+            if !draft.get(&TASKS, &task.id)?.is_some_and(fits) {
                 continue;
             }
-        } else {
-            let rest = draft.get(&UNCUT, &run.id)?.unwrap_or_default();
-            if task.id.index != run.tasks || !rest.covers(&task.targets) {
-                continue;
-            }
+        } else if task.id.index == run.tasks && rest.covers(&task.targets) {
             run.tasks += 1;
-            put_rest(draft, run.id, &rest.minus(&task.targets))?;
-            draft.put(&RUNS, &run.id, &run)?;
+            *rest = rest.minus(&task.targets);
+        } else {
+            continue;
         }
         draft.put(&TASKS, &task.id, &task)?;
         kept.push(task);
+    }
+    for (id, (run, rest)) in &runs {
+        put_rest(draft, *id, rest)?;
+        draft.put(&RUNS, id, run)?;
     }
     Ok(kept)
 }

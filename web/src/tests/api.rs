@@ -50,8 +50,23 @@ async fn a_scan_is_made_run_once_and_refused_a_second_time() {
 
     let detail = send(&site.router, get("/api/v1/runs/1", &cookie)).await.json();
     assert_eq!((&detail["scan_name"], &detail["progress"]["addresses_total"]), (&json!("Lab"), &json!(1)));
-    let listed = send(&site.router, get("/api/v1/runs?scan=1", &cookie)).await.json();
-    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    let progress = &detail["progress"];
+    assert_eq!(
+        (&progress["phase"], &progress["percent"], &progress["nodes"]),
+        (&json!("queued"), &json!(0), &json!([]))
+    );
+    assert_eq!((&progress["left_seconds"], &detail["tasks_cut"]), (&json!(null), &json!(0)));
+    for (filter, count) in [("scan=1", 1), ("scan=1&state=queued", 1), ("state=partial", 0), ("", 1)] {
+        let listed = send(&site.router, get(&format!("/api/v1/runs?{filter}"), &cookie)).await.json();
+        assert_eq!(listed.as_array().map(Vec::len), Some(count), "{filter}");
+    }
+    let unknown = send(&site.router, get("/api/v1/runs?state=over", &cookie)).await;
+    assert_eq!(unknown.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", unknown.body);
+    assert_eq!(send(&site.router, get("/api/v1/runs/1/tasks?first=0", &cookie)).await.json(), json!([]));
+    let early = send(&site.router, post_json("/api/v1/runs/1/retry-missing", &cookie, json!({}))).await;
+    assert_eq!(early.status, StatusCode::CONFLICT);
+    let words = "run 1 is queued; only what a partial or failed run missed can be run again";
+    assert_eq!(early.json()["detail"], json!(words));
 
     let stopped = send(&site.router, post_json("/api/v1/runs/1/cancel", &cookie, json!({}))).await;
     assert_eq!((stopped.status, &stopped.json()["state"]), (StatusCode::OK, &json!("cancelled")));

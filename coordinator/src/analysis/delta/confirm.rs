@@ -50,6 +50,7 @@ pub fn is_mass_change(gone: u64, known: u64) -> bool {
 pub fn settle(delta: HostDelta, second: Option<&HostObservation>, coverage: &RunCoverage) -> HostDelta {
     let look = Look::new(delta.address, second, coverage);
     let gone = host_verdict(&delta.changes, &look);
+    let is_about_host = delta.changes.iter().any(|change| change.kind == ChangeKind::RemovedHost);
     let mut settled = HostDelta { address: delta.address, changes: Vec::new(), notes: delta.notes };
     for change in delta.changes {
         if change.confirmation != Confirmation::Wanted {
@@ -59,6 +60,8 @@ pub fn settle(delta: HostDelta, second: Option<&HostObservation>, coverage: &Run
         let verdict = match change.port {
             None => gone,
             Some(_) if gone == Verdict::Same => Verdict::Same,
+            // The host was there a moment ago: that it is not found now says nothing of this port.
+            Some(_) if look.life == Life::NotThere && !is_about_host => Verdict::Open,
             Some(port) => cell_verdict(look.cell(port)),
         };
         let change = with_state(change, &look);

@@ -240,6 +240,16 @@ fn a_second_look_confirms_contradicts_or_leaves_open() {
 }
 
 #[test]
+fn a_second_look_that_does_not_find_the_host_says_nothing_of_one_port() {
+    let coverage = covered("10.0.0.3", "22,80", None);
+    let mut deltas = between(&["10.0.0.3 22=open 80=open"], &coverage, &["10.0.0.3 22=open 80=closed"], &coverage);
+    let asked = candidates(&mut deltas, |_, port| port.port == 80);
+    assert_eq!((asked.hosts.is_empty(), asked.cells.count()), (true, 1));
+    let settled = settle(deltas.remove(0), None, &run(&covered("10.0.0.3", "80", None)));
+    insta::assert_snapshot!(show(&[settled]), @"(Unconfirmed) ClosedPort 10.0.0.3 80/tcp: open > closed ?");
+}
+
+#[test]
 fn the_next_baseline_keeps_what_was_not_settled() {
     let coverage = covered("10.0.0.1-4", "22,80", Some("7.93"));
     let now = run(&coverage);

@@ -179,7 +179,9 @@ async fn of_a_slash_8_only_the_window_exists_and_its_first_task_is_out_at_once()
         }
         assert!(dispatch.given_up(&crew, NOW, Patience(std::time::Duration::ZERO)).is_empty());
     }
-    println!("first grants of a /8 stored after {:?}", first.unwrap());
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("VmHWM: unknown");
+    println!("first grants of a /8 stored after {:?}; this process: {peak}", first.unwrap());
     let rows = fixture.store.read(|view| Ok((view.iter(&TASKS).count(), view.iter(&TASK_COVERAGE).count()))).await;
     assert_eq!(rows.unwrap(), (20 * window, 0), "rows for what was cut, and no more");
     let left = found(&fixture, run.id).await.rest;

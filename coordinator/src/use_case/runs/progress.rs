@@ -9,6 +9,7 @@ use protocol::message::RunningTask;
 use protocol::task::{RunId, TaskId};
 use protocol::text::Text;
 use protocol::{NodeId, Timestamp};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -135,8 +136,8 @@ pub(super) fn read(
     }
     let mut labels = BTreeMap::new();
     for node in holders(&tasks).chain(tallies.keys().copied()).chain(at_work.iter().map(|(node, ..)| *node)) {
-        if !labels.contains_key(&node) {
-            labels.insert(node, reads.get(&NODES, &node)?.map(|node| node.label).unwrap_or_default());
+        if let Entry::Vacant(label) = labels.entry(node) {
+            label.insert(reads.get(&NODES, &node)?.map(|node| node.label).unwrap_or_default());
         }
     }
     Ok(Some(RunRows { run, tasks, tallies, at_work, labels }))
