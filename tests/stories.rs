@@ -16,4 +16,5 @@ mod stories {
     mod demo;
     mod faults;
     mod getting_started;
+    mod lies;
 }
