@@ -70,7 +70,6 @@ fn short_times() -> Timing {
         queue_deadline: Duration::from_secs(30),
         tick: Duration::from_millis(200),
         task_limit: Duration::from_secs(15),
-        ..Timing::default()
     }
 }
 
