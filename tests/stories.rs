@@ -14,6 +14,7 @@ mod stories {
     mod bad_input;
     mod dashboard;
     mod demo;
+    mod doubts;
     mod faults;
     mod getting_started;
     mod lies;

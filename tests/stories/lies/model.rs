@@ -11,8 +11,9 @@ pub(super) type Line = (String, u8, Option<u16>);
 pub(super) type Cell = (u8, u16);
 
 /// What is known of one scan.
-#[derive(Default)]
 pub(super) struct Model {
+    /// Whether the scan asks what answers on a port.
+    identifies: bool,
     known: BTreeMap<u8, Ports>,
     covered: BTreeSet<u8>,
     alerts: BTreeMap<(u8, u16, &'static str), Alert>,
@@ -49,6 +50,10 @@ fn rule(port: u16) -> Option<(&'static str, &'static str)> {
 }
 
 impl Model {
+    pub(super) fn new(identifies: bool) -> Self {
+        Self { identifies, known: BTreeMap::new(), covered: BTreeSet::new(), alerts: BTreeMap::new() }
+    }
+
     /// True when a second look is owed before this port may be said to be closed.
     pub(super) fn has_alert(&self, (address, port): Cell) -> bool {
         self.alerts.iter().any(|((at, on, _), alert)| (*at, *on) == (address, port) && alert.is_open)
@@ -65,6 +70,9 @@ impl Model {
         for address in seen.covered {
             let known = self.known.get(address).cloned().unwrap_or_default();
             let mut now = seen.world.get(address).cloned().unwrap_or_default();
+            if !self.identifies {
+                now.values_mut().for_each(|greeting| *greeting = "");
+            }
             for (port, greeting) in known.iter().filter(|(port, _)| seen.unsettled.contains(&(*address, **port))) {
                 now.entry(*port).or_insert(greeting);
             }
