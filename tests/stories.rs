@@ -15,8 +15,12 @@ mod stories {
     mod dashboard;
     mod demo;
     mod distribution;
+    mod doubts;
     mod exports;
     mod faults;
+    mod faults;
     mod getting_started;
+    mod getting_started;
+    mod lies;
     mod schedules;
 }

@@ -69,7 +69,7 @@ fn short_times() -> Timing {
         offline_after: Duration::from_secs(3),
         queue_deadline: Duration::from_secs(30),
         tick: Duration::from_millis(200),
-        ..Timing::default()
+        task_limit: Duration::from_secs(15),
     }
 }
 

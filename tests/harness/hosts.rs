@@ -36,6 +36,14 @@ impl Hosts {
         });
         self.listeners.push(Listener { address, over, thread: Some(thread) });
     }
+
+    /// Closes a port that was opened.
+    pub(crate) fn close(&mut self, address: &str, port: u16) {
+        let address = SocketAddr::new(address.parse::<IpAddr>().unwrap(), port);
+        let before = self.listeners.len();
+        self.listeners.retain(|listener| listener.address != address);
+        assert_eq!(self.listeners.len() + 1, before, "{address} is not open");
+    }
 }
 
 impl Drop for Listener {

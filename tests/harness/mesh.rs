@@ -1,13 +1,13 @@
 //! A coordinator and its nodes as real processes, each with a data folder of its own, on loopback addresses of their own.
 
-use super::{PASSWORD, PATIENCE, Process, portdrift, stdout_of, told};
+use super::{PASSWORD, Process, api, as_soon_as, portdrift, stdout_of, told};
 use serde_json::Value;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Instant;
 use tempfile::TempDir;
 
 /// A mesh that is stopped and removed when dropped.
@@ -88,6 +88,11 @@ impl Mesh {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// What the API has at `path`, for what no command prints.
+    pub(crate) fn get(&self, path: &str) -> Value {
+        api::get(&self.hub(), path)
+    }
+
     /// An invite as a node needs it.
     pub(crate) fn invite(&self) -> String {
         stdout_of(&mut self.command(&["invites", "create"])).lines().next().unwrap().to_owned()
@@ -95,13 +100,31 @@ impl Mesh {
 
     /// Starts a node that asks to join, and gives its fingerprint.
     pub(crate) fn start_node(&mut self, name: &str) -> String {
-        let mut command = portdrift(self.home());
-        command.args(["node", "run", "--short-times", "--label", name, "--listen", &format!("{}:0", self.address)]);
-        command.args(["--join", &self.invite()]).arg("--dir").arg(self.home().join(name));
-        let node = Process::start(&mut command);
+        let invite = self.invite();
+        let node = Process::start(self.node(name).args(["--join", &invite]));
         let line = node.line("this node is ");
         self.nodes.push(node);
         line.split("this node is ").nth(1).unwrap().trim().to_owned()
+    }
+
+    fn node(&self, name: &str) -> Command {
+        let mut command = portdrift(self.home());
+        command.args(["node", "run", "--short-times", "--label", name, "--listen", &format!("{}:0", self.address)]);
+        command.arg("--dir").arg(self.home().join(name));
+        command
+    }
+
+    /// Starts the node that was `nodes[index]` again, on the same data, and waits until it is one of the mesh.
+    pub(crate) fn start_again(&mut self, index: usize, name: &str, fingerprint: &str) {
+        self.nodes[index] = Process::start(&mut self.node(name));
+        self.nodes[index].line("connected to the coordinator");
+        self.until(fingerprint, "online");
+    }
+
+    /// Writes down what the owner of a node lets it do, before it is started.
+    pub(crate) fn set_policy(&self, name: &str, policy: &str) {
+        std::fs::DirBuilder::new().mode(0o700).create(self.home().join(name)).unwrap();
+        std::fs::write(self.home().join(name).join("policy.toml"), policy).unwrap();
     }
 
     /// Starts a node, approves it for `ranges`, and waits until it is one of the mesh.
@@ -111,17 +134,18 @@ impl Mesh {
         node.line("waiting for approval");
         stdout_of(&mut self.command(&["keys", "approve", &fingerprint, "--label", name, "--ranges", ranges]));
         node.line("connected to the coordinator");
-        self.until_online(&fingerprint);
+        self.until(&fingerprint, "online");
         fingerprint
     }
 
-    /// Waits until the coordinator counts the node as there; a run that is planned before does without it.
-    fn until_online(&self, fingerprint: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        let is_online = |node: &Value| node["fingerprint"] == fingerprint && node["status"] == "online";
-        while !self.json(&["nodes", "list"]).as_array().unwrap().iter().any(is_online) {
-            assert!(Instant::now() < deadline, "{fingerprint} did not come online");
-        }
+    /// Waits until the coordinator counts the node as `status`; a run that is planned before it is online does without it.
+    pub(crate) fn until(&self, fingerprint: &str, status: &str) {
+        as_soon_as(|| {
+            let nodes = self.get("/nodes");
+            let is_so = |node: &Value| node["fingerprint"] == fingerprint && node["status"] == status;
+            let found = nodes.as_array().unwrap().iter().any(is_so);
+            found.then_some(()).ok_or_else(|| format!("{fingerprint} is not {status}: {nodes:#}"))
+        });
     }
 
     /// Ends the coordinator without warning and starts it again on the same data.

@@ -1,18 +1,23 @@
 //! What stories are made of: the binary, a mesh of real processes on loopback, and small hosts to scan.
 
+mod api;
 mod browser;
+mod chance;
+mod fake_nmap;
 mod hosts;
 mod mesh;
 mod process;
 
 pub(crate) use browser::{Browser, Script};
+pub(crate) use chance::Chance;
+pub(crate) use fake_nmap::FakeNmap;
 pub(crate) use hosts::Hosts;
 pub(crate) use mesh::{Mesh, set_up};
 pub(crate) use process::Process;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// After this a story has failed; long enough for a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -44,6 +49,21 @@ pub(crate) fn stdout_of(command: &mut Command) -> String {
 pub(crate) fn told(output: &Output) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     format!("{}\n-- stdout\n{out}-- stderr\n{err}", output.status)
+}
+
+/// Between two looks at what is about to change.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What `look` finds, as soon as it finds it; until then it tells what it saw instead.
+pub(crate) fn as_soon_as<T>(mut look: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(seen) => assert!(Instant::now() < deadline, "not in time: {seen}"),
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 /// True in a long run of the suite.

@@ -71,10 +71,25 @@ impl Process {
         }
     }
 
+    /// How many lines so far hold `text`.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        self.said.lines.lock().unwrap().all.iter().filter(|line| line.contains(text)).count()
+    }
+
     /// Ends it without warning, as a power cut would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Stops the clock for it, as a machine does that is suspended.
+    pub(crate) fn freeze(&self) {
+        kill_process(self.id(), Signal::STOP).unwrap();
+    }
+
+    /// Lets it go on after [`Self::freeze`].
+    pub(crate) fn thaw(&self) {
+        kill_process(self.id(), Signal::CONT).unwrap();
     }
 
     /// Asks it to end, and waits for that.

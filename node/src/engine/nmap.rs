@@ -149,6 +149,20 @@ impl Engine for Nmap {
     }
 }
 
+/// Notes the nmap that really ran, since another may have been installed while this node works: services compare only
+/// when one version identified them.
+fn note_version(coverage: &mut Coverage, version: Text) {
+    let Coverage { asked, services, options, .. } = coverage;
+    if services.as_ref().is_some_and(|services| !asked.is_empty() && services.version != version) {
+        *services = None;
+    }
+    for noted in
+        services.iter_mut().map(|services| &mut services.version).chain(options.iter_mut().map(|o| &mut o.version))
+    {
+        noted.clone_from(&version);
+    }
+}
+
 /// Sends the hosts of one process and notes its coverage.
 async fn settle(
     findings: Findings,
@@ -159,6 +173,7 @@ async fn settle(
     for host in findings.hosts {
         hosts.send(host).await.map_err(|_| EngineError::Abandoned)?;
     }
+    note_version(coverage, findings.version);
     coverage.asked = coverage.asked.union(&findings.asked);
     coverage.by_port_only = coverage.by_port_only.union(&findings.by_port_only);
     let cells =

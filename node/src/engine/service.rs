@@ -52,6 +52,8 @@ struct Probe {
     ports: &'static [u16],
     /// Whether it is common enough to be asked alone on any port.
     alone: bool,
+    /// Whether it is the question for TLS.
+    is_tls: bool,
 }
 
 impl Probe {
@@ -73,26 +75,36 @@ const PROBES: [Probe; 5] = [
         read: tls::parse,
         ports: &[443, 465, 636, 853, 989, 990, 993, 995, 8443],
         alone: true,
+        is_tls: true,
     },
     Probe {
         send: Send::Bytes(http::REQUEST),
         read: http::parse,
         ports: &[80, 81, 591, 3000, 5000, 8000, 8008, 8080, 8888],
         alone: true,
+        is_tls: false,
     },
     Probe {
         send: Send::Bytes(database::REDIS_REQUEST),
         read: database::parse_redis,
         ports: &[6379, 6380],
         alone: false,
+        is_tls: false,
     },
     Probe {
         send: Send::Bytes(database::POSTGRES_REQUEST),
         read: database::parse_postgres,
         ports: &[5432, 5433],
         alone: false,
+        is_tls: false,
     },
-    Probe { send: Send::Bytes(remote::RDP_REQUEST), read: remote::parse_rdp, ports: &[3389], alone: false },
+    Probe {
+        send: Send::Bytes(remote::RDP_REQUEST),
+        read: remote::parse_rdp,
+        ports: &[3389],
+        alone: false,
+        is_tls: false,
+    },
 ];
 
 /// Parsers of greetings, the most telling first.
@@ -135,6 +147,8 @@ async fn ask(dialer: &Dialer, target: SocketAddr, intensity: u8) -> Option<Found
 }
 
 /// Listens, and after a head start asks side by side. TLS wins over what is said around it; else the first answer wins.
+/// An answer that a TLS port may give too is not taken before the question for TLS is answered, however slow that is:
+/// else the same port would be the one thing now and the other thing then.
 async fn ask_together(dialer: &Dialer, target: SocketAddr, intensity: u8) -> Option<Found> {
     let end = Instant::now() + PATIENCE;
     // A little later, so that what came by the end can still be judged.
@@ -147,23 +161,26 @@ async fn ask_together(dialer: &Dialer, target: SocketAddr, intensity: u8) -> Opt
         }
         heard = true;
     }
-    let fitting = PROBES.iter().filter(|probe| probe.is_due(target.port(), intensity));
-    let mut answers: FuturesUnordered<_> = fitting.map(|probe| talk::ask(dialer, target, end, probe)).collect();
+    let fitting = || PROBES.iter().filter(|probe| probe.is_due(target.port(), intensity));
+    let ask = async |probe: &Probe| (probe.is_tls, talk::ask(dialer, target, end, probe).await);
+    let mut answers: FuturesUnordered<_> = fitting().map(ask).collect();
+    let mut tls_is_settled = !fitting().any(|probe| probe.is_tls);
     let mut best: Option<Found> = None;
     loop {
-        let answer = tokio::select! {
-            found = &mut greeting, if !heard => { heard = true; found }
-            Some(found) = answers.next() => found,
+        let (settles_tls, answer) = tokio::select! {
+            found = &mut greeting, if !heard => { heard = true; (false, found) }
+            Some(answer) = answers.next() => answer,
             () = tokio::time::sleep_until(deadline) => return best,
             else => return best,
         };
+        tls_is_settled |= settles_tls;
         match answer {
             Some(found) if found.tls => return Some(found),
-            Some(found) if best.is_none() => {
-                best = Some(found);
-                deadline = deadline.min(Instant::now() + GRACE);
-            }
+            Some(found) if best.is_none() => best = Some(found),
             Some(_) | None => {}
+        }
+        if best.as_ref().is_some_and(|best| tls_is_settled || !best.may_want_tls) {
+            deadline = deadline.min(Instant::now() + GRACE);
         }
     }
 }

@@ -104,6 +104,8 @@ pub(crate) enum Manner {
     Answers(&'static [u8], &'static [u8]),
     /// The same, one connection at a time.
     AnswersAlone(&'static [u8], &'static [u8]),
+    /// Answers the first question at once, and the second one only after a second.
+    AnswersLate([(&'static [u8], &'static [u8]); 2]),
     /// Says this without end, as fast as it can.
     Floods(&'static [u8]),
     /// Says one byte of this now and then, without end.
@@ -140,6 +142,16 @@ async fn behave(mut stream: TcpStream, manner: Manner) {
             } else {
                 return;
             }
+        }
+        Manner::AnswersLate([(early, at_once), (_, late)]) => {
+            let count = stream.read(&mut heard).await.unwrap_or(0);
+            let words = if heard[..count].starts_with(early) {
+                at_once
+            } else {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                late
+            };
+            let _ = stream.write_all(words).await;
         }
         Manner::Floods(words) => while stream.write_all(words).await.is_ok() {},
         Manner::Drips(byte) => {

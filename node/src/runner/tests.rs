@@ -127,6 +127,17 @@ async fn what_covers_nothing_is_handed_back_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_result_that_the_disk_does_not_take_is_handed_back() {
+    let (mut runner, spool, folder) = runner(Act::Finish("127.0.0.1-127.0.0.4"));
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    runner.start(task(1));
+    let ended = runner.next().await;
+    let Outcome::HandBack(reason) = &ended.outcome else { panic!("{ended:?}") };
+    assert!(reason.starts_with("the result could not be kept: cannot write "), "{reason}");
+    assert_eq!(spool.keys(), [], "nothing is offered that is not on disk");
+}
+
+#[tokio::test]
 async fn an_engine_that_breaks_down_takes_nothing_with_it() {
     let (mut runner, _spool, _folder) = runner(Act::Panic);
     runner.start(task(1));

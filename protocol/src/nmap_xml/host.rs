@@ -12,6 +12,9 @@ use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+/// What nmap calls a service that hung up before it said anything, as a busy one does too. It identifies nothing.
+const HUNG_UP: &str = "tcpwrapped";
+
 /// What is known of the host whose element is open.
 #[derive(Debug, Default)]
 pub(super) struct HostBuilder {
@@ -146,7 +149,7 @@ impl HostBuilder {
     /// masscan hands on what it read as `banner` and knows no method; its names are guesses.
     fn set_service(&mut self, tag: &Tag) {
         if let Some(port) = &mut self.port {
-            let probed = tag.get("method") == Some("probed");
+            let probed = tag.get("method") == Some("probed") && tag.get("name") != Some(HUNG_UP);
             port.service = Some(Service {
                 name: tag.text("name"),
                 product: tag.text("product"),

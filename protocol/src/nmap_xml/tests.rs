@@ -1,7 +1,7 @@
 //! Small documents of our own, broken ones, and a folder of real ones from outside when it is named.
 
 use super::*;
-use crate::observation::{Coverage, HostState};
+use crate::observation::{Coverage, HostState, ServiceMethod};
 use proptest::prelude::*;
 use std::fmt::Write as _;
 use std::io::Read;
@@ -125,6 +125,13 @@ fn only_a_document_that_settles_every_lease_is_complete() {
     not a byte: nothing: the nmap document is cut short; nmap was ended or its disk is full, scan again
     something behind the root: partial: this is no nmap document; give the file that nmap wrote with -oX
     ");
+}
+
+#[test]
+fn a_service_that_hung_up_is_not_identified() {
+    let (hosts, _) = read(document().replace("name=\"http\"", "name=\"tcpwrapped\"").as_bytes());
+    let service = observed(&hosts)[0].ports.iter().find(|port| port.port == 80).unwrap().service.clone().unwrap();
+    assert_eq!((service.name.as_str(), service.method), ("tcpwrapped", ServiceMethod::Table));
 }
 
 #[test]

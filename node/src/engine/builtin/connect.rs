@@ -4,7 +4,7 @@ use super::pace::{Pace, Slot};
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -96,6 +96,12 @@ impl Dialer {
 /// True when `address` belongs to this machine: loopback, or an address that a socket can be bound to. Sends nothing.
 pub(crate) fn is_own(address: IpAddr) -> bool {
     address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
+}
+
+/// True when this machine could send to `address` now. Sends nothing: connecting a UDP socket only looks the way up.
+pub(crate) fn has_way(address: IpAddr) -> bool {
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((address, 9))).is_ok()
 }
 
 async fn connect(target: SocketAddr, patience: Duration) -> Result<TcpStream, Failure> {
@@ -211,5 +217,12 @@ mod tests {
     fn every_loopback_address_is_ours_and_a_foreign_one_is_not() {
         assert!(is_own("127.77.3.4".parse().unwrap()) && is_own("::1".parse().unwrap()));
         assert!(!is_own("192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn there_is_a_way_to_loopback_and_none_to_where_this_machine_may_not_send() {
+        assert!(has_way("127.77.3.4".parse().unwrap()) && has_way("::1".parse().unwrap()));
+        // To send to all on the segment takes a right that the socket did not ask for.
+        assert!(!has_way("255.255.255.255".parse().unwrap()));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::NmapError;
 use super::process::{End, Ended};
-use crate::engine::builtin::connect::is_own;
+use crate::engine::builtin::connect::{has_way, is_own};
 use protocol::nmap_xml::{Completeness, HostRecord, Reader, Summary, completeness};
 use protocol::observation::{HostObservation, HostState, PortState, ProbedCells};
 use protocol::port::PortSet;
@@ -33,6 +33,8 @@ pub(super) struct Asked<'a> {
 /// What one process proved.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
+    /// Which nmap wrote the document.
+    pub(super) version: Text,
     pub(super) hosts: Vec<HostObservation>,
     pub(super) asked: TargetSet,
     pub(super) by_port_only: TargetSet,
@@ -73,18 +75,46 @@ pub(super) fn judge(document: Document, ended: &Ended, asked: &Asked, now: Times
     if let Some(address) = doubled.or(stranger.copied()) {
         return Err(NmapError::Unusable(format!("it reports on {address} twice or unasked")));
     }
-    for address in &summary.not_observed {
-        hosts.remove(address);
-    }
+    let given_up: TargetSet = given_up(&hosts, &summary);
+    hosts.retain(|address, _| !given_up.contains(*address));
     match verdict {
-        Completeness::Complete => add_silent(&mut hosts, asked.targets, now),
+        Completeness::Complete => add_silent(&mut hosts, &asked.targets.minus(&given_up), now),
         Completeness::Partial { reason } => tracing::warn!(%reason, "nmap settled only some of the addresses"),
         Completeness::Nothing { reason } if summary.not_observed.is_empty() => {
             return Err(NmapError::Unusable(reason.to_string()));
         }
         Completeness::Nothing { reason } => tracing::warn!(%reason, "nmap settled none of the addresses"),
     }
+    leave_out_unreachable(&mut hosts)?;
     Ok(findings(hosts, &summary, asked))
+}
+
+/// Addresses of which nothing was learned: nmap gave them up, or it does not say what became of all of their ports.
+fn given_up(hosts: &BTreeMap<IpAddr, HostObservation>, summary: &Summary) -> TargetSet {
+    let wanted = u64::from(summary.ports().count());
+    let told = |host: &HostObservation| {
+        let unlisted = host.unlisted.iter().map(|rest| u64::from(rest.count));
+        unlisted.fold(host.ports.len() as u64, u64::saturating_add)
+    };
+    let lacking = hosts.values().filter(|host| host.state == HostState::Up && told(host) < wanted);
+    let lacking = lacking.map(|host| host.address).inspect(|address| {
+        tracing::warn!(%address, "nmap does not account for every port of a host; it is not observed");
+    });
+    lacking.chain(summary.not_observed.iter().copied()).collect()
+}
+
+/// nmap takes for down what this machine cannot even send to; that is this machine's trouble and no observation.
+fn leave_out_unreachable(hosts: &mut BTreeMap<IpAddr, HostObservation>) -> Result<(), NmapError> {
+    let before = hosts.len();
+    hosts.retain(|address, host| host.state == HostState::Up || has_way(*address));
+    match (hosts.len(), before - hosts.len()) {
+        (_, 0) => Ok(()),
+        (0, _) => Err(NmapError::Unusable("this machine cannot send there; check its routes and local rules".into())),
+        (_, lost) => {
+            tracing::warn!(lost, "this machine cannot send to some addresses; they are not observed");
+            Ok(())
+        }
+    }
 }
 
 /// Complete documents leave out what is down; say it.
@@ -114,7 +144,7 @@ fn findings(hosts: BTreeMap<IpAddr, HostObservation>, summary: &Summary, asked: 
     });
     let probed = probed.filter(|cells| !cells.ports.is_empty() && !cells.targets.is_empty()).collect();
     let hosts = hosts.into_values().map(|host| if by_port(host.address) { by_its_ports(host) } else { host }).collect();
-    Findings { hosts, asked: addresses, by_port_only, probed }
+    Findings { version: summary.version.clone(), hosts, asked: addresses, by_port_only, probed }
 }
 
 /// Where nmap calls every address up, a host is there only if a port says so: an open one on this machine's own

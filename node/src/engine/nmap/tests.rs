@@ -7,7 +7,7 @@ use crate::engine::{Engines, guard};
 use crate::policy::Policy;
 use protocol::observation::{HostState, PortState, ProbeMethod};
 use protocol::port::Protocol;
-use protocol::task::EngineChoice;
+use protocol::task::{EngineChoice, Task};
 use rustix::process::{Pid, test_kill_process};
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +21,8 @@ const DOCUMENT: &str = r#"<?xml version="1.0"?><!DOCTYPE nmaprun>
 <scaninfo type="connect" protocol="tcp" numservices="2" services="80,81"/>
 <host starttime="1700000000" endtime="1700000001"><status state="up" reason="conn-refused" reason_ttl="0"/>
 <address addr="127.77.3.9" addrtype="ipv4"/>
-<ports><port protocol="tcp" portid="80"><state state="open" reason="syn-ack" reason_ttl="0"/></port></ports></host>
+<ports><extraports state="closed" count="1"><extrareasons reason="conn-refused" count="1" proto="tcp" ports="81"/></extraports>
+<port protocol="tcp" portid="80"><state state="open" reason="syn-ack" reason_ttl="0"/></port></ports></host>
 "#;
 const END: &str =
     r#"<runstats><finished time="1700000002" exit="success"/><hosts up="1" down="0" total="1"/></runstats></nmaprun>"#;
@@ -34,6 +35,11 @@ async fn fake(folder: &Path, body: &str) -> Nmap {
     let launcher = script(folder, "launcher", LAUNCHER);
     let program = script(folder, "nmap", &text);
     Nmap::find(Some(&program), launcher).await.unwrap().unwrap()
+}
+
+fn admit_anywhere(task: Task) -> AdmittedTask {
+    let targets = task.spec.targets.clone();
+    Policy::default().admit(task, &targets).unwrap()
 }
 
 async fn scan_with_fake(body: &str) -> Scanned {
@@ -75,6 +81,7 @@ async fn a_false_nmap_is_never_believed_and_says_why() {
         ),
         ("flood of hosts", "echo \"$DOCUMENT\"; yes '<host></host>'"),
         ("a host twice", "echo \"$DOCUMENT\"; echo \"$DOCUMENT$END\" | sed '1,/<host /{/<host /!d}'"),
+        ("ports left out", "echo \"$DOCUMENT$END\" | grep -v extraports | sed 's/^<port/<ports><port/'"),
         ("another host", "echo \"$DOCUMENT$END\" | sed 's/127.77.3.9/127.77.3.8/'"),
     ] {
         let scanned = scan_with_fake(body).await;
@@ -97,6 +104,7 @@ async fn a_false_nmap_is_never_believed_and_says_why() {
     flood of one tag: nmap left nothing that can be used: the nmap document has a tag over the limit of 65536; such files are not read
     flood of hosts: nmap left nothing that can be used: a host of the nmap document has no IP address; such files are not read
     a host twice: nmap left nothing that can be used: it reports on 127.77.3.9 twice or unasked
+    ports left out: [] ""
     another host: nmap left nothing that can be used: it reports on 127.77.3.8 twice or unasked
     "#);
 }
@@ -152,6 +160,31 @@ async fn only_the_settled_hosts_of_a_partial_document_are_covered() {
     let body = format!("echo \"$DOCUMENT\"; echo '{given_up}'; echo \"$END\" | sed 's/total=\"1\"/total=\"2\"/'");
     let scanned = scan(&fake(folder.path(), &body).await, admitted("127.77.3.9-10", "80,81", "")).await;
     assert_eq!(scanned.coverage().asked.to_string(), "127.77.3.9");
+}
+
+#[tokio::test]
+async fn the_version_that_counts_is_the_one_that_ran() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = "echo \"$DOCUMENT$END\" | sed 's/version=\"7.93\"/version=\"7.95\"/'";
+    let scanned = scan(&fake(folder.path(), body).await, admitted("127.77.3.9", "80,81", "-sV")).await;
+    let coverage = scanned.coverage();
+    let versions = (coverage.services.as_ref().unwrap().version.as_str(), coverage.options[0].version.as_str());
+    assert_eq!(versions, ("7.95", "7.95"), "it was 7.93 when the node started");
+}
+
+#[tokio::test]
+async fn what_this_machine_cannot_send_to_is_not_down() {
+    let dark = "echo \"$DOCUMENT$END\" | sed '/^<host /,/<.host>/d; s/up=\"1\" down=\"0\" total=\"1\"/up=\"0\" down=\"COUNT\" total=\"COUNT\"/'";
+    let folder = tempfile::tempdir().unwrap();
+    let nmap = fake(folder.path(), &dark.replace("COUNT", "2")).await;
+    // Nothing is sent: the fake is no nmap, and the engine only looks up whether there is a way.
+    let scanned = scan(&nmap, admit_anywhere(task("127.77.3.9,255.255.255.255", "80,81", ""))).await;
+    assert_eq!(scanned.coverage().asked.to_string(), "127.77.3.9");
+    let folder = tempfile::tempdir().unwrap();
+    let nmap = fake(folder.path(), &dark.replace("COUNT", "1")).await;
+    let scanned = scan(&nmap, admit_anywhere(task("255.255.255.255", "80,81", ""))).await;
+    let error = scanned.result.expect_err("nothing is left").to_string();
+    assert!(error.contains("cannot send there; check its routes"), "{error}");
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ pub(super) struct Found {
     pub(super) version: String,
     pub(super) extra: String,
     pub(super) tls: bool,
+    /// The answer is an error or a way elsewhere: a port that wants TLS says such things to whoever comes without.
+    pub(super) may_want_tls: bool,
 }
 
 impl Found {

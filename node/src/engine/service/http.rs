@@ -31,10 +31,12 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Found> {
         let (name, value) = line.split_once(':')?;
         name.trim().eq_ignore_ascii_case("server").then(|| value.trim())
     });
-    Some(match server {
+    let found = match server {
         Some(server) if !server.is_empty() => named(server),
         Some(_) | None => Found::named("http"),
-    })
+    };
+    let status = head.split_ascii_whitespace().nth(1).unwrap_or_default();
+    Some(Found { may_want_tls: !status.starts_with('2'), ..found })
 }
 
 /// `nginx/1.18.0 (Ubuntu)`: product, version, and the rest as extra information.

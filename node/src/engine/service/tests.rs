@@ -96,6 +96,10 @@ async fn services_that_wait_to_be_asked_are_named_by_their_answers() {
             ("tls", Manner::Answers(&[22, 3, 1], SERVER_HELLO)),
             ("tls alert", Manner::Answers(&[22, 3, 1], &[21, 3, 3, 0, 2, 2, 40])),
             ("tls, one at a time", Manner::AnswersAlone(&[22, 3, 1], SERVER_HELLO)),
+            (
+                "slow tls, quick refusal",
+                Manner::AnswersLate([(b"GET ", b"HTTP/1.1 400 Bad Request\r\n\r\n"), (&[22, 3, 1], SERVER_HELLO)]),
+            ),
             ("redis", Manner::Answers(b"PING\r\n", REDIS)),
             ("redis with password", Manner::Answers(b"PING\r\n", b"-NOAUTH Authentication required.\r\n")),
             ("postgres", Manner::Answers(&[0, 0, 0, 8, 4, 0xd2], b"N")),
@@ -112,6 +116,7 @@ async fn services_that_wait_to_be_asked_are_named_by_their_answers() {
     tls: ssl |  |  |  | tls
     tls alert: ssl |  |  |  | tls
     tls, one at a time: ssl |  |  |  | tls
+    slow tls, quick refusal: ssl |  |  |  | tls
     redis: redis | Redis key-value store | 7.0.15 | 
     redis with password: redis | Redis key-value store |  | 
     postgres: postgresql | PostgreSQL DB |  | 
