@@ -2,6 +2,7 @@
 
 use super::facts::Facts;
 use super::{Closing, drop_staged};
+use crate::acceptance;
 use crate::analysis::alert::{self, Evaluation, Transition, evaluate};
 use crate::analysis::delta::{HostDelta, KnownHost, apply, status, unsettled};
 use crate::analysis::score::score;
@@ -66,13 +67,14 @@ impl Ending {
         let evaluation = Evaluation {
             scan: facts.run.scan,
             run: facts.run.id,
+            now,
             rules: &facts.rules,
             coverage: &facts.decided,
             unsettled: &open_cells,
             accepted: &facts.accepted,
         };
         self.transitions = evaluate(evaluation, &changes, known, &facts.alerts);
-        let alerts = alert::after(&facts.alerts, &self.transitions, facts.run.id);
+        let alerts = alert::after(&facts.alerts, &self.transitions, facts.run.id, now);
         let alert_states = alerts.values().map(|alert| (alert.severity, alert.state));
         let covered = facts.decided.change_from(&facts.known_coverage);
         let cells = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
@@ -83,7 +85,10 @@ impl Ending {
             made: now,
             status: status(&changes, &facts.rules),
             score: score(&changes, &facts.rules, alert_states, known_hosts),
+            rules: facts.rules.clone(),
+            known_hosts,
             changes,
+            accepted: Vec::new(),
             notes,
             coverage_hundredths: self.outcome.coverage_hundredths,
             uncovered: self.uncovered.clone(),
@@ -127,7 +132,7 @@ impl Ending {
         drop_staged(draft, run.id)?;
         let alerts_changed = transitions.iter().any(|transition| !matches!(transition, Transition::Keep(_)));
         let before = alerts.iter().map(|alert| (&alert.key, alert)).collect::<BTreeMap<_, _>>();
-        for (key, alert) in alert::after(&alerts, &transitions, run.id) {
+        for (key, alert) in alert::after(&alerts, &transitions, run.id, now) {
             if before.get(&key) != Some(&&alert) {
                 draft.put(&ALERTS, &key, &alert)?;
             }
@@ -136,6 +141,7 @@ impl Ending {
         draft.put(&KNOWN_COVERAGE, &run.scan, &known_coverage.union(&decided))?;
         run.ended = Some(now);
         if let Some(report) = report {
+            acceptance::end_changed(draft, run.scan, &report.changes)?;
             draft.put(&REPORTS, &run.id, &report)?;
         }
         (run.state, run.outcome, run.uncovered) = (state, Some(outcome), uncovered);

@@ -2,9 +2,9 @@
 
 use super::Table;
 use crate::accounts::User;
-use crate::analysis::alert::{Alert, AlertKey};
+use crate::analysis::alert::{Alert, AlertKey, Rule};
 use crate::analysis::coverage::RunCoverage;
-use crate::analysis::delta::KnownHost;
+use crate::analysis::delta::{KnownHost, PortId};
 use crate::audit::AuditEntry;
 use crate::intake::TaskCoverage;
 use crate::registry::{CurrentRoster, NodeRecord, PreApproval};
@@ -58,11 +58,15 @@ pub(crate) const RUN_COVERAGE: Table<RunId, RunCoverage> = Table::new(b'C', "run
 pub(crate) const REPORTS: Table<RunId, Report> = Table::new(b'p', "reports");
 /// Alerts of all networks.
 pub(crate) const ALERTS: Table<AlertKey, Alert> = Table::new(b'A', "alerts");
+/// The one row of alert rules, once someone edited them.
+pub(crate) const RULES: Table<(), Vec<Rule>> = Table::new(b'u', "rules");
+/// Cells that are as someone accepted them, with the run whose report said so.
+pub(crate) const ACCEPTED: Table<(ScanId, IpAddr, PortId), RunId> = Table::new(b'x', "accepted cells");
 /// Who did what, in order.
 pub(crate) const AUDIT: Table<u64, AuditEntry> = Table::new(b'z', "audit");
 
 /// The prefix and name of every table.
-pub(crate) const NAMES: [(u8, &str); 21] = [
+pub(crate) const NAMES: [(u8, &str); 23] = [
     SETTINGS.label(),
     BOOTS.label(),
     USERS.label(),
@@ -83,6 +87,8 @@ pub(crate) const NAMES: [(u8, &str); 21] = [
     RUN_COVERAGE.label(),
     REPORTS.label(),
     ALERTS.label(),
+    RULES.label(),
+    ACCEPTED.label(),
     AUDIT.label(),
 ];
 
