@@ -11,6 +11,7 @@
 
 mod harness;
 mod stories {
+    mod alerts;
     mod bad_input;
     mod dashboard;
     mod demo;

@@ -3,10 +3,10 @@
 //! An accepted cell raises nothing while it stays as it is; the first change of it in a later run ends that.
 
 use crate::analysis::alert::{self, Alert, AlertState, Severity};
-use crate::analysis::delta::{Change, ChangeKind, KnownHost, PortId, Side, same_service, status};
+use crate::analysis::delta::{Change, ChangeKind, PortId, status};
 use crate::analysis::score::{Counted, Score, score};
 use crate::report::{Acceptance, Report};
-use crate::store::tables::{ACCEPTED, ALERTS, KNOWN, REPORTS, RUNS_OF_SCAN};
+use crate::store::tables::{ACCEPTED, ALERTS, REPORTS, RUNS_OF_SCAN};
 use crate::store::{Draft, Reads, StoreError};
 use protocol::Timestamp;
 use protocol::task::{RunId, ScanId};
@@ -36,7 +36,7 @@ pub(crate) struct Person {
     pub(crate) now: Timestamp,
 }
 
-/// Accepts these lines of the report, and the state of their cells where it is still the same. Gives how many were not
+/// Accepts these lines of the report, and the state of their cells where no later run saw a change. Gives how many were not
 /// accepted before.
 pub(crate) fn accept(
     draft: &mut Draft,
@@ -48,8 +48,9 @@ pub(crate) fn accept(
     if fresh.is_empty() {
         return Ok(0);
     }
+    let since = changed_since(draft, report)?;
     for change in fresh.iter().filter_map(|line| report.changes.get(*line)) {
-        accept_cell(draft, report, change, person)?;
+        accept_cell(draft, report, change, &since, person)?;
     }
     let Person { name, comment, now } = person;
     let lines = fresh.iter().filter_map(|line| u32::try_from(*line).ok()).collect();
@@ -85,12 +86,17 @@ pub(crate) fn unaccept(
 }
 
 /// Only an open port can raise an alert, so only that is remembered.
-fn accept_cell(draft: &mut Draft, report: &Report, change: &Change, person: &Person) -> Result<(), StoreError> {
-    let Some(port) = change.port else { return Ok(()) };
-    let known = draft.get(&KNOWN, &(report.scan, change.address))?;
-    if !known.is_some_and(|known| is_still_so(&known, port, change)) {
+fn accept_cell(
+    draft: &mut Draft,
+    report: &Report,
+    change: &Change,
+    since: &BTreeSet<(IpAddr, PortId)>,
+    person: &Person,
+) -> Result<(), StoreError> {
+    let is_open = matches!(change.kind, ChangeKind::NewPort | ChangeKind::ServiceChange);
+    let Some(port) = change.port.filter(|port| is_open && !since.contains(&(change.address, *port))) else {
         return Ok(());
-    }
+    };
     let cell = (report.scan, change.address, port);
     draft.put(&ACCEPTED, &cell, &report.run)?;
     for alert in alerts_of(draft, cell)? {
@@ -99,6 +105,20 @@ fn accept_cell(draft: &mut Draft, report: &Report, change: &Change, person: &Per
         }
     }
     Ok(())
+}
+
+/// Cells that later runs saw change: what an old report says of them is not so any more.
+fn changed_since(reads: &impl Reads, report: &Report) -> Result<BTreeSet<(IpAddr, PortId)>, StoreError> {
+    let mut changed = BTreeSet::new();
+    for row in reads.within(&RUNS_OF_SCAN, &report.scan).rev() {
+        let ((_, run), ()) = row?;
+        if run <= report.run {
+            break;
+        }
+        let later = reads.get(&REPORTS, &run)?.map(|later| later.changes).unwrap_or_default();
+        changed.extend(later.iter().filter_map(|change| Some((change.address, change.port?))));
+    }
+    Ok(changed)
 }
 
 fn unaccept_cell(draft: &mut Draft, report: &Report, change: &Change, person: &Person) -> Result<(), StoreError> {
@@ -118,15 +138,6 @@ fn unaccept_cell(draft: &mut Draft, report: &Report, change: &Change, person: &P
 
 fn alerts_of(reads: &impl Reads, cell: (ScanId, IpAddr, PortId)) -> Result<Vec<Alert>, StoreError> {
     reads.within(&ALERTS, &cell).map(|row| row.map(|(_, alert)| alert)).collect()
-}
-
-/// Whether the line says that the port is open, and it is known as the line says.
-fn is_still_so(known: &KnownHost, port: PortId, change: &Change) -> bool {
-    let opens = matches!(change.kind, ChangeKind::NewPort | ChangeKind::ServiceChange);
-    let open = known.open_ports().find(|open| open.protocol == port.protocol && open.port == port.port);
-    let Some((open, Some(Side::Port { service, .. }))) = open.map(|open| (open, &change.after)) else { return false };
-    let is_other = open.service.as_ref().zip(service.as_ref()).is_some_and(|(now, then)| !same_service(now, then));
-    opens && !is_other
 }
 
 /// Status and score without the accepted lines. The exposure of a network's latest report is that of its alerts now; an

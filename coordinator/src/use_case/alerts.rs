@@ -149,19 +149,27 @@ pub(crate) fn list(reads: &impl Reads, filter: &AlertFilter, page: &AlertPage) -
         Some(key) => Some(reads.get(&ALERTS, key)?.ok_or_else(|| no_alert(key))?),
         None => None,
     };
+    let limit = page.limit.min(MAX_PAGE);
+    let in_order = |a: &AlertView, b: &AlertView| page.sort.compare(&a.alert, &b.alert);
     let (mut counts, mut found, mut total) = (AlertCounts::default(), Vec::new(), 0);
     each(reads, filter, |view| {
         *counts.0.entry((view.alert.state, view.alert.severity)).or_default() += 1;
-        if filter.takes_standing(&view.alert) {
-            total += 1;
-            if start.as_ref().is_none_or(|start| page.sort.compare(&view.alert, start).is_gt()) {
-                found.push(view);
-            }
+        if !filter.takes_standing(&view.alert) {
+            return;
+        }
+        total += 1;
+        if start.as_ref().is_none_or(|start| page.sort.compare(&view.alert, start).is_gt()) {
+            found.push(view);
+        }
+        // One more than the page tells whether another follows; only so many are held.
+        if found.len() > 2 * limit + 1 {
+            found.sort_by(in_order);
+            found.truncate(limit + 1);
         }
     })?;
-    found.sort_by(|a, b| page.sort.compare(&a.alert, &b.alert));
-    let has_more = found.len() > page.limit.min(MAX_PAGE);
-    found.truncate(page.limit.min(MAX_PAGE));
+    found.sort_by(in_order);
+    let has_more = found.len() > limit;
+    found.truncate(limit);
     let next = found.last().map(|view| view.alert.key.clone()).filter(|_| has_more);
     Ok(AlertList { alerts: found, total, counts, next })
 }

@@ -24,8 +24,8 @@ pub struct Evaluation<'a> {
     pub now: Timestamp,
     /// The rules in force.
     pub rules: &'a [Rule],
-    /// What the run covered. For an import that is not authoritative pass only the cells that it shows open: then its
-    /// silence resolves nothing.
+    /// What the run covered. For an import that is not authoritative pass an empty one: then nothing resolves, and what
+    /// it shows open is raised all the same.
     pub coverage: &'a RunCoverage,
     /// Cells whose fate the second look left open (see [`unsettled`](crate::analysis::delta::unsettled)).
     pub unsettled: &'a BTreeSet<(IpAddr, PortId)>,
@@ -154,7 +154,8 @@ impl Cells<'_> {
         let raise = |open: &PortObservation| {
             let (address, port) = (host.address, PortId { protocol: open.protocol, port: open.port });
             let rule = rule_for(self.facts.rules, port)?;
-            let is_seen = self.settles(address, port) || self.changed.contains(&(address, port));
+            let is_shown = self.facts.coverage.is_empty() && host.seen_run == self.facts.run;
+            let is_seen = is_shown || self.settles(address, port) || self.changed.contains(&(address, port));
             let alert = || self.facts.alert(address, port, rule.name.as_str(), rule.severity);
             (is_seen && !self.is_accepted(address, port)).then(|| Alert { service: open.service.clone(), ..alert() })
         };

@@ -247,6 +247,26 @@ fn a_run_that_did_not_look_raises_nothing_by_a_new_rule() {
     assert_eq!(transitions("80", &[], &[known(&[(22, "1")])], &[], &[]), Vec::<String>::new());
 }
 
+#[test]
+fn a_document_that_proves_nothing_still_shows_what_is_open_and_resolves_nothing() {
+    let nothing = |known: &KnownHost, alerts: &[Alert]| {
+        let (rules, coverage, none) = (default_rules(), RunCoverage::default(), Default::default());
+        let facts = Evaluation {
+            scan: ScanId(1),
+            run: RUN,
+            now: NOW,
+            rules: &rules,
+            coverage: &coverage,
+            unsettled: &none,
+            accepted: &none,
+        };
+        evaluate(facts, &[], [known], alerts).len()
+    };
+    assert_eq!(nothing(&known(&[(22, "1")]), &[]), 1);
+    assert_eq!(nothing(&KnownHost { seen_run: RunId(3), ..known(&[(22, "1")]) }, &[]), 0, "it was not in the document");
+    assert_eq!(nothing(&known(&[]), &[alert(22, "SSH", AlertState::Open)]), 0);
+}
+
 fn decided(alert: &Alert, action: Action) -> Alert {
     let later = alert.changed().plus(std::time::Duration::from_secs(1));
     decide(alert, action, &"ada".into(), &Text::default(), later).unwrap().unwrap_or_else(|| alert.clone())

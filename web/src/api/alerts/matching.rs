@@ -147,7 +147,15 @@ mod tests {
             Matching { verified: "maybe".into(), ..nothing() },
         ];
         let told = wrong.map(|matching| matching.filter().unwrap_err().to_string());
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        state: "closed" is not one of open, actioned, ignored, resolved
+        severity: "worst" is not one of critical, high, medium, low
+        scan: invalid digit found in string
+        address: target "10.0.0.0/40" has no valid prefix length; write /0 to /32 for IPv4 or /0 to /128 for IPv6
+        port: "443/icmp" is not a port; write a number from 1 to 65535 and tcp, udp or sctp, such as 3389/tcp
+        port: port "70000" is out of range; ports run from 1 to 65535
+        verified: provided string was not `true` or `false`
+        "#);
     }
 
     #[test]
