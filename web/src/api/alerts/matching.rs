@@ -77,12 +77,13 @@ impl Matching {
         Ok(AlertFilter {
             states: states(state)?,
             severities: words("severity", severity, &Severity::ALL.map(|severity| (severity.name(), severity)))?,
-            scan: read("scan", scan)?,
+            scan: read("scan", scan).map_err(|_| WebError::field("scan", format!("{scan:?} is no scan's number")))?,
             addresses: read("address", address)?,
             ports: given(port).map(ports).transpose().map_err(|fault| WebError::field("port", fault))?,
             rule: given(rule).map(str::to_owned),
             text: given(text).map(str::to_owned),
-            verified: read("verified", verified)?,
+            verified: read("verified", verified)
+                .map_err(|_| WebError::field("verified", format!("{verified:?} is neither true nor false")))?,
         })
     }
 }
@@ -150,11 +151,11 @@ mod tests {
         insta::assert_snapshot!(told.join("\n"), @r#"
         state: "closed" is not one of open, actioned, ignored, resolved
         severity: "worst" is not one of critical, high, medium, low
-        scan: invalid digit found in string
+        scan: "office" is no scan's number
         address: target "10.0.0.0/40" has no valid prefix length; write /0 to /32 for IPv4 or /0 to /128 for IPv6
         port: "443/icmp" is not a port; write a number from 1 to 65535 and tcp, udp or sctp, such as 3389/tcp
         port: port "70000" is out of range; ports run from 1 to 65535
-        verified: provided string was not `true` or `false`
+        verified: "maybe" is neither true nor false
         "#);
     }
 
