@@ -1,5 +1,7 @@
 //! Arguments in, words out: what can be typed, and who answers it. A file per noun.
 
+mod accept;
+mod alerts;
 mod coordinator;
 mod db;
 mod demo;
@@ -14,6 +16,7 @@ mod node;
 mod nodes;
 mod print;
 mod reports;
+mod rules;
 mod runs;
 mod scanner;
 mod scans;
@@ -114,6 +117,10 @@ enum Command {
     Runs(runs::RunsArgs),
     /// Read what changed
     Reports(reports::ReportsArgs),
+    /// See what is open and why, and decide about it
+    Alerts(alerts::AlertsArgs),
+    /// Say which open ports are worth an alert
+    Rules(rules::RulesArgs),
     /// Compare two nmap XML files, without a coordinator
     Diff(diff::DiffArgs),
     /// Look after a stopped coordinator's store
@@ -153,6 +160,8 @@ impl Command {
             Self::Jobs(args) => block_on(jobs::run(args, shared))?,
             Self::Runs(args) => block_on(runs::run(args, shared))?,
             Self::Reports(args) => block_on(reports::run(args, shared))?,
+            Self::Alerts(args) => block_on(alerts::run(args, shared))?,
+            Self::Rules(args) => block_on(rules::run(args, shared))?,
             Self::Diff(args) => return Ok(u8::try_from(diff::run(&args)?)?.into()),
             Self::Db(args) => block_on(db::run(args, shared))?,
             Self::Scanner(args) => return Err(scanner::become_it(&args)),

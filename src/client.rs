@@ -65,9 +65,14 @@ impl Client {
         Ok(out.flush()?)
     }
 
-    /// Puts `body` at `path` as a whole and reads the answer.
+    /// Makes what stands at `path` this, and reads the answer.
     pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
         self.read(self.send(Method::PUT, path, Some(body)).await?).await
+    }
+
+    /// Removes what stands at `path`, and reads the answer.
+    pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        self.read(self.send(Method::DELETE, path, None::<&()>).await?).await
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> anyhow::Result<Response> {

@@ -11,6 +11,7 @@
 
 mod harness;
 mod stories {
+    mod alerts;
     mod bad_input;
     mod dashboard;
     mod demo;
@@ -18,8 +19,6 @@ mod stories {
     mod doubts;
     mod exports;
     mod faults;
-    mod faults;
-    mod getting_started;
     mod getting_started;
     mod lies;
     mod schedules;

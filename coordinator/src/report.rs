@@ -5,6 +5,7 @@ mod lines;
 pub use lines::Lines;
 pub(crate) use lines::{Collector, MAX_LINES};
 
+use crate::analysis::alert::Rule;
 use crate::analysis::delta::{Change, ChangeKind, Note, Status};
 use crate::analysis::score::Score;
 use crate::run::Uncovered;
@@ -13,8 +14,9 @@ use crate::store::{Reads, StoreError};
 use protocol::Timestamp;
 use protocol::codec::{Decode, Encode};
 use protocol::task::{RunId, ScanId};
+use protocol::text::Text;
 
-/// The report of one run; it has the run's number and never changes.
+/// The report of one run; it has the run's number. Its lines never change; what was accepted of them may.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Report {
     /// Of which run.
@@ -27,6 +29,8 @@ pub struct Report {
     pub made: Timestamp,
     /// What changed, by address, port and kind.
     pub changes: Vec<Change>,
+    /// Which of them a person accepted as expected; they do not count in status and score.
+    pub accepted: Vec<Acceptance>,
     /// What looks like a change and counts as none, in the same order.
     pub notes: Vec<Note>,
     /// Lines beyond the limits of a report, which are not kept. The status counts them.
@@ -35,6 +39,10 @@ pub struct Report {
     pub status: Status,
     /// With its parts.
     pub score: Score,
+    /// The rules that both were made with.
+    pub rules: Vec<Rule>,
+    /// Hosts known up when it was made.
+    pub known_hosts: u64,
     /// How much of what the scan asks for was looked at, in hundredths of a percent of its addresses.
     pub coverage_hundredths: u32,
     /// What was not looked at, and why.
@@ -49,7 +57,35 @@ pub struct Report {
     pub no_longer_covered_cells: u64,
 }
 
+/// Lines of a report that a person accepted as expected (SPEC R11).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Acceptance {
+    /// Who.
+    pub by: Text,
+    /// When.
+    pub at: Timestamp,
+    /// Why; may be empty.
+    pub comment: Text,
+    /// Places in the report's changes, rising, counted from 0.
+    pub lines: Vec<u32>,
+}
+
 impl Report {
+    /// Who accepted the change at this place, if someone did.
+    pub fn acceptance_of(&self, line: usize) -> Option<&Acceptance> {
+        let line = u32::try_from(line).ok()?;
+        self.accepted.iter().find(|accepted| accepted.lines.binary_search(&line).is_ok())
+    }
+
+    /// The changes that nobody accepted: those that status and score count.
+    pub fn counted(&self) -> impl Iterator<Item = &Change> {
+        self.changes
+            .iter()
+            .enumerate()
+            .filter(|(line, _)| self.acceptance_of(*line).is_none())
+            .map(|(_, change)| change)
+    }
+
     /// How many changes of one kind.
     pub fn count(&self, kind: ChangeKind) -> usize {
         self.changes.iter().filter(|change| change.kind == kind).count()

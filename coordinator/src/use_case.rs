@@ -1,5 +1,6 @@
 //! What people and programs can ask of a coordinator: one file per noun, each asked by an [`Actor`].
 
+pub(crate) mod acceptance;
 pub(crate) mod accounts;
 pub(crate) mod alerts;
 pub(crate) mod exports;
@@ -8,6 +9,7 @@ pub(crate) mod jobs;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod reports;
+pub(crate) mod rules;
 pub(crate) mod runs;
 pub(crate) mod scans;
 

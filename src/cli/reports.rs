@@ -1,9 +1,8 @@
 //! `reports`: what a run found changed against what was known.
 
 use super::exports;
-use super::print;
 use super::scans::find;
-use super::{Place, Shared};
+use super::{Place, Shared, accept, alerts, print};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use clap::{Args, Subcommand, ValueEnum};
@@ -12,7 +11,7 @@ use coordinator::analysis::delta::{ChangeKind, NoteKind, Side, Status};
 use protocol::task::{RunId, ScanId};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use web::api::alerts::Alert;
+use web::api::alerts::Matching;
 use web::api::reports::{Change, Counts, Report, ReportSummary, Score};
 
 #[derive(Args)]
@@ -48,6 +47,8 @@ enum Command {
     /// Write a report, or all of a scan, for other programs
     #[command(after_help = exports::HELP)]
     Export(exports::ExportArgs),
+    /// Accept changes as expected: they stop counting until they change again
+    Accept(accept::AcceptArgs),
 }
 
 /// Severities as they are typed.
@@ -79,6 +80,7 @@ pub(crate) async fn run(args: ReportsArgs, shared: &Shared) -> anyhow::Result<Ex
     let client = args.place.client()?;
     let report: Report = match args.command {
         Command::List { scan } => return list(&client, scan, shared).await,
+        Command::Accept(args) => return accept::run(&client, args, shared).await,
         Command::Show { report } => client.get(&format!("/reports/{report}")).await?,
         Command::Latest { scan } => latest(&client, scan).await?,
         Command::Export(args) => return exports::run(&client, args, shared).await,
@@ -123,9 +125,9 @@ pub(crate) async fn of_run(client: &Client, run: RunId) -> anyhow::Result<Option
 
 /// What the alerts of a scan say of its ports.
 pub(crate) async fn severities(client: &Client, scan: ScanId) -> anyhow::Result<Severities> {
-    let alerts: Vec<Alert> = client.get("/alerts?resolved=true").await?;
+    let of_scan = Matching { state: "all".to_owned(), scan: scan.to_string(), ..Matching::default() };
     let mut severities = Severities::new();
-    for alert in alerts.into_iter().filter(|alert| alert.scan == scan) {
+    for alert in alerts::all(client, &of_scan, None).await? {
         let cell = (alert.address, format!("{}/{}", alert.port, alert.protocol));
         let known = severities.entry(cell).or_insert(alert.severity);
         *known = alert.severity.min(*known);
@@ -141,7 +143,8 @@ fn severity(change: &Change, severities: &Severities) -> Option<Severity> {
 
 /// The worst severity among what this report found new or changed.
 pub(crate) fn worst(report: &Report, severities: &Severities) -> Option<Severity> {
-    report.changes.iter().filter_map(|change| severity(change, severities)).min()
+    let counted = report.changes.iter().filter(|change| change.accepted.is_none());
+    counted.filter_map(|change| severity(change, severities)).min()
 }
 
 fn row(report: &ReportSummary) -> Vec<String> {
@@ -208,7 +211,10 @@ fn sentence(summary: &ReportSummary) -> String {
 /// The changes as a table.
 pub(crate) fn table(changes: &[Change], severities: &Severities) -> String {
     let row = |change: &Change| {
-        let severity = severity(change, severities).map_or("", Severity::name);
+        let severity = match &change.accepted {
+            Some(_) => "accepted",
+            None => severity(change, severities).map_or("", Severity::name),
+        };
         vec![kind(change.kind).to_owned(), place(change), detail(change), severity.to_owned()]
     };
     print::table(&["change", "where", "what", "severity"], changes.iter().map(row).collect(), "nothing changed")

@@ -1,5 +1,6 @@
 //! `/api/v1`: a file per resource. What it speaks are these types; the OpenAPI document is made from them.
 
+pub mod acceptance;
 pub mod alerts;
 pub(crate) mod exports;
 pub(crate) mod health;
@@ -7,12 +8,13 @@ pub mod invites;
 pub mod jobs;
 pub mod nodes;
 pub mod reports;
+pub mod rules;
 pub mod runs;
 pub mod scans;
 
 use crate::error::{Problem, WebError};
 use axum::Json;
-use axum::extract::FromRequest;
+use axum::extract::{FromRequest, FromRequestParts};
 use protocol::TargetSet;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::OpenApi as Document;
@@ -22,6 +24,11 @@ use utoipa::{OpenApi, ToSchema};
 #[derive(FromRequest)]
 #[from_request(via(axum::Json), rejection(WebError))]
 pub(crate) struct Body<T>(pub(crate) T);
+
+/// What stands behind the `?`; what is wrong with it is said in a problem body.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(WebError))]
+pub(crate) struct Params<T>(pub(crate) T);
 
 /// Addresses that nobody looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -44,12 +51,17 @@ impl From<coordinator::run::Uncovered> for Uncovered {
 #[openapi(
     info(
         title = "Portdrift",
-        description = "What the dashboard shows and does, for programs. Lists are arrays. A failure is a problem body (RFC 9457) whose `detail` says what to do.",
+        description = "What the dashboard shows and does, for programs. Lists are arrays; one that comes in pages is an object that says where the next begins. A failure is a problem body (RFC 9457) whose `detail` says what to do.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     paths(
         openapi,
+        acceptance::accept,
+        acceptance::unaccept,
         alerts::list,
+        alerts::show,
+        alerts::decide,
+        alerts::decide_all,
         crate::live::events,
         exports::one,
         exports::all,
@@ -63,6 +75,10 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         reports::show,
         reports::of_scan,
         reports::latest,
+        rules::list,
+        rules::set,
+        rules::remove,
+        rules::reset,
         runs::list,
         runs::show,
         runs::cancel,

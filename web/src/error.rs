@@ -4,7 +4,7 @@ use crate::filters;
 use crate::page::{Head, View};
 use askama::Template;
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use coordinator::UseCaseError;
@@ -96,6 +96,12 @@ impl From<UseCaseError> for WebError {
 impl From<JsonRejection> for WebError {
     fn from(rejection: JsonRejection) -> Self {
         Self::Unreadable(format!("the body is not the JSON that belongs here: {}", rejection.body_text()))
+    }
+}
+
+impl From<QueryRejection> for WebError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::Unreadable(format!("what stands behind the ? cannot be read: {}", rejection.body_text()))
     }
 }
 

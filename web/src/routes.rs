@@ -42,6 +42,8 @@ pub(crate) struct Route {
 }
 
 const SMALL: usize = 64 * 1024;
+/// For lists of many ids.
+const LARGE: usize = 1024 * 1024;
 
 /// A definition with a thousand targets, each a range of IPv6 in a form's encoding.
 const DEFINITION: usize = 256 * 1024;
@@ -58,6 +60,11 @@ fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, hand
 fn put<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     let handler = on(MethodFilter::PUT, handler);
     Route { method: Method::PUT, path, access, body_cap: DEFINITION, is_audited: true, handler }
+}
+
+fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    let handler = on(MethodFilter::DELETE, handler);
+    Route { method: Method::DELETE, path, access, body_cap: SMALL, is_audited: true, handler }
 }
 
 /// The pages. Nothing answers a browser that is not here or in [`api_table`].
@@ -101,6 +108,9 @@ pub(crate) fn api_table() -> Vec<Route> {
         get("/readyz", Anyone, api::health::ready),
         get("/api/openapi.json", Anyone, api::openapi),
         get("/api/v1/alerts", Needs(Read), api::alerts::list),
+        Route { body_cap: LARGE, ..post("/api/v1/alerts/bulk", Needs(Operate), api::alerts::decide_all) },
+        get("/api/v1/alerts/{id}", Needs(Read), api::alerts::show),
+        post("/api/v1/alerts/{id}/{action}", Needs(Operate), api::alerts::decide),
         get("/api/v1/events", Needs(Read), live::events),
         post("/api/v1/invites", Needs(Approve), api::invites::create),
         get("/api/v1/jobs", Needs(Read), api::jobs::list),
@@ -111,6 +121,12 @@ pub(crate) fn api_table() -> Vec<Route> {
         get("/api/v1/reports", Needs(Read), api::reports::list),
         get("/api/v1/reports/{run}", Needs(Read), api::reports::show),
         get("/api/v1/reports/{run}/export", Needs(Read), api::exports::one),
+        post("/api/v1/reports/{run}/accept", Needs(Operate), api::acceptance::accept),
+        post("/api/v1/reports/{run}/unaccept", Needs(Operate), api::acceptance::unaccept),
+        get("/api/v1/rules", Needs(Read), api::rules::list),
+        post("/api/v1/rules/reset", Needs(Administer), api::rules::reset),
+        put("/api/v1/rules/{protocol}/{port}", Needs(Administer), api::rules::set),
+        delete("/api/v1/rules/{protocol}/{port}", Needs(Administer), api::rules::remove),
         get("/api/v1/runs", Needs(Read), api::runs::list),
         get("/api/v1/runs/{run}", Needs(Read), api::runs::show),
         post("/api/v1/runs/{run}/cancel", Needs(Operate), api::runs::cancel),

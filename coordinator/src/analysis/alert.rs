@@ -1,19 +1,31 @@
 //! Alerts: the rules, and what a run does to the alerts of its scan (SPEC section 6).
 //!
-//! People's own steps (actioned, ignored, undone) and the audit of them are left to the coordinator.
+//! What a person does to one is here too; who may, storing it and the audit are left to the coordinator.
 
+mod decide;
 mod evaluate;
+mod filter;
+mod id;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
+mod trail;
+mod transit;
 
-pub use evaluate::{Evaluation, after, evaluate};
+pub use decide::{Action, MAX_COMMENT_CHARS, Refusal, accept, decide, unaccept};
+pub use evaluate::{Evaluation, evaluate};
+pub use filter::{AlertFilter, AlertSort};
+pub use id::BadAlertId;
+pub use trail::{By, Deed, MAX_STEPS, Step, Trail};
+pub use transit::{after, transit};
 
 use crate::analysis::delta::PortId;
-use protocol::Protocol;
 use protocol::codec::{Decode, Encode};
 use protocol::observation::Service;
 use protocol::task::{RunId, ScanId};
 use protocol::text::Text;
+use protocol::{Protocol, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -121,7 +133,27 @@ pub enum AlertState {
     Resolved,
 }
 
-/// What a run needs to know of an alert, and leaves behind.
+impl AlertState {
+    /// Every state, in the order of an alert's life.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Actioned, Self::Ignored, Self::Resolved];
+
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Actioned => "actioned",
+            Self::Ignored => "ignored",
+            Self::Resolved => "resolved",
+        }
+    }
+
+    /// Open or actioned: it is there, and counts.
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Open | Self::Actioned)
+    }
+}
+
+/// An alert as kept.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct Alert {
     /// Which one.
@@ -130,12 +162,44 @@ pub struct Alert {
     pub severity: Severity,
     /// Where it stands.
     pub state: AlertState,
+    /// Where an undo leads: what it was before the last decision about it.
+    pub before: AlertState,
     /// The run that raised it, or raised it again.
     pub raised: RunId,
-    /// The latest run that looked at its cell; an older one than the latest run means "not verified since".
+    /// When that was.
+    pub raised_at: Timestamp,
+    /// The latest run that looked at its cell.
     pub verified: RunId,
+    /// When that run ended.
+    pub verified_at: Timestamp,
+    /// What the host was called when it was raised; empty when it had no name.
+    pub host: Text,
+    /// What answered there when it was raised.
+    pub service: Option<Service>,
     /// For a changed service: what was there before, which resolves it when it comes back.
     pub expected: Option<Service>,
+    /// How it ended, while it is resolved.
+    pub resolution: Option<Resolution>,
+    /// What happened to it.
+    pub trail: Trail,
+}
+
+impl Alert {
+    /// When something last happened to it, other than being verified.
+    pub fn changed(&self) -> Timestamp {
+        self.trail.steps.last().map_or(self.raised_at, |step| step.at)
+    }
+}
+
+/// How an alert ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Resolution {
+    /// When.
+    pub at: Timestamp,
+    /// The run that saw it; for an accepted change the run whose report was accepted.
+    pub run: RunId,
+    /// By what.
+    pub evidence: Evidence,
 }
 
 /// Why an alert was resolved.
@@ -148,6 +212,24 @@ pub enum Evidence {
     HostGone,
     /// The service is again what it was.
     ServiceBack,
+    /// A person accepted the port as it is (SPEC R11).
+    Accepted,
+    /// The run saw the port open, but its rule is gone, was renamed, or is a new one; the alert of the rule in force, if
+    /// there is one, takes its place.
+    RuleChanged,
+}
+
+impl Evidence {
+    /// In words, after "resolved: ".
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::PortClosed => "the port is not open any more",
+            Self::HostGone => "the host is gone",
+            Self::ServiceBack => "the service is what it was before",
+            Self::Accepted => "accepted as expected",
+            Self::RuleChanged => "its rule was changed or removed",
+        }
+    }
 }
 
 /// What a run does to one alert.
@@ -158,8 +240,20 @@ pub enum Transition {
     Raise(Alert),
     /// The run looked, and it still holds; its state stays.
     Keep(AlertKey),
+    /// The same, and its rule has another severity now.
+    Regrade(AlertKey, Severity),
     /// It is over.
     Resolve(AlertKey, Evidence),
     /// It was over, and holds again.
     Reopen(Alert),
+}
+
+impl Transition {
+    /// Which alert it is about.
+    pub fn key(&self) -> &AlertKey {
+        match self {
+            Self::Raise(alert) | Self::Reopen(alert) => &alert.key,
+            Self::Keep(key) | Self::Regrade(key, _) | Self::Resolve(key, _) => key,
+        }
+    }
 }

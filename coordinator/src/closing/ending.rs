@@ -4,8 +4,10 @@ use super::facts::Facts;
 use super::pass::Pass;
 use super::survey::Survey;
 use super::{Bounds, Closing};
+use crate::acceptance;
 use crate::analysis::alert::{self, Alert, AlertKey, Transition};
 use crate::analysis::coverage::RunCoverage;
+use crate::analysis::delta::PortId;
 use crate::analysis::score::score;
 use crate::dispatch::uncovered::uncovered;
 use crate::history::RunLook;
@@ -17,6 +19,7 @@ use protocol::Timestamp;
 use protocol::task::RunId;
 use protocol::text::Text;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What closing a run comes to.
@@ -39,6 +42,8 @@ struct Found {
     /// Alerts that are not as they were.
     alerts: Vec<(AlertKey, Alert)>,
     alerts_changed: bool,
+    /// Cells that were accepted as they were before.
+    changed_again: Vec<(IpAddr, PortId)>,
 }
 
 impl Ending {
@@ -67,7 +72,7 @@ impl Ending {
         let mut ending = Self { facts, state, outcome, uncovered, found: None };
         if !ending.facts.coverage.is_empty() {
             let survey = Arc::new(survey);
-            let Some(pass) = Pass::over(store, &ending.facts, &survey, bounds).await? else { return Ok(None) };
+            let Some(pass) = Pass::over(store, &ending.facts, &survey, now, bounds).await? else { return Ok(None) };
             ending.found = Some(ending.found(pass, &survey, now, bounds));
         }
         Ok(Some(ending))
@@ -75,9 +80,9 @@ impl Ending {
 
     fn found(&self, pass: Pass, survey: &Survey, now: Timestamp, bounds: Bounds) -> Found {
         let facts = &self.facts;
-        let Pass { lines, status, transitions, known_hosts, doubts, .. } = pass;
+        let Pass { lines, status, transitions, known_hosts, doubts, changed_again, .. } = pass;
         let (lines, left_out) = lines.finish();
-        let alerts = alert::after(&facts.alerts, &transitions, facts.run.id);
+        let alerts = alert::after(&facts.alerts, &transitions, facts.run.id, now);
         let alert_states = alerts.values().map(|alert| (alert.severity, alert.state));
         let score = score(&lines.changes, &facts.rules, alert_states, known_hosts);
         let coverage = doubts.settled(&survey.decided);
@@ -90,7 +95,10 @@ impl Ending {
             scan: facts.run.scan,
             baseline: facts.baseline(),
             made: now,
+            rules: facts.rules.clone(),
+            known_hosts,
             changes,
+            accepted: Vec::new(),
             notes,
             left_out,
             status,
@@ -109,6 +117,7 @@ impl Ending {
             known_coverage: facts.known_coverage.union(&coverage),
             look: RunLook { coverage, seen: survey.seen.clone() },
             alerts: alerts.into_iter().filter(|(key, alert)| before.get(key) != Some(&alert)).collect(),
+            changed_again,
             alerts_changed: transitions.iter().any(|transition| !matches!(transition, Transition::Keep(_))),
         }
     }
@@ -131,7 +140,8 @@ impl Ending {
         let Self { facts, state, outcome, uncovered, found } = self;
         let mut run = facts.run.clone();
         let alerts_changed = found.as_ref().is_some_and(|found| found.alerts_changed);
-        if let Some(Found { report, parts: _, look, known_coverage, alerts, .. }) = found {
+        if let Some(Found { report, parts: _, look, known_coverage, alerts, changed_again, .. }) = found {
+            acceptance::end_changed(draft, run.scan, changed_again)?;
             drop_parts(draft, run.id, report.parts)?;
             draft.put(&REPORTS, &run.id, &report)?;
             draft.put(&RUN_LOOKS, &run.id, &look)?;

@@ -7,12 +7,13 @@ use super::settled::Doubts;
 use super::survey::Survey;
 use crate::analysis::alert::{Evaluation, Transition, evaluate};
 use crate::analysis::coverage::RunCoverage;
-use crate::analysis::delta::{Compared, KnownHost, Status, apply, status, unsettled};
+use crate::analysis::delta::{Compared, KnownHost, PortId, Status, apply, status, unsettled};
 use crate::history::Version;
 use crate::report::Collector;
 use crate::run::Run;
 use crate::store::tables::{HISTORY, RUNS};
 use crate::store::{Reads, Store, StoreError};
+use protocol::Timestamp;
 use protocol::observation::HostObservation;
 use protocol::task::RunId;
 use std::net::IpAddr;
@@ -25,12 +26,15 @@ type Write = ((IpAddr, RunId), Option<Version>);
 pub(super) struct Pass {
     facts: Arc<Facts>,
     survey: Arc<Survey>,
+    now: Timestamp,
     pub(super) lines: Collector,
     pub(super) status: Status,
     pub(super) transitions: Vec<Transition>,
     /// Hosts known from now on.
     pub(super) known_hosts: u64,
     pub(super) doubts: Doubts,
+    /// Accepted cells that changed: they are accepted no more.
+    pub(super) changed_again: Vec<(IpAddr, PortId)>,
     /// The last address that was read.
     after: Option<IpAddr>,
     /// Versions that are not written yet, and how much they are, in hosts and ports.
@@ -44,9 +48,11 @@ impl Pass {
         store: &Store,
         facts: &Arc<Facts>,
         survey: &Arc<Survey>,
+        now: Timestamp,
         bounds: Bounds,
     ) -> Result<Option<Self>, StoreError> {
         let mut pass = Self {
+            now,
             facts: facts.clone(),
             survey: survey.clone(),
             lines: Collector::new(bounds.lines),
@@ -54,6 +60,7 @@ impl Pass {
             transitions: Vec::new(),
             known_hosts: 0,
             doubts: Doubts::default(),
+            changed_again: Vec::new(),
             after: None,
             writes: Vec::new(),
             weight: 0,
@@ -104,6 +111,7 @@ impl Pass {
         let evaluation = Evaluation {
             scan: facts.run.scan,
             run: facts.run.id,
+            now: self.now,
             rules: &facts.rules,
             coverage,
             unsettled: &unsettled(&deltas),
@@ -111,6 +119,8 @@ impl Pass {
         };
         let alerts = facts.alerts_between(self.after, batch.last);
         let changes = deltas.iter().flat_map(|delta| &delta.changes);
+        let cells = changes.clone().filter_map(|change| Some((change.address, change.port?)));
+        self.changed_again.extend(cells.filter(|cell| facts.accepted.contains(cell)));
         self.status = self.status.min(status(changes.clone(), &facts.rules));
         self.transitions.extend(evaluate(evaluation, changes, &known, alerts));
         for delta in deltas {

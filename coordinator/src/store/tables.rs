@@ -2,8 +2,9 @@
 
 use super::Table;
 use crate::accounts::User;
-use crate::analysis::alert::{Alert, AlertKey};
+use crate::analysis::alert::{Alert, AlertKey, Rule};
 use crate::analysis::coverage::RunCoverage;
+use crate::analysis::delta::PortId;
 use crate::audit::AuditEntry;
 use crate::history::{RunLook, Version};
 use crate::intake::TaskCoverage;
@@ -63,11 +64,15 @@ pub(crate) const REPORTS: Table<RunId, StoredReport> = Table::new(b'p', "reports
 pub(crate) const REPORT_PARTS: Table<(RunId, u32), Lines> = Table::new(b'l', "lines of reports");
 /// Alerts of all networks.
 pub(crate) const ALERTS: Table<AlertKey, Alert> = Table::new(b'A', "alerts");
+/// The one row of alert rules, once someone edited them.
+pub(crate) const RULES: Table<(), Vec<Rule>> = Table::new(b'q', "rules");
+/// Cells that are as someone accepted them, with the run whose report said so.
+pub(crate) const ACCEPTED: Table<(ScanId, IpAddr, PortId), RunId> = Table::new(b'x', "accepted cells");
 /// Who did what, in order.
 pub(crate) const AUDIT: Table<u64, AuditEntry> = Table::new(b'z', "audit");
 
 /// The prefix and name of every table.
-pub(crate) const NAMES: [(u8, &str); 23] = [
+pub(crate) const NAMES: [(u8, &str); 25] = [
     SETTINGS.label(),
     BOOTS.label(),
     USERS.label(),
@@ -90,6 +95,8 @@ pub(crate) const NAMES: [(u8, &str); 23] = [
     REPORTS.label(),
     REPORT_PARTS.label(),
     ALERTS.label(),
+    RULES.label(),
+    ACCEPTED.label(),
     AUDIT.label(),
 ];
 

@@ -1,10 +1,11 @@
 //! The four numbers of the overview, and what needs attention.
 
 use super::UseCaseError;
+use super::alerts::AlertPage;
 use super::nodes::NodeStatus;
 use crate::Coordinator;
 use crate::accounts::Actor;
-use crate::analysis::alert::AlertState;
+use crate::analysis::alert::{AlertFilter, AlertSort, AlertState};
 use crate::analysis::delta::Status;
 use protocol::Timestamp;
 use std::time::Duration;
@@ -34,7 +35,8 @@ impl Coordinator {
         let since = Timestamp::now().minus(Duration::from_secs(24 * 3600));
         let nodes = self.nodes(actor).await?;
         let (runs, scans) = (self.runs(actor, None).await?, self.scans(actor).await?);
-        let alerts = self.alerts(actor, false).await?;
+        let count = AlertPage { sort: AlertSort::default(), after: None, limit: 0 };
+        let alerts = self.alerts(actor, &AlertFilter::default(), &count).await?.counts;
         let is_online = |status: &NodeStatus| matches!(status, NodeStatus::Online | NodeStatus::Scanning);
         let latest = scans.iter().filter_map(|scan| scan.last_report.as_ref());
         Ok(Overview {
@@ -44,7 +46,7 @@ impl Coordinator {
             runs_today: runs.iter().filter(|run| run.created >= since).count(),
             runs_open: runs.iter().filter(|run| !run.state.is_final()).count(),
             reports_with_changes: latest.filter(|report| report.status != Status::Stable).count(),
-            alerts_open: alerts.iter().filter(|alert| alert.state == AlertState::Open).count(),
+            alerts_open: alerts.of_state(AlertState::Open),
         })
     }
 }

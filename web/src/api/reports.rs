@@ -1,6 +1,7 @@
 //! Reports: what a run found changed against what was known.
 
 use super::Uncovered;
+use super::acceptance::Acceptance;
 use super::runs::percent;
 use crate::App;
 use crate::error::WebError;
@@ -43,6 +44,8 @@ pub struct ReportSummary {
     pub open_ports: u32,
     /// How many changes of each kind.
     pub counts: Counts,
+    /// How many of the changes were accepted as expected; they do not count in status and score.
+    pub accepted: usize,
 }
 
 /// How many changes of each kind.
@@ -125,6 +128,9 @@ pub struct Change {
     /// `not-needed`, `wanted` or `confirmed`: whether a second look was taken.
     #[schema(value_type = String)]
     pub confirmation: Confirmation,
+    /// Who accepted it as expected; absent when nobody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Acceptance>,
 }
 
 /// A line that counts as no change.
@@ -164,6 +170,7 @@ impl From<&coordinator::report::Report> for ReportSummary {
                 .iter()
                 .sum(),
             },
+            accepted: report.accepted.iter().map(|accepted| accepted.lines.len()).sum(),
         }
     }
 }
@@ -171,15 +178,20 @@ impl From<&coordinator::report::Report> for ReportSummary {
 impl From<coordinator::report::Report> for Report {
     fn from(report: coordinator::report::Report) -> Self {
         let summary = ReportSummary::from(&report);
+        let accepted: Vec<Option<Acceptance>> =
+            (0..report.changes.len()).map(|line| report.acceptance_of(line).map(Acceptance::from)).collect();
         let coordinator::report::Report {
             run: _,
             scan: _,
             baseline: _,
             made: _,
             changes,
+            accepted: _,
             notes,
             status: _,
             score: _,
+            rules: _,
+            known_hosts: _,
             coverage_hundredths: _,
             uncovered,
             hosts_up: _,
@@ -190,7 +202,11 @@ impl From<coordinator::report::Report> for Report {
         } = report;
         Self {
             summary,
-            changes: changes.into_iter().map(Change::from).collect(),
+            changes: changes
+                .into_iter()
+                .zip(accepted)
+                .map(|(change, accepted)| Change { accepted, ..change.into() })
+                .collect(),
             notes: notes.into_iter().map(|delta::Note { kind, change }| Note { kind, change: change.into() }).collect(),
             uncovered: uncovered.into_iter().map(Uncovered::from).collect(),
             newly_covered_cells,
@@ -199,11 +215,17 @@ impl From<coordinator::report::Report> for Report {
     }
 }
 
+impl From<&coordinator::report::Acceptance> for Acceptance {
+    fn from(accepted: &coordinator::report::Acceptance) -> Self {
+        Self { by: accepted.by.to_string(), at: accepted.at, comment: accepted.comment.to_string() }
+    }
+}
+
 impl From<delta::Change> for Change {
     fn from(change: delta::Change) -> Self {
         let delta::Change { kind, address, port, before, after, confirmation } = change;
         let port = port.map(|port| format!("{}/{}", port.port, port.protocol));
-        Self { kind, address, port, before, after, confirmation }
+        Self { kind, address, port, before, after, confirmation, accepted: None }
     }
 }
 

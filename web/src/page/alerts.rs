@@ -1,6 +1,7 @@
-//! `/alerts`: what is open and why, worst first.
+//! `/alerts`: what is open and why, worst first, page by page.
 
 use crate::App;
+use crate::api::Params;
 use crate::error::WebError;
 use crate::filters;
 use crate::filters::capital_text;
@@ -9,15 +10,19 @@ use crate::page::{Head, Page, Section, View};
 use crate::session::Caller;
 use askama::Template;
 use axum::extract::State;
-use coordinator::analysis::alert::Alert;
-use protocol::task::RunId;
-use protocol::task::ScanId;
-use std::collections::BTreeMap;
+use coordinator::analysis::alert::{Alert, AlertFilter, AlertKey, AlertSort};
+use coordinator::{AlertPage, AlertView};
+use protocol::task::{RunId, ScanId};
+use serde::Deserialize;
 
 #[derive(Template)]
 #[template(path = "alerts.html")]
 pub(crate) struct Alerts {
     pub(crate) alerts: Vec<AlertRow>,
+    /// On all pages.
+    pub(crate) total: usize,
+    /// Where the next page begins.
+    pub(crate) next: Option<String>,
     pub(crate) has_runs: bool,
 }
 
@@ -32,6 +37,8 @@ pub(crate) struct AlertRow {
     pub(crate) state: Badge,
     pub(crate) raised: RunId,
     pub(crate) verified: RunId,
+    /// Whether the latest run that should have looked there did.
+    pub(crate) is_verified: bool,
 }
 
 impl View for Alerts {
@@ -40,28 +47,44 @@ impl View for Alerts {
     }
 }
 
+/// How many alerts a page shows.
+const PAGE: usize = 100;
+
+/// Where a page begins.
+#[derive(Deserialize)]
+pub(crate) struct Start {
+    /// After this alert's id.
+    after: Option<String>,
+}
+
 /// `GET /alerts`
-pub(crate) async fn show(State(app): State<App>, Caller(actor): Caller) -> Result<Page<Alerts>, WebError> {
-    let (alerts, scans) = (app.coordinator.alerts(&actor, false).await?, app.coordinator.scans(&actor).await?);
-    let has_runs = scans.iter().any(|scan| scan.last_report.is_some());
-    let names: BTreeMap<ScanId, String> =
-        scans.into_iter().map(|scan| (scan.scan.id, scan.scan.definition.name().to_string())).collect();
-    Ok(Page(Alerts { alerts: alerts.into_iter().map(|alert| AlertRow::of(alert, &names)).collect(), has_runs }))
+pub(crate) async fn show(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Params(Start { after }): Params<Start>,
+) -> Result<Page<Alerts>, WebError> {
+    let after = after.map(|id| id.parse::<AlertKey>()).transpose().map_err(|error| WebError::field("after", error))?;
+    let page = AlertPage { sort: AlertSort::default(), after, limit: PAGE };
+    let list = app.coordinator.alerts(&actor, &AlertFilter::default(), &page).await?;
+    let has_runs = app.coordinator.scans(&actor).await?.iter().any(|scan| scan.last_report.is_some());
+    let next = list.next.map(|key| key.to_string());
+    Ok(Page(Alerts { alerts: list.alerts.into_iter().map(AlertRow::of).collect(), total: list.total, next, has_runs }))
 }
 
 impl AlertRow {
-    fn of(alert: Alert, names: &BTreeMap<ScanId, String>) -> Self {
-        let Alert { key, severity, state, raised, verified, expected: _ } = alert;
+    fn of(AlertView { alert, network, is_verified }: AlertView) -> Self {
+        let Alert { key, severity, state, raised, verified, .. } = alert;
         Self {
             severity: severity.into(),
             what: capital_text(key.rule.as_str()),
             host: key.address.to_string(),
             port: format!("{}/{}", key.port.port, key.port.protocol),
             scan: key.scan,
-            network: names.get(&key.scan).cloned().unwrap_or_else(|| format!("scan {}", key.scan)),
+            network: network.into(),
             state: state.into(),
             raised,
             verified,
+            is_verified,
         }
     }
 }

@@ -10,9 +10,9 @@ use crate::page::{Head, Page, Section, View};
 use crate::session::Caller;
 use askama::Template;
 use axum::extract::State;
-use coordinator::analysis::alert::{Alert, AlertState};
+use coordinator::analysis::alert::{AlertFilter, AlertSort, AlertState};
 use coordinator::run::RunState;
-use coordinator::{NodeStatus, NodeView, Right, ScanView};
+use coordinator::{AlertPage, AlertView, NodeStatus, NodeView, Right, ScanView};
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -50,7 +50,10 @@ const MOST_ALERTS: usize = 5;
 /// `GET /`
 pub(crate) async fn show(State(app): State<App>, Caller(actor): Caller) -> Result<Page<Overview>, WebError> {
     let (numbers, scans) = (app.coordinator.overview(&actor).await?, app.coordinator.scans(&actor).await?);
-    let (nodes, alerts) = (app.coordinator.nodes(&actor).await?, app.coordinator.alerts(&actor, false).await?);
+    let filter = AlertFilter { states: vec![AlertState::Open], ..AlertFilter::default() };
+    let page = AlertPage { sort: AlertSort::default(), after: None, limit: MOST_ALERTS };
+    let (nodes, alerts) =
+        (app.coordinator.nodes(&actor).await?, app.coordinator.alerts(&actor, &filter, &page).await?.alerts);
     Ok(Page(Overview {
         tiles: tiles(&numbers),
         attention: attention(&nodes, &scans, &alerts),
@@ -71,13 +74,13 @@ fn tiles(numbers: &coordinator::Overview) -> Vec<Tile> {
 }
 
 /// Waiting nodes first, then the worst alerts, then what is broken.
-fn attention(nodes: &[NodeView], scans: &[ScanView], alerts: &[Alert]) -> Vec<Attention> {
+fn attention(nodes: &[NodeView], scans: &[ScanView], alerts: &[AlertView]) -> Vec<Attention> {
     let pending = nodes.iter().filter(|node| node.record.is_pending()).map(|node| Attention {
         badge: Badge::pending(),
         words: format!("{} asks to be let in", node.record.label),
         path: "/nodes".to_owned(),
     });
-    let open = alerts.iter().filter(|alert| alert.state == AlertState::Open).take(MOST_ALERTS).map(|alert| Attention {
+    let open = alerts.iter().map(|AlertView { alert, .. }| Attention {
         badge: alert.severity.into(),
         words: format!(
             "{} on {}, port {}/{}",

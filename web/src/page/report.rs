@@ -13,7 +13,6 @@ use crate::page::{Head, Page, Section, View};
 use crate::session::Caller;
 use askama::Template;
 use axum::extract::{Path, State};
-use coordinator::analysis::alert::default_rules;
 use coordinator::report::Report;
 use coordinator::{Right, RunView, ScanView};
 use protocol::Timestamp;
@@ -116,7 +115,7 @@ impl ReportPage {
             status: Badge::of_report(report),
             parts: words::parts(&report.score),
             looks: baseline.map(before).into_iter().chain([this]).collect(),
-            groups: lines::groups(report, &default_rules()),
+            groups: lines::groups(report),
             notes: lines::notes(report),
             is_first: report.is_baseline(),
             may_run: may_operate && scan.scan.active && scan.open_run.is_none(),

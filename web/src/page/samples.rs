@@ -82,7 +82,7 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
         ("reports", Arc::new(reports::Reports { networks: vec![], total: 0, filter: reports::Filter::default() })),
         ("report", Arc::new(report::ReportPage { groups: vec![], notes: vec![], is_first: true, ..report("Office") })),
         ("history", Arc::new(history::History { days: vec![], ..history("Office") })),
-        ("alerts", Arc::new(alerts::Alerts { alerts: vec![], has_runs: true })),
+        ("alerts", Arc::new(alerts::Alerts { alerts: vec![], total: 0, next: None, has_runs: true })),
     ];
     pages.into_iter().map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
 }
@@ -375,8 +375,11 @@ fn alerts(word: &str) -> alerts::Alerts {
         state: Badge::plain(Tone::High, "circle-alert", "open"),
         raised: RunId(4),
         verified: RunId(7),
+        is_verified: false,
     };
     alerts::Alerts {
+        total: 3,
+        next: Some("1-10.1.4.20-3389-tcp-RDP".into()),
         alerts: vec![
             row(Badge::filled(Tone::Critical, "octagon", "Critical")),
             row(Badge::filled(Tone::Medium, "square", "Medium")),

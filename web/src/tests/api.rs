@@ -4,7 +4,7 @@ use super::{Site, get, post_json, send};
 use crate::routes;
 use crate::{Settings, api, serve_local};
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{Method, Request, StatusCode};
 use serde_json::json;
 use std::collections::BTreeSet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -106,7 +106,7 @@ async fn an_invite_is_made_and_lists_start_empty() {
             .await;
     assert_eq!((made.status, &made.json()["pre_approved"]), (StatusCode::CREATED, &json!(true)));
     assert!(made.json()["invite"].as_str().unwrap().parse::<protocol::invite::Invite>().is_ok());
-    for path in ["nodes", "scans", "runs", "reports", "alerts"] {
+    for path in ["nodes", "scans", "runs", "reports"] {
         assert_eq!(send(&site.router, get(&format!("/api/v1/{path}"), &cookie)).await.json(), json!([]), "{path}");
     }
     site.stop().await;
@@ -129,5 +129,77 @@ async fn the_socket_knows_its_callers_by_the_kernel() {
 
     site.app.stop.cancel();
     server.await.unwrap().unwrap();
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn rules_are_edited_one_by_one_and_reset() {
+    let site = Site::start(Settings::default()).await;
+    let cookie = site.sign_in().await;
+    let rule = |method: Method, path: &str, body: serde_json::Value| {
+        let mut request = post_json(path, &cookie, body);
+        *request.method_mut() = method;
+        request
+    };
+    let listed = send(&site.router, get("/api/v1/rules", &cookie)).await.json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(8));
+    assert_eq!(listed[0], json!({ "protocol": "tcp", "port": 3389, "name": "RDP", "severity": "critical" }));
+    let new = json!({ "name": "  Desk ", "severity": "low" });
+    let set = send(&site.router, rule(Method::PUT, "/api/v1/rules/tcp/3389", new.clone())).await;
+    let desk = json!({ "protocol": "tcp", "port": 3389, "name": "Desk", "severity": "low" });
+    assert_eq!((set.status, set.json()), (StatusCode::OK, desk.clone()));
+    let removed = send(&site.router, rule(Method::DELETE, "/api/v1/rules/tcp/3389", json!({}))).await;
+    assert_eq!((removed.status, removed.json()), (StatusCode::OK, desk), "it was replaced, not doubled");
+    let gone = send(&site.router, rule(Method::DELETE, "/api/v1/rules/tcp/3389", json!({}))).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+    for (path, body, field) in [
+        ("/api/v1/rules/tcp/0", new.clone(), "port"),
+        ("/api/v1/rules/icmp/22", new, "port"),
+        ("/api/v1/rules/tcp/22", json!({ "name": "x".repeat(65), "severity": "low" }), "name"),
+    ] {
+        let bad = send(&site.router, rule(Method::PUT, path, body)).await;
+        assert_eq!(bad.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        assert_eq!(bad.json()["faults"].as_object().unwrap().keys().collect::<Vec<_>>(), [field], "{path}");
+    }
+    let reset = send(&site.router, rule(Method::POST, "/api/v1/rules/reset", json!({}))).await.json();
+    assert_eq!(reset, listed);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_of_alerts_has_true_numbers_and_a_bulk_decision_names_its_alerts() {
+    let site = Site::start(Settings::default()).await;
+    let cookie = site.sign_in().await;
+    let list = send(&site.router, get("/api/v1/alerts?state=all&sort=port&limit=5", &cookie)).await.json();
+    assert_eq!((&list["alerts"], &list["total"], &list["next"]), (&json!([]), &json!(0), &json!(null)));
+    assert_eq!(list["counts"]["open"], json!({ "critical": 0, "high": 0, "medium": 0, "low": 0 }));
+    for (query, status, word) in [
+        ("?sevrity=high", StatusCode::BAD_REQUEST, "sevrity"),
+        ("?severity=worst", StatusCode::UNPROCESSABLE_ENTITY, "severity"),
+        ("?after=x", StatusCode::UNPROCESSABLE_ENTITY, "after"),
+        ("?after=1-10.0.0.1-22-tcp-SSH", StatusCode::NOT_FOUND, "1-10.0.0.1-22-tcp-SSH"),
+    ] {
+        let bad = send(&site.router, get(&format!("/api/v1/alerts{query}"), &cookie)).await;
+        assert_eq!(bad.status, status, "{query}");
+        assert!(bad.json()["detail"].as_str().unwrap().contains(word), "{query}: {}", bad.body);
+    }
+    for (body, status) in [
+        (json!({ "action": "ignore" }), StatusCode::UNPROCESSABLE_ENTITY),
+        (json!({ "action": "ignore", "ids": [], "matching": {} }), StatusCode::UNPROCESSABLE_ENTITY),
+        (json!({ "action": "ignore", "matching": { "sevrity": "low" } }), StatusCode::BAD_REQUEST),
+        (json!({ "action": "drop", "ids": [] }), StatusCode::BAD_REQUEST),
+        (json!({ "action": "ignore", "ids": ["1-10.0.0.1-22-tcp-SSH"] }), StatusCode::NOT_FOUND),
+        (json!({ "action": "ignore", "matching": {}, "comment": "x".repeat(501) }), StatusCode::UNPROCESSABLE_ENTITY),
+        (json!({ "action": "ignore", "matching": {} }), StatusCode::OK),
+    ] {
+        let answer = send(&site.router, post_json("/api/v1/alerts/bulk", &cookie, body.clone())).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.body);
+    }
+    let unknown = send(&site.router, post_json("/api/v1/alerts/1-10.0.0.1-22-tcp-SSH/drop", &cookie, json!({}))).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    let nothing = send(&site.router, post_json("/api/v1/reports/1/accept", &cookie, json!({}))).await;
+    assert_eq!(nothing.json()["faults"].as_object().unwrap().keys().collect::<Vec<_>>(), ["lines"]);
+    let vague = send(&site.router, post_json("/api/v1/reports/1/accept", &cookie, json!({ "lines": [{}] }))).await;
+    assert!(vague.json()["detail"].as_str().unwrap().contains("a line needs a kind, an address or a port"));
     site.stop().await;
 }

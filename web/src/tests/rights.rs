@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
 use coordinator::{Actor, Right, Role};
 
+const ALERT: &str = "7-192.0.2.7-22-tcp-SSH";
 const NODE: &str = "chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni";
 
 fn table() -> Vec<Route> {
@@ -17,7 +18,16 @@ fn table() -> Vec<Route> {
 
 fn path_of(route: &Route) -> String {
     let name = crate::assets::served_as("app.css");
-    route.path.replace("{node}", NODE).replace("{scan}", "7").replace("{run}", "7").replace("{name}", name)
+    route
+        .path
+        .replace("{node}", NODE)
+        .replace("{scan}", "7")
+        .replace("{run}", "7")
+        .replace("{name}", name)
+        .replace("{id}", ALERT)
+        .replace("{action}", "ignore")
+        .replace("{protocol}", "tcp")
+        .replace("{port}", "22")
 }
 
 /// Streams do not end; everything else is read whole.

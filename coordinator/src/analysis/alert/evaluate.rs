@@ -1,9 +1,13 @@
 //! What a run does to the alerts of its scan.
 
-use super::{Alert, AlertKey, AlertState, Evidence, NEW_PORT, Rule, SERVICE_CHANGE, Severity, Transition, rule_for};
+use super::{
+    Alert, AlertKey, AlertState, By, Deed, Evidence, NEW_PORT, Rule, SERVICE_CHANGE, Severity, Trail, Transition,
+    rule_for,
+};
 use crate::analysis::coverage::RunCoverage;
 use crate::analysis::delta::{Change, ChangeKind, KnownHost, PortId, Side, same_service};
-use protocol::observation::{Service, ServiceMethod};
+use protocol::Timestamp;
+use protocol::observation::{PortObservation, Service, ServiceMethod};
 use protocol::task::{RunId, ScanId};
 use protocol::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,9 +20,12 @@ pub struct Evaluation<'a> {
     pub scan: ScanId,
     /// The run.
     pub run: RunId,
+    /// When the run ends.
+    pub now: Timestamp,
     /// The rules in force.
     pub rules: &'a [Rule],
-    /// What the run covered. For an import that is not authoritative pass an empty one: then nothing resolves.
+    /// What the run covered. For an import that is not authoritative pass an empty one: then nothing resolves, and what
+    /// it shows open is raised all the same.
     pub coverage: &'a RunCoverage,
     /// Cells whose fate the second look left open (see [`unsettled`](crate::analysis::delta::unsettled)).
     pub unsettled: &'a BTreeSet<(IpAddr, PortId)>,
@@ -28,80 +35,157 @@ pub struct Evaluation<'a> {
 
 /// The transitions of all alerts of the scan, sorted by key.
 ///
-/// `changes` are the report's, settled and without accepted ones. `known` are the hosts as they are known after the
-/// run: they still hold as open what the second look could not settle, so that nothing resolves without evidence.
-/// `alerts` are the scan's alerts in every state.
+/// `changes` are the report's, settled. `known` are the hosts as they are known after the run: they still hold as open
+/// what the second look could not settle, so that nothing resolves without evidence. `alerts` are the scan's alerts in
+/// every state. All three may also be those of a single host.
 pub fn evaluate<'a>(
     facts: Evaluation<'_>,
     changes: impl IntoIterator<Item = &'a Change>,
     known: impl IntoIterator<Item = &'a KnownHost>,
     alerts: impl IntoIterator<Item = &'a Alert>,
 ) -> Vec<Transition> {
-    let mut wanted = facts.raised_by_changes(changes);
-    let alerts: BTreeMap<&AlertKey, &Alert> = alerts.into_iter().map(|alert| (&alert.key, alert)).collect();
-    let mut fates: BTreeMap<AlertKey, Transition> = BTreeMap::new();
-    let mut addresses = alerts.keys().map(|key| (key.address, None)).collect::<BTreeMap<IpAddr, Option<&KnownHost>>>();
-    for host in known {
-        wanted.extend(facts.raised_by_host(host));
-        addresses.entry(host.address).and_modify(|entry| *entry = Some(host));
+    let (mut changed, mut by_change) = (BTreeSet::new(), BTreeMap::<IpAddr, Vec<Alert>>::new());
+    for change in changes {
+        changed.extend(change.port.map(|port| (change.address, port)));
+        by_change.entry(change.address).or_default().extend(facts.raised_by_change(change));
     }
+    let alerts: BTreeMap<&AlertKey, &Alert> = alerts.into_iter().map(|alert| (&alert.key, alert)).collect();
+    let mut hosts: BTreeMap<IpAddr, Option<&KnownHost>> = alerts.keys().map(|key| (key.address, None)).collect();
+    let facts = Cells { facts, changed };
+    let mut wanted = Vec::new();
+    for host in known {
+        let raised = by_change.remove(&host.address).unwrap_or_default().into_iter().chain(facts.raised_by_host(host));
+        let name = host.observation.names.first().cloned().unwrap_or_default();
+        wanted.extend(raised.map(|alert| Alert { host: name.clone(), ..alert }));
+        hosts.entry(host.address).and_modify(|entry| *entry = Some(host));
+    }
+    let mut fates: BTreeMap<&AlertKey, Transition> = BTreeMap::new();
+    let mut decided: BTreeMap<(IpAddr, PortId), &Alert> = BTreeMap::new();
     for (key, alert) in &alerts {
-        let host = addresses.get(&key.address).copied().flatten();
-        if let Some(fate) = facts.fate(alert, host) {
-            fates.insert((*key).clone(), fate);
+        let host = hosts.get(&key.address).copied().flatten();
+        fates.extend(facts.fate(alert, host).map(|fate| (*key, fate)));
+        if facts.is_renamed(alert) && matches!(alert.state, AlertState::Actioned | AlertState::Ignored) {
+            decided.insert((key.address, key.port), alert);
         }
     }
-    for (key, raised) in wanted {
+    let mut transitions: BTreeMap<AlertKey, Transition> =
+        fates.into_iter().map(|(key, fate)| (key.clone(), fate)).collect();
+    for raised in wanted {
+        let former = decided.get(&(raised.key.address, raised.key.port)).filter(|_| has_rule(&raised));
+        let raised = former.map_or_else(|| raised.clone(), |former| inherit(former, &raised));
+        let key = raised.key.clone();
         match alerts.get(&key).map(|alert| alert.state) {
-            None => fates.insert(key, Transition::Raise(raised)),
-            Some(AlertState::Resolved) => fates.insert(key, Transition::Reopen(raised)),
+            None => transitions.insert(key, Transition::Raise(raised)),
+            Some(AlertState::Resolved) => transitions.insert(key, Transition::Reopen(raised)),
             Some(AlertState::Open | AlertState::Actioned | AlertState::Ignored) => None,
         };
     }
-    fates.into_values().collect()
+    transitions.into_values().collect()
+}
+
+/// Under the name that its rule has now, what a person decided still holds.
+fn inherit(former: &Alert, raised: &Alert) -> Alert {
+    let Alert { state, before, trail, .. } = former.clone();
+    let trail = trail.with(raised.raised_at, By::Run(raised.raised), Deed::Raised, Text::default());
+    Alert { state, before, trail, ..raised.clone() }
 }
 
 impl Evaluation<'_> {
     fn alert(&self, address: IpAddr, port: PortId, rule: &str, severity: Severity) -> Alert {
-        let key = AlertKey { scan: self.scan, address, port, rule: Text::new(rule) };
-        Alert { key, severity, state: AlertState::Open, raised: self.run, verified: self.run, expected: None }
+        Alert {
+            key: AlertKey { scan: self.scan, address, port, rule: Text::new(rule) },
+            severity,
+            state: AlertState::Open,
+            before: AlertState::Open,
+            raised: self.run,
+            raised_at: self.now,
+            verified: self.run,
+            verified_at: self.now,
+            host: Text::default(),
+            service: None,
+            expected: None,
+            resolution: None,
+            trail: Trail::default().with(self.now, By::Run(self.run), Deed::Raised, Text::default()),
+        }
     }
 
-    fn settles(&self, address: IpAddr, port: PortId) -> bool {
-        self.coverage.covers(address, port.protocol, port.port) && !self.unsettled.contains(&(address, port))
-    }
-
-    /// Open ports with a rule, also of a first run.
-    fn raised_by_host(&self, host: &KnownHost) -> Vec<(AlertKey, Alert)> {
-        let open = host.open_ports().map(|port| PortId { protocol: port.protocol, port: port.port });
-        let matched = open.filter_map(|port| rule_for(self.rules, port).map(|rule| (port, rule)));
-        let alerts = matched.map(|(port, rule)| self.alert(host.address, port, rule.name.as_str(), rule.severity));
-        alerts.map(|alert| (alert.key.clone(), alert)).collect()
-    }
-
-    /// New ports without a rule, and changed services.
-    fn raised_by_changes<'a>(&self, changes: impl IntoIterator<Item = &'a Change>) -> BTreeMap<AlertKey, Alert> {
-        let alert = |change: &Change| {
-            let port = change.port?;
-            let raise = |rule| self.alert(change.address, port, rule, Severity::Low);
-            match (change.kind, &change.before) {
-                (ChangeKind::NewPort, _) if rule_for(self.rules, port).is_none() => Some(raise(NEW_PORT)),
-                (ChangeKind::ServiceChange, Some(Side::Port { service, .. })) => {
-                    Some(Alert { expected: service.clone(), ..raise(SERVICE_CHANGE) })
-                }
-                _ => None,
-            }
+    /// For a new port without a rule, and for a changed service.
+    fn raised_by_change(&self, change: &Change) -> Option<Alert> {
+        let port = change.port?;
+        let service = |side: &Option<Side>| match side {
+            Some(Side::Port { service, .. }) => service.clone(),
+            Some(Side::Host { .. } | Side::Os(_) | Side::Names(_) | Side::Mac(_)) | None => None,
         };
-        changes.into_iter().filter_map(alert).map(|alert| (alert.key.clone(), alert)).collect()
+        let raise = |rule| self.alert(change.address, port, rule, Severity::Low);
+        let raised = match change.kind {
+            ChangeKind::NewPort if rule_for(self.rules, port).is_none() => raise(NEW_PORT),
+            ChangeKind::ServiceChange => Alert { expected: service(&change.before), ..raise(SERVICE_CHANGE) },
+            ChangeKind::NewPort
+            | ChangeKind::NewHost
+            | ChangeKind::RemovedHost
+            | ChangeKind::ClosedPort
+            | ChangeKind::OsChange
+            | ChangeKind::NameChange
+            | ChangeKind::MacChange => return None,
+        };
+        Some(Alert { service: service(&change.after), ..raised })
+    }
+}
+
+/// The run's facts, and which cells it saw change.
+struct Cells<'a> {
+    facts: Evaluation<'a>,
+    changed: BTreeSet<(IpAddr, PortId)>,
+}
+
+impl Cells<'_> {
+    fn settles(&self, address: IpAddr, port: PortId) -> bool {
+        let covers = self.facts.coverage.covers(address, port.protocol, port.port);
+        covers && !self.facts.unsettled.contains(&(address, port))
     }
 
-    /// What becomes of an alert by what is known of its cell now; `None` when the run did not look, or nobody cares.
+    /// Whether the cell is still as someone accepted it.
+    fn is_accepted(&self, address: IpAddr, port: PortId) -> bool {
+        self.facts.accepted.contains(&(address, port)) && !self.changed.contains(&(address, port))
+    }
+
+    /// For open ports with a rule that this run saw, also the first time.
+    fn raised_by_host(&self, host: &KnownHost) -> Vec<Alert> {
+        let raise = |open: &PortObservation| {
+            let (address, port) = (host.address, PortId { protocol: open.protocol, port: open.port });
+            let rule = rule_for(self.facts.rules, port)?;
+            let is_shown = self.facts.coverage.is_empty() && host.seen_run == self.facts.run;
+            let is_seen = is_shown || self.settles(address, port) || self.changed.contains(&(address, port));
+            let alert = || self.facts.alert(address, port, rule.name.as_str(), rule.severity);
+            (is_seen && !self.is_accepted(address, port)).then(|| Alert { service: open.service.clone(), ..alert() })
+        };
+        host.open_ports().filter_map(raise).collect()
+    }
+
+    /// True when the rule that raised it is not the one of its port any more.
+    fn is_renamed(&self, alert: &Alert) -> bool {
+        let AlertKey { port, rule, .. } = &alert.key;
+        let in_force = rule_for(self.facts.rules, *port);
+        has_rule(alert) && in_force.is_none_or(|now| now.name != *rule)
+    }
+
+    /// True when the rule in force at its port raises another alert than this one, or none.
+    fn is_outdated(&self, alert: &Alert) -> bool {
+        let is_ruled_now = rule_for(self.facts.rules, alert.key.port).is_some();
+        self.is_renamed(alert) || alert.key.rule.as_str() == NEW_PORT && is_ruled_now
+    }
+
+    /// What becomes of an alert by what is known of its cell now; `None` when the run did not look, or it is over.
     fn fate(&self, alert: &Alert, host: Option<&KnownHost>) -> Option<Transition> {
         let AlertKey { address, port, .. } = &alert.key;
         if alert.state == AlertState::Resolved || !self.settles(*address, *port) {
             return None;
         }
-        let keep = || Transition::Keep(alert.key.clone());
+        let rule = rule_for(self.facts.rules, *port).filter(|rule| rule.name == alert.key.rule);
+        let keep = || match rule.map(|rule| rule.severity).filter(|severity| *severity != alert.severity) {
+            Some(severity) => Transition::Regrade(alert.key.clone(), severity),
+            None => Transition::Keep(alert.key.clone()),
+        };
         let over = |evidence| match alert.state {
             AlertState::Ignored => keep(),
             AlertState::Open | AlertState::Actioned | AlertState::Resolved => {
@@ -112,31 +196,21 @@ impl Evaluation<'_> {
         let open = host.open_ports().find(|open| open.protocol == port.protocol && open.port == port.port);
         Some(match (open, &alert.expected) {
             (None, _) => over(Evidence::PortClosed),
+            (Some(_), _) if self.is_accepted(*address, *port) => over(Evidence::Accepted),
+            (Some(_), _) if self.is_outdated(alert) => match rule_for(self.facts.rules, *port) {
+                // The alert of the rule in force takes over, with what was decided.
+                Some(_) => Transition::Resolve(alert.key.clone(), Evidence::RuleChanged),
+                None => over(Evidence::RuleChanged),
+            },
             (Some(open), Some(expected)) if is_back(open.service.as_ref(), expected) => over(Evidence::ServiceBack),
             (Some(_), _) => keep(),
         })
     }
 }
 
-/// A scan's alerts after the transitions of `run`.
-pub fn after(alerts: &[Alert], transitions: &[Transition], run: RunId) -> BTreeMap<AlertKey, Alert> {
-    let mut after: BTreeMap<_, Alert> = alerts.iter().map(|alert| (alert.key.clone(), alert.clone())).collect();
-    for transition in transitions {
-        match transition {
-            Transition::Raise(alert) | Transition::Reopen(alert) => {
-                after.insert(alert.key.clone(), alert.clone());
-            }
-            Transition::Keep(key) => {
-                after.entry(key.clone()).and_modify(|alert| alert.verified = run);
-            }
-            Transition::Resolve(key, _) => {
-                after
-                    .entry(key.clone())
-                    .and_modify(|alert| (alert.state, alert.verified) = (AlertState::Resolved, run));
-            }
-        }
-    }
-    after
+/// True when an edited rule raised it, and not a change alone.
+fn has_rule(alert: &Alert) -> bool {
+    ![NEW_PORT, SERVICE_CHANGE].contains(&alert.key.rule.as_str())
 }
 
 fn is_back(service: Option<&Service>, expected: &Service) -> bool {

@@ -7,9 +7,29 @@ use protocol::observation::{
     Coverage, HostObservation, HostState, PortObservation, PortState, ProbeMethod, ProbedCells, ServiceMethod,
 };
 use protocol::{PortSet, TargetSet, Timestamp};
-use std::collections::BTreeSet;
 
 const RUN: RunId = RunId(7);
+const NOW: Timestamp = Timestamp::from_millis(7_000);
+
+/// An alert that run 1 raised.
+pub(super) fn kept(key: AlertKey, severity: Severity, state: AlertState, expected: Option<Service>) -> Alert {
+    let at = Timestamp::from_millis(1_000);
+    Alert {
+        key,
+        severity,
+        state,
+        before: AlertState::Open,
+        raised: RunId(1),
+        raised_at: at,
+        verified: RunId(1),
+        verified_at: at,
+        host: Text::default(),
+        service: None,
+        expected,
+        resolution: None,
+        trail: Trail::default().with(at, By::Run(RunId(1)), Deed::Raised, Text::default()),
+    }
+}
 
 fn coverage(ports: &str) -> RunCoverage {
     let targets: TargetSet = "10.0.0.1-2".parse().unwrap();
@@ -49,7 +69,8 @@ fn alert(port: u16, rule: &str, state: AlertState) -> Alert {
     let port = PortId { protocol: Protocol::Tcp, port };
     let key = AlertKey { scan: ScanId(1), address: "10.0.0.1".parse().unwrap(), port, rule: rule.into() };
     let expected = (rule == SERVICE_CHANGE).then(|| service("1"));
-    Alert { key, severity: Severity::High, state, raised: RunId(1), verified: RunId(1), expected }
+    let severity = if expected.is_some() || rule == NEW_PORT { Severity::Low } else { Severity::High };
+    kept(key, severity, state, expected)
 }
 
 fn change(kind: ChangeKind, port: u16, versions: (&str, &str)) -> Change {
@@ -73,14 +94,26 @@ fn transitions(
     alerts: &[Alert],
     unsettled: &[u16],
 ) -> Vec<String> {
-    let (rules, coverage) = (default_rules(), coverage(ports));
+    shown(&default_rules(), ports, changes, known, alerts, (unsettled, &[]))
+}
+
+/// `cells` are the ports that the second look left open, and those that were accepted.
+fn shown(
+    rules: &[Rule],
+    ports: &str,
+    changes: &[Change],
+    known: &[KnownHost],
+    alerts: &[Alert],
+    cells: (&[u16], &[u16]),
+) -> Vec<String> {
+    let coverage = coverage(ports);
     let cell = |port: &u16| ("10.0.0.1".parse().unwrap(), PortId { protocol: Protocol::Tcp, port: *port });
-    let unsettled: BTreeSet<_> = unsettled.iter().map(cell).collect();
-    let accepted = BTreeSet::new();
+    let (unsettled, accepted) = (cells.0.iter().map(cell).collect(), cells.1.iter().map(cell).collect());
     let facts = Evaluation {
         scan: ScanId(1),
         run: RUN,
-        rules: &rules,
+        now: NOW,
+        rules,
         coverage: &coverage,
         unsettled: &unsettled,
         accepted: &accepted,
@@ -89,6 +122,7 @@ fn transitions(
     let show = |transition: &Transition| match transition {
         Transition::Raise(alert) => format!("raise {} {}", name(&alert.key), alert.severity.name()),
         Transition::Keep(key) => format!("keep {}", name(key)),
+        Transition::Regrade(key, severity) => format!("regrade {} {}", name(key), severity.name()),
         Transition::Resolve(key, why) => format!("resolve {} {why:?}", name(key)),
         Transition::Reopen(alert) => format!("reopen {}", name(&alert.key)),
     };
@@ -144,4 +178,161 @@ fn what_people_decided_survives_and_a_resolved_alert_comes_back() {
     assert_eq!(run(AlertState::Ignored, &[]), ["keep SSH 22"]);
     assert_eq!(run(AlertState::Resolved, &[]), silence);
     assert_eq!(run(AlertState::Resolved, &[(22, "1")]), ["reopen SSH 22"]);
+}
+
+#[test]
+fn a_rule_edit_reaches_alerts_with_the_next_run_that_looks() {
+    let rules = |name: &str, severity| vec![Rule { name: name.into(), severity, protocol: Protocol::Tcp, port: 22 }];
+    let run = |rules: &[Rule], ports: &str, state| {
+        shown(rules, ports, &[], &[known(&[(22, "1")])], &[alert(22, "SSH", state)], (&[], &[]))
+    };
+    let silence: [String; 0] = [];
+    let (open, ignored) = (AlertState::Open, AlertState::Ignored);
+    assert_eq!(run(&rules("SSH", Severity::Low), "22", open), ["regrade SSH 22 low"]);
+    assert_eq!(run(&rules("SSH", Severity::Low), "22", ignored), ["regrade SSH 22 low"]);
+    assert_eq!(run(&rules("SSH", Severity::Low), "80", open), silence, "the run did not look");
+    assert_eq!(run(&[], "22", open), ["resolve SSH 22 RuleChanged"]);
+    assert_eq!(run(&[], "22", ignored), ["keep SSH 22"], "the decision outlives the rule");
+    assert_eq!(run(&[], "80", open), silence);
+    let renamed = ["resolve SSH 22 RuleChanged", "raise Shell 22 high"];
+    assert_eq!(run(&rules("Shell", Severity::High), "22", open), renamed);
+    assert_eq!(run(&rules("Shell", Severity::High), "22", ignored), renamed);
+}
+
+#[test]
+fn a_renamed_rule_takes_the_decision_along_and_a_new_one_does_not() {
+    let rules = vec![Rule { name: "Shell".into(), severity: Severity::High, protocol: Protocol::Tcp, port: 22 }];
+    let (none, coverage) = (Default::default(), coverage("22"));
+    let facts = Evaluation {
+        scan: ScanId(1),
+        run: RUN,
+        now: NOW,
+        rules: &rules,
+        coverage: &coverage,
+        unsettled: &none,
+        accepted: &none,
+    };
+    for (rule, state) in [("SSH", AlertState::Ignored), ("SSH", AlertState::Actioned), (NEW_PORT, AlertState::Ignored)]
+    {
+        let former = alert(22, rule, state);
+        let transitions = evaluate(facts, &[], &[known(&[(22, "1")])], [&former]);
+        let after = after(std::slice::from_ref(&former), &transitions, RUN, NOW);
+        let of = |rule: &str| after.get(&AlertKey { rule: rule.into(), ..former.key.clone() }).unwrap();
+        assert_eq!(of(rule).state, AlertState::Resolved, "{rule} {state:?}");
+        let wanted = if rule == NEW_PORT { AlertState::Open } else { state };
+        assert_eq!(of("Shell").state, wanted, "{rule} {state:?}");
+    }
+}
+
+#[test]
+fn an_accepted_port_raises_nothing_until_it_changes_again() {
+    let there = [known(&[(22, "1"), (80, "2")])];
+    let run = |changes: &[Change], alerts: &[Alert]| {
+        shown(&default_rules(), "22,80", changes, &there, alerts, (&[], &[22, 80]))
+    };
+    let silence: [String; 0] = [];
+    assert_eq!(run(&[], &[]), silence);
+    assert_eq!(run(&[], &[alert(22, "SSH", AlertState::Resolved)]), silence);
+    assert_eq!(run(&[], &[alert(22, "SSH", AlertState::Open)]), ["resolve SSH 22 Accepted"]);
+    assert_eq!(run(&[], &[alert(22, "SSH", AlertState::Ignored)]), ["keep SSH 22"]);
+    let changes = [change(ChangeKind::ServiceChange, 80, ("1", "2"))];
+    let again = ["reopen service change 80"];
+    assert_eq!(run(&changes, &[alert(80, SERVICE_CHANGE, AlertState::Resolved)]), again);
+    let opened = [change(ChangeKind::NewPort, 22, ("", ""))];
+    assert_eq!(run(&opened, &[]), ["raise SSH 22 high"]);
+}
+
+#[test]
+fn a_run_that_did_not_look_raises_nothing_by_a_new_rule() {
+    assert_eq!(transitions("80", &[], &[known(&[(22, "1")])], &[], &[]), Vec::<String>::new());
+}
+
+#[test]
+fn a_document_that_proves_nothing_still_shows_what_is_open_and_resolves_nothing() {
+    let nothing = |known: &KnownHost, alerts: &[Alert]| {
+        let (rules, coverage, none) = (default_rules(), RunCoverage::default(), Default::default());
+        let facts = Evaluation {
+            scan: ScanId(1),
+            run: RUN,
+            now: NOW,
+            rules: &rules,
+            coverage: &coverage,
+            unsettled: &none,
+            accepted: &none,
+        };
+        evaluate(facts, &[], [known], alerts).len()
+    };
+    assert_eq!(nothing(&known(&[(22, "1")]), &[]), 1);
+    assert_eq!(nothing(&KnownHost { seen_run: RunId(3), ..known(&[(22, "1")]) }, &[]), 0, "it was not in the document");
+    assert_eq!(nothing(&known(&[]), &[alert(22, "SSH", AlertState::Open)]), 0);
+}
+
+fn decided(alert: &Alert, action: Action) -> Alert {
+    let later = alert.changed().plus(std::time::Duration::from_secs(1));
+    decide(alert, action, &"ada".into(), &Text::default(), later).unwrap().unwrap_or_else(|| alert.clone())
+}
+
+#[test]
+fn an_undo_leads_to_the_state_before() {
+    let open = alert(22, "SSH", AlertState::Open);
+    let walk = |actions: &[Action]| {
+        let mut states = Vec::new();
+        actions.iter().fold(open.clone(), |alert, action| {
+            let next = decided(&alert, *action);
+            states.push(next.state.name());
+            next
+        });
+        states.join(" ")
+    };
+    use Action::{Action as Deal, Ignore, Reopen};
+    assert_eq!(walk(&[Deal, Reopen]), "actioned open");
+    assert_eq!(walk(&[Ignore, Reopen, Reopen]), "ignored open open");
+    assert_eq!(walk(&[Deal, Ignore, Reopen, Reopen]), "actioned ignored actioned open");
+    assert_eq!(walk(&[Deal, Deal, Reopen]), "actioned actioned open");
+}
+
+#[test]
+fn a_decision_says_who_and_why_and_nothing_is_decided_about_what_is_over() {
+    let open = alert(22, "SSH", AlertState::Open);
+    let done = decide(&open, Action::Action, &"ada".into(), &"ticket 7".into(), NOW).unwrap().unwrap();
+    let last = done.trail.steps.last().unwrap();
+    let ada = By::Person("ada".into());
+    assert_eq!((&last.by, last.what, last.comment.as_str(), last.at), (&ada, Deed::Actioned, "ticket 7", NOW));
+    assert_eq!(done.changed(), NOW);
+    assert_eq!(decide(&done, Action::Action, &"bob".into(), &Text::default(), NOW), Ok(None));
+    let said = decide(&done, Action::Action, &"bob".into(), &"me too".into(), NOW).unwrap().unwrap();
+    assert_eq!((said.state, said.trail.steps.len()), (AlertState::Actioned, 3));
+    let key = open.key.clone();
+    let over = transit(Some(open), &Transition::Resolve(key.clone(), Evidence::PortClosed), RUN, NOW).unwrap();
+    assert_eq!(decide(&over, Action::Ignore, &"ada".into(), &Text::default(), NOW), Err(Refusal::Over(RUN)));
+    let again = transit(Some(over), &Transition::Reopen(alert(22, "SSH", AlertState::Open)), RUN, NOW).unwrap();
+    let deeds: Vec<String> = again.trail.steps.iter().map(|step| step.what.words()).collect();
+    assert_eq!(deeds, ["raised", "resolved: the port is not open any more", "raised again"]);
+    assert_eq!((again.state, again.resolution), (AlertState::Open, None));
+}
+
+#[test]
+fn what_a_person_decided_while_a_run_closed_is_not_lost() {
+    let ignored = alert(22, "SSH", AlertState::Ignored);
+    let over = Transition::Resolve(ignored.key.clone(), Evidence::PortClosed);
+    let after = transit(Some(ignored.clone()), &over, RUN, NOW).unwrap();
+    assert_eq!((after.state, after.verified), (AlertState::Ignored, RUN));
+    let accepted = accept(&alert(22, "SSH", AlertState::Actioned), RunId(6), &"ada".into(), &"ok".into(), NOW).unwrap();
+    let keep = Transition::Keep(accepted.key.clone());
+    let after = transit(Some(accepted.clone()), &keep, RUN, NOW).unwrap();
+    assert_eq!(after, accepted);
+    assert_eq!(decide(&after, Action::Reopen, &"ada".into(), &Text::default(), NOW), Err(Refusal::Accepted));
+    assert_eq!(unaccept(&after, &"ada".into(), NOW).unwrap().state, AlertState::Actioned);
+    assert_eq!(accept(&ignored, RunId(6), &"ada".into(), &Text::default(), NOW), None);
+}
+
+#[test]
+fn a_long_trail_keeps_its_latest_steps() {
+    let mut alert = alert(22, "SSH", AlertState::Open);
+    for _ in 0..MAX_STEPS {
+        alert = decided(&decided(&alert, Action::Ignore), Action::Reopen);
+    }
+    assert_eq!(alert.trail.steps.len(), MAX_STEPS);
+    assert_eq!(usize::try_from(alert.trail.folded).unwrap(), MAX_STEPS + 1);
+    assert_eq!(alert.trail.steps.last().unwrap().what, Deed::Undone(AlertState::Open));
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::fixture::{Fixture, NOW, SCAN, TARGETS, host};
 use crate::run::{Uncovered, UncoveredReason};
-use crate::store::tables::{ALERTS, KNOWN, REPORTS, UNCUT};
+use crate::store::tables::{ALERTS, HISTORY, UNCUT};
 
 async fn retry(fixture: &Fixture, run: RunId) -> Result<Run, UseCaseError> {
     fixture.store.update(move |draft| queue_missing(draft, run, "ada".into(), NOW)).await
@@ -51,7 +51,9 @@ async fn a_run_of_the_missing_part_is_complete_when_that_part_was_looked_at() {
     fixture.finish(id, None).await;
     let (run, report, known) = fixture
         .store
-        .read(move |view| Ok((view.get(&RUNS, &id)?, view.get(&REPORTS, &id)?, view.within(&KNOWN, &SCAN).count())))
+        .read(move |view| {
+            Ok((view.get(&RUNS, &id)?, crate::report::read(view, id)?, view.within(&HISTORY, &SCAN).count()))
+        })
         .await
         .unwrap();
     let run = run.unwrap();

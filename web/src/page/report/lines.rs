@@ -4,7 +4,7 @@ use super::{ChangeRow, Group, Note};
 use crate::look::{Badge, Tone};
 use coordinator::analysis::alert::{Rule, Severity, rule_for};
 use coordinator::analysis::delta::{self, Change, ChangeKind, Confirmation, NoteKind, Side};
-use coordinator::report::Report;
+use coordinator::report::{Acceptance, Report};
 use protocol::observation::Service;
 use protocol::text::Text;
 
@@ -20,14 +20,21 @@ const GROUPS: [(ChangeKind, &str, &str, &str); 8] = [
     (ChangeKind::MacChange, "mac-changes", "Link address changes", "~"),
 ];
 
-/// Tables with lines: first new ports whose rule is critical or high, then by kind.
-pub(super) fn groups(report: &Report, rules: &[Rule]) -> Vec<Group> {
-    let is_grave = |change: &&Change| matches!(severity(change, rules), Some(Severity::Critical | Severity::High));
-    let grave: Vec<ChangeRow> = report.changes.iter().filter(is_grave).map(|change| row(change, rules)).collect();
+/// Tables with lines: first new ports whose rule is critical or high and that nobody accepted, then by kind.
+pub(super) fn groups(report: &Report) -> Vec<Group> {
+    let lines = || report.changes.iter().zip((0..).map(|line| report.acceptance_of(line)));
+    let rules = &report.rules;
+    let is_grave = |(change, accepted): &(&Change, Option<&Acceptance>)| {
+        accepted.is_none() && matches!(severity(change, rules), Some(Severity::Critical | Severity::High))
+    };
+    let rows = |lines: Vec<(&Change, Option<&Acceptance>)>| {
+        lines.into_iter().map(|(change, accepted)| row(change, accepted, rules)).collect()
+    };
+    let grave = rows(lines().filter(is_grave).collect());
     let first = Group { id: "critical", title: "Critical and high", mark: "+", rows: grave };
     let by_kind = GROUPS.into_iter().map(|(kind, id, title, mark)| {
-        let of_kind = report.changes.iter().filter(|change| change.kind == kind && !is_grave(change));
-        Group { id, title, mark, rows: of_kind.map(|change| row(change, rules)).collect() }
+        let of_kind = lines().filter(|line| line.0.kind == kind && !is_grave(line));
+        Group { id, title, mark, rows: rows(of_kind.collect()) }
     });
     [first].into_iter().chain(by_kind).filter(|group| !group.rows.is_empty()).collect()
 }
@@ -51,10 +58,13 @@ pub(crate) fn severity(change: &Change, rules: &[Rule]) -> Option<Severity> {
     rule_for(rules, port).map(|rule| rule.severity)
 }
 
-fn row(change: &Change, rules: &[Rule]) -> ChangeRow {
+fn row(change: &Change, accepted: Option<&Acceptance>, rules: &[Rule]) -> ChangeRow {
     let mut after = side(change.after.as_ref(), change.kind);
     if change.confirmation == Confirmation::Confirmed {
         after.push_str(" (seen twice)");
+    }
+    if let Some(accepted) = accepted {
+        after.push_str(&format!(" (accepted by {})", accepted.by));
     }
     ChangeRow {
         host: change.address.to_string(),

@@ -17,7 +17,11 @@ pub(super) fn sentence(report: &Report) -> String {
         return format!("First look: {hosts} with {ports}, coverage {coverage}.");
     };
     let changes = changes_words(report).unwrap_or_else(|| "Nothing changed".to_owned());
-    format!("{changes} since run {baseline}, coverage {coverage}.")
+    let accepted = match report.accepted.iter().map(|accepted| accepted.lines.len()).sum::<usize>() {
+        0 => String::new(),
+        count => format!(", {count} accepted as expected"),
+    };
+    format!("{changes} since run {baseline}{accepted}, coverage {coverage}.")
 }
 
 /// What changed, counted by kind; `None` when nothing did.
