@@ -1,5 +1,6 @@
 //! Arguments in, words out: what can be typed, and who answers it. A file per noun.
 
+mod compare;
 mod coordinator;
 mod db;
 mod demo;

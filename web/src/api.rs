@@ -1,6 +1,7 @@
 //! `/api/v1`: a file per resource. What it speaks are these types; the OpenAPI document is made from them.
 
 pub mod alerts;
+pub mod compare;
 pub(crate) mod health;
 pub mod invites;
 pub mod nodes;
@@ -48,6 +49,7 @@ impl From<coordinator::run::Uncovered> for Uncovered {
     paths(
         openapi,
         alerts::list,
+        compare::show,
         crate::live::events,
         invites::create,
         nodes::list,

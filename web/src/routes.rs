@@ -92,6 +92,7 @@ pub(crate) fn api_table() -> Vec<Route> {
         get("/readyz", Anyone, api::health::ready),
         get("/api/openapi.json", Anyone, api::openapi),
         get("/api/v1/alerts", Needs(Read), api::alerts::list),
+        get("/api/v1/compare", Needs(Read), api::compare::show),
         get("/api/v1/events", Needs(Read), live::events),
         post("/api/v1/invites", Needs(Approve), api::invites::create),
         get("/api/v1/nodes", Needs(Read), api::nodes::list),

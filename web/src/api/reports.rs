@@ -70,6 +70,8 @@ pub struct Report {
     pub changes: Vec<Change>,
     /// What looks like a change and counts as none.
     pub notes: Vec<Note>,
+    /// Lines beyond the limit, which are not kept; the status counts them.
+    pub left_out: u64,
     /// What was not looked at, and why.
     pub uncovered: Vec<Uncovered>,
     /// Cells looked at for the first time.
@@ -178,6 +180,7 @@ impl From<coordinator::report::Report> for Report {
             made: _,
             changes,
             notes,
+            left_out,
             status: _,
             score: _,
             coverage_hundredths: _,
@@ -191,6 +194,7 @@ impl From<coordinator::report::Report> for Report {
             summary,
             changes: changes.into_iter().map(Change::from).collect(),
             notes: notes.into_iter().map(|delta::Note { kind, change }| Note { kind, change: change.into() }).collect(),
+            left_out,
             uncovered: uncovered.into_iter().map(Uncovered::from).collect(),
             newly_covered_cells,
             no_longer_covered_cells,
