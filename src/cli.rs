@@ -2,6 +2,7 @@
 
 mod accept;
 mod alerts;
+mod compare;
 mod coordinator;
 mod db;
 mod demo;

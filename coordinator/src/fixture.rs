@@ -97,7 +97,7 @@ impl Fixture {
         Self::with(TARGETS, StoreOptions::default()).await
     }
 
-    /// A scan of at most 256 addresses in a store with these options.
+    /// A scan of these addresses in a store with these options.
     pub(crate) async fn with(targets: &'static str, options: StoreOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::create(&folder.path().join("store"), options.clone()).unwrap();
@@ -128,21 +128,38 @@ impl Fixture {
         Self { store, node, folder, options }
     }
 
+    /// Closes the store and gives its folder.
+    pub(crate) async fn close(self) -> TempDir {
+        self.store.close().await;
+        self.folder
+    }
+
     /// A run that is under way: one task with all addresses, leased to the node under number 1.
     pub(crate) async fn leased_run(&self) -> TaskId {
+        let tasks = self.leased_tasks().await;
+        assert_eq!(tasks.len(), 1, "the scan is small");
+        tasks[0].0
+    }
+
+    /// A run that is under way: its tasks with their addresses, each leased to the node under number 1.
+    pub(crate) async fn leased_tasks(&self) -> Vec<(TaskId, TargetSet)> {
         let node = self.node;
         self.store
             .update(move |draft| {
                 let mut run: Run = queue(draft, SCAN, Trigger::Schedule, NOW)?;
-                let wanted = run.wanted();
-                assert!(wanted.count() <= MAX_TASK_ADDRESSES);
-                let id = TaskId { run: run.id, index: 0 };
-                let mut task = TaskRecord::new(id, Look::First, wanted, NOW);
-                task.lease_to(node, NOW);
-                (run.state, run.started, run.tasks) = (RunState::Running, Some(NOW), 1);
-                draft.put(&TASKS, &task.id, &task)?;
+                (run.state, run.started) = (RunState::Running, Some(NOW));
+                let (mut rest, mut tasks) = (run.wanted(), Vec::new());
+                while !rest.is_empty() {
+                    let (targets, left) = rest.split_at(MAX_TASK_ADDRESSES);
+                    let id = TaskId { run: run.id, index: run.tasks };
+                    let mut task = TaskRecord::new(id, Look::First, targets.clone(), NOW);
+                    task.lease_to(node, NOW);
+                    draft.put(&TASKS, &task.id, &task)?;
+                    tasks.push((id, targets));
+                    (rest, run.tasks) = (left, run.tasks + 1);
+                }
                 draft.put(&RUNS, &run.id, &run)?;
-                Ok::<_, crate::UseCaseError>(task.id)
+                Ok::<_, crate::UseCaseError>(tasks)
             })
             .await
             .unwrap()

@@ -1,5 +1,6 @@
 //! `reports`: what a run found changed against what was known.
 
+use super::compare::{self, CompareArgs};
 use super::exports;
 use super::scans::find;
 use super::{Place, Shared, accept, alerts, print};
@@ -12,7 +13,7 @@ use protocol::task::{RunId, ScanId};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use web::api::alerts::Matching;
-use web::api::reports::{Change, Counts, Report, ReportSummary, Score};
+use web::api::reports::{Change, Counts, Note, Report, ReportSummary, Score};
 
 #[derive(Args)]
 pub(crate) struct ReportsArgs {
@@ -37,6 +38,8 @@ enum Command {
         /// The number of its run
         report: RunId,
     },
+    /// Compare any two runs of a scan
+    Compare(CompareArgs),
     /// Show the newest report
     #[command(after_help = "Example:\n  portdrift reports latest --scan office --json")]
     Latest {
@@ -81,6 +84,7 @@ pub(crate) async fn run(args: ReportsArgs, shared: &Shared) -> anyhow::Result<Ex
     let report: Report = match args.command {
         Command::List { scan } => return list(&client, scan, shared).await,
         Command::Accept(args) => return accept::run(&client, args, shared).await,
+        Command::Compare(compared) => return compare::run(&client, compared, shared).await.map(|()| Exit::Done),
         Command::Show { report } => client.get(&format!("/reports/{report}")).await?,
         Command::Latest { scan } => latest(&client, scan).await?,
         Command::Export(args) => return exports::run(&client, args, shared).await,
@@ -186,14 +190,22 @@ pub(crate) fn words(report: &Report, severities: &Severities) -> String {
         text.push_str("\n\n");
         text.push_str(&table(changes, severities));
     }
-    for note in notes {
-        let why = note_words(note.kind);
-        text.push_str(&format!("\nno change: {} ({why})", place(&note.change)));
-    }
+    text.push_str(&note_lines(notes, report.left_out));
     for part in uncovered {
         text.push_str(&format!("\nnot scanned: {}: {}", part.targets, part.reason));
     }
     text
+}
+
+/// What does not count, a line each, and how much more there was.
+pub(crate) fn note_lines(notes: &[Note], left_out: u64) -> String {
+    let line = |note: &Note| format!("\nno change: {} ({})", place(&note.change), note_words(note.kind));
+    let mut lines: String = notes.iter().map(line).collect();
+    if left_out > 0 {
+        let more = print::counted(left_out, "line");
+        lines.push_str(&format!("\nand {more} more than a report holds; something may answer everywhere"));
+    }
+    lines
 }
 
 fn sentence(summary: &ReportSummary) -> String {

@@ -2,6 +2,7 @@
 
 pub mod acceptance;
 pub mod alerts;
+pub mod compare;
 pub(crate) mod exports;
 pub(crate) mod health;
 pub mod invites;
@@ -62,6 +63,7 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         alerts::show,
         alerts::decide,
         alerts::decide_all,
+        compare::show,
         crate::live::events,
         exports::one,
         exports::all,

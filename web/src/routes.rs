@@ -111,6 +111,7 @@ pub(crate) fn api_table() -> Vec<Route> {
         Route { body_cap: LARGE, ..post("/api/v1/alerts/bulk", Needs(Operate), api::alerts::decide_all) },
         get("/api/v1/alerts/{id}", Needs(Read), api::alerts::show),
         post("/api/v1/alerts/{id}/{action}", Needs(Operate), api::alerts::decide),
+        get("/api/v1/compare", Needs(Read), api::compare::show),
         get("/api/v1/events", Needs(Read), live::events),
         post("/api/v1/invites", Needs(Approve), api::invites::create),
         get("/api/v1/jobs", Needs(Read), api::jobs::list),

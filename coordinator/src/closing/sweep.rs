@@ -19,9 +19,7 @@ pub(crate) async fn sweep(store: &Store) -> Result<(), StoreError> {
             if keys.is_empty() {
                 break;
             }
-            store
-                .update(move |draft| keys.iter().try_for_each(|key| draft.remove(table, key)).map_err(StoreError::from))
-                .await?;
+            store.update(move |draft| keys.iter().try_for_each(|key| draft.remove(table, key))).await?;
         }
     }
     Ok(())

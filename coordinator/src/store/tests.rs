@@ -26,7 +26,7 @@ fn small() -> StoreOptions {
 }
 
 /// How often a random test is repeated: `usual` times, or `long` when `PORTDRIFT_LONG` is 1.
-fn rounds(usual: u64, long: u64) -> u64 {
+pub(crate) fn rounds(usual: u64, long: u64) -> u64 {
     if std::env::var("PORTDRIFT_LONG").is_ok_and(|value| value == "1") { long } else { usual }
 }
 

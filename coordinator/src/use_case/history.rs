@@ -83,3 +83,44 @@ fn look(reads: &impl Reads, scan: ScanId, field: &'static str, id: RunId) -> Res
         ))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Fixture, NOW, SCAN, TARGETS, host};
+    use crate::run::{Run, RunState};
+    use crate::store::tables::RUNS;
+
+    async fn refusal(fixture: &Fixture, scan: ScanId, from: RunId, to: RunId) -> String {
+        let read = move |view: &crate::store::View| Ok(compared(view, scan, from, to));
+        fixture.store.read(read).await.unwrap().expect_err("these cannot be compared").to_string()
+    }
+
+    #[tokio::test]
+    async fn runs_that_cannot_be_compared_are_refused_with_what_to_do() {
+        let fixture = Fixture::new().await;
+        let good = fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[80])]).await;
+        let open = fixture.looked_once(TARGETS, vec![]).await;
+        let change = move |draft: &mut crate::store::Draft| {
+            let run = draft.get(&RUNS, &open)?.unwrap();
+            let failed = Run { id: RunId(8), state: RunState::Failed, ended: Some(NOW), ..run.clone() };
+            draft.put(&RUNS, &failed.id, &failed)?;
+            draft.put(&RUNS, &RunId(9), &Run { id: RunId(9), scan: ScanId(2), ..run })
+        };
+        fixture.store.update::<_, crate::StoreError>(change).await.unwrap();
+        let cases = [(2, good, good), (1, good, RunId(7)), (1, open, good), (1, good, RunId(8)), (1, RunId(9), good)];
+        let mut refusals = Vec::new();
+        for (scan, from, to) in cases {
+            refusals.push(refusal(&fixture, ScanId(scan), from, to).await);
+        }
+        insta::assert_snapshot!(refusals.join("\n"), @"
+        there is no scan 2; `portdrift scans list` shows what there is
+        there is no run 7; `portdrift runs list` shows what there is
+        run 2 has not ended; wait for it (`portdrift runs watch 2`)
+        run 8 ended as failed, without a report; `portdrift reports list --scan 1` shows runs that have one
+        from: run 9 is of scan 2, not of scan 1; `portdrift runs list --scan 1` shows its runs
+        ");
+        let read = move |view: &crate::store::View| Ok(compared(view, SCAN, good, good).unwrap());
+        assert_eq!(fixture.store.read(read).await.unwrap().changes, []);
+    }
+}

@@ -73,6 +73,8 @@ pub struct Report {
     pub changes: Vec<Change>,
     /// What looks like a change and counts as none.
     pub notes: Vec<Note>,
+    /// Lines beyond the limit, which are not kept; the status counts them.
+    pub left_out: u64,
     /// What was not looked at, and why.
     pub uncovered: Vec<Uncovered>,
     /// Cells looked at for the first time.
@@ -188,6 +190,7 @@ impl From<coordinator::report::Report> for Report {
             changes,
             accepted: _,
             notes,
+            left_out,
             status: _,
             score: _,
             rules: _,
@@ -198,7 +201,6 @@ impl From<coordinator::report::Report> for Report {
             open_ports: _,
             newly_covered_cells,
             no_longer_covered_cells,
-            left_out: _,
         } = report;
         Self {
             summary,
@@ -208,6 +210,7 @@ impl From<coordinator::report::Report> for Report {
                 .map(|(change, accepted)| Change { accepted, ..change.into() })
                 .collect(),
             notes: notes.into_iter().map(|delta::Note { kind, change }| Note { kind, change: change.into() }).collect(),
+            left_out,
             uncovered: uncovered.into_iter().map(Uncovered::from).collect(),
             newly_covered_cells,
             no_longer_covered_cells,

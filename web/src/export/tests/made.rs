@@ -89,6 +89,9 @@ pub(super) fn report(changes: Vec<Change>, notes: Vec<Note>) -> ReportInContext 
         newly_covered_cells: 3,
         no_longer_covered_cells: 4,
         left_out: 0,
+        accepted: Vec::new(),
+        rules: default_rules(),
+        known_hosts: 17,
     };
     let rules = default_rules();
     ReportInContext { report, network: "Office".into(), run: run(7), baseline: Some(run(6)), rules }
