@@ -6,6 +6,8 @@ mod acceptance;
 pub mod accounts;
 pub mod analysis;
 mod audit;
+#[cfg(test)]
+mod chance;
 mod closing;
 pub mod db;
 pub mod dispatch;
@@ -16,6 +18,8 @@ mod history;
 mod hub;
 mod intake;
 mod keys;
+#[cfg(test)]
+mod model;
 mod presence;
 pub mod registry;
 pub mod report;

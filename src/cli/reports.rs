@@ -284,5 +284,6 @@ fn note_words(kind: NoteKind) -> &'static str {
         NoteKind::Contradicted => "contradicted by a second look",
         NoteKind::NewlyCovered => "looked at for the first time",
         NoteKind::NoLongerCovered => "not looked at this time",
+        NoteKind::Volatile => "changes by itself",
     }
 }

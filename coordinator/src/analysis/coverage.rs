@@ -1,127 +1,20 @@
 //! Which cells a run covered: the coverages of its tasks put together, compared, counted. Ranges, never rows.
 
+mod cells;
 #[cfg(test)]
 mod tests;
 
+pub use cells::{Block, Cells};
+
 use protocol::codec::{Decode, Encode};
 use protocol::observation::{
-    Coverage, EffectiveOptions, HostObservation, HostState, PortState, ProbeMethod, ServiceDetection,
+    Coverage, EffectiveOptions, HostObservation, HostState, PortState, ProbeMethod, ProbedCells, ServiceDetection,
+    UnlistedPorts,
 };
 use protocol::{PortSet, Protocol, TargetSet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-
-/// A set of cells as blocks of addresses × ports. Equal sets are equal values: each address stands in one block at
-/// most, and no two blocks have the same ports.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-pub struct Cells(Vec<Block>);
-
-/// Every address of `targets` with every port of `ports`.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-pub struct Block {
-    /// The ports.
-    pub ports: PortSet,
-    /// The addresses.
-    pub targets: TargetSet,
-}
-
-impl FromIterator<Block> for Cells {
-    fn from_iter<I: IntoIterator<Item = Block>>(blocks: I) -> Self {
-        let mut by_ports: BTreeMap<PortSet, TargetSet> = BTreeMap::new();
-        for block in blocks {
-            insert(&mut by_ports, block);
-        }
-        Self(by_ports.into_iter().map(|(ports, targets)| Block { ports, targets }).collect())
-    }
-}
-
-/// Adds a block; what overlaps others gets the ports of both.
-fn insert(by_ports: &mut BTreeMap<PortSet, TargetSet>, block: Block) {
-    let mut rest = block.targets;
-    let mut added: Vec<(PortSet, TargetSet)> = Vec::new();
-    for (ports, targets) in by_ports.iter_mut() {
-        let shared = targets.intersection(&rest);
-        if !shared.is_empty() {
-            *targets = targets.minus(&shared);
-            rest = rest.minus(&shared);
-            added.push((ports.union(&block.ports), shared));
-        }
-    }
-    added.push((block.ports, rest));
-    for (ports, targets) in added.into_iter().filter(|(ports, _)| !ports.is_empty()) {
-        let all = by_ports.entry(ports).or_default();
-        *all = all.union(&targets);
-    }
-    by_ports.retain(|_, targets| !targets.is_empty());
-}
-
-impl Cells {
-    /// Every address with every port.
-    pub fn new(targets: TargetSet, ports: PortSet) -> Self {
-        [Block { ports, targets }].into_iter().collect()
-    }
-
-    /// The blocks, by ports.
-    pub fn blocks(&self) -> &[Block] {
-        &self.0
-    }
-
-    /// True when there is no cell.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How many cells; stops at `u128::MAX`.
-    pub fn count(&self) -> u128 {
-        let sizes = self.0.iter().map(|block| block.targets.count().saturating_mul(u128::from(block.ports.count())));
-        sizes.fold(0, u128::saturating_add)
-    }
-
-    /// The ports of one address.
-    pub fn ports_of(&self, address: IpAddr) -> PortSet {
-        let block = self.0.iter().find(|block| block.targets.contains(address));
-        block.map(|block| block.ports.clone()).unwrap_or_default()
-    }
-
-    /// True when the cell is one of them.
-    pub fn covers(&self, address: IpAddr, protocol: Protocol, port: u16) -> bool {
-        self.0.iter().any(|block| block.ports.contains(protocol, port) && block.targets.contains(address))
-    }
-
-    /// The cells of either.
-    pub fn union(&self, other: &Self) -> Self {
-        self.0.iter().chain(&other.0).cloned().collect()
-    }
-
-    /// The cells of both.
-    pub fn intersection(&self, other: &Self) -> Self {
-        let pairs = self.0.iter().flat_map(|mine| other.0.iter().map(move |theirs| (mine, theirs)));
-        pairs
-            .map(|(mine, theirs)| Block {
-                ports: mine.ports.intersection(&theirs.ports),
-                targets: mine.targets.intersection(&theirs.targets),
-            })
-            .collect()
-    }
-
-    /// The cells that are not in `other`.
-    pub fn minus(&self, other: &Self) -> Self {
-        self.0.iter().flat_map(|block| block_minus(block, other)).collect()
-    }
-}
-
-fn block_minus(block: &Block, other: &Cells) -> Vec<Block> {
-    let mut rest = block.targets.clone();
-    let mut left = Vec::new();
-    for theirs in &other.0 {
-        let targets = rest.intersection(&theirs.targets);
-        rest = rest.minus(&theirs.targets);
-        left.push(Block { ports: block.ports.minus(&theirs.ports), targets });
-    }
-    left.push(Block { ports: block.ports.clone(), targets: rest });
-    left
-}
 
 /// What all tasks of a run looked at; also, summed over runs, what a scan ever looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
@@ -132,7 +25,8 @@ pub struct RunCoverage {
     pub by_port_only: TargetSet,
     /// Cells probed by connect, SYN or UDP.
     pub probed: Cells,
-    /// Cells probed by scan types whose states mean something else; they compare only with each other.
+    /// Cells probed only by scan types whose states mean something else; they compare only with each other, and give
+    /// way to a look in the usual ways.
     pub probed_otherwise: Cells,
     /// How services were identified, and where.
     pub identified: Vec<Identified>,
@@ -151,26 +45,35 @@ pub struct Identified {
 
 impl From<&Coverage> for RunCoverage {
     fn from(task: &Coverage) -> Self {
-        let Coverage { asked, by_port_only, probed, services, options } = task;
-        let cells = |otherwise: bool| {
-            let blocks = probed.iter().filter(|cells| (cells.method == ProbeMethod::Other) == otherwise);
-            blocks.map(|cells| Block { ports: cells.ports.clone(), targets: cells.targets.clone() }).collect()
-        };
-        let identified = services.iter().map(|how| Identified { how: how.clone(), targets: asked.clone() }).collect();
-        Self {
-            asked: asked.clone(),
-            by_port_only: by_port_only.intersection(asked),
-            probed: cells(false),
-            probed_otherwise: cells(true),
-            identified,
-            options: distinct(options.iter()),
-        }
+        [task].into_iter().collect()
     }
 }
 
 impl<'a> FromIterator<&'a Coverage> for RunCoverage {
+    /// What is said of an address that was not asked does not count: a host that timed out was not observed.
     fn from_iter<I: IntoIterator<Item = &'a Coverage>>(tasks: I) -> Self {
-        tasks.into_iter().fold(Self::default(), |all, task| all.union(&Self::from(task)))
+        let tasks: Vec<&Coverage> = tasks.into_iter().collect();
+        let asked = joined(tasks.iter().map(|task| &task.asked));
+        let proven: Vec<TargetSet> = tasks.iter().map(|task| task.asked.minus(&task.by_port_only)).collect();
+        let cells = |otherwise: bool| {
+            let all = tasks.iter().flat_map(|task| task.probed.iter().map(|cells| (&task.asked, cells)));
+            let blocks = all.filter(|(_, cells)| (cells.method == ProbeMethod::Other) == otherwise);
+            let asked = |(asked, cells): (&TargetSet, &ProbedCells)| Block {
+                ports: cells.ports.clone(),
+                targets: cells.targets.intersection(asked),
+            };
+            blocks.map(asked).collect::<Cells>()
+        };
+        let probed = cells(false);
+        let identified = tasks.iter().filter_map(|task| task.services.as_ref().map(|how| (how, &task.asked)));
+        Self {
+            by_port_only: asked.minus(&joined(&proven)),
+            asked,
+            probed_otherwise: cells(true).minus(&probed),
+            probed,
+            identified: by_way(identified),
+            options: distinct(tasks.iter().flat_map(|task| &task.options)),
+        }
     }
 }
 
@@ -179,12 +82,14 @@ impl RunCoverage {
     pub fn union(&self, other: &Self) -> Self {
         let asked = self.asked.union(&other.asked);
         let proven = self.asked.minus(&self.by_port_only).union(&other.asked.minus(&other.by_port_only));
+        let probed = self.probed.union(&other.probed);
+        let identified = self.identified.iter().chain(&other.identified);
         Self {
             by_port_only: asked.minus(&proven),
             asked,
-            probed: self.probed.union(&other.probed),
-            probed_otherwise: self.probed_otherwise.union(&other.probed_otherwise),
-            identified: merge_identified(self.identified.iter().chain(&other.identified)),
+            probed_otherwise: self.probed_otherwise.union(&other.probed_otherwise).minus(&probed),
+            probed,
+            identified: by_way(identified.map(|part| (&part.how, &part.targets))),
             options: distinct(self.options.iter().chain(&other.options)),
         }
     }
@@ -213,10 +118,12 @@ impl RunCoverage {
     /// count the whole.
     pub fn decided<'a>(&self, hosts: impl IntoIterator<Item = &'a HostObservation>) -> Self {
         let vague = |host: &'a HostObservation| {
-            let covered = self.probed.ports_of(host.address).union(&self.probed_otherwise.ports_of(host.address));
-            Block { ports: vague_ports(host, &covered), targets: host.address.into() }
+            let ports = [&self.probed, &self.probed_otherwise].map(|cells| cells.ports_at(host.address));
+            let ports = vague_ports(host, ports.into_iter().flatten())?;
+            Some(Block { ports, targets: host.address.into() })
         };
-        let vague: Cells = hosts.into_iter().filter(|host| host.state == HostState::Up).map(vague).collect();
+        let up = hosts.into_iter().filter(|host| host.state == HostState::Up);
+        let vague: Cells = up.filter_map(vague).collect();
         Self {
             probed: self.probed.minus(&vague),
             probed_otherwise: self.probed_otherwise.minus(&vague),
@@ -280,19 +187,38 @@ pub struct CoverageChange {
     pub no_longer_covered: Cells,
 }
 
-/// Of the covered ports of a host, those whose state says neither open nor not open.
-fn vague_ports(host: &HostObservation, covered: &PortSet) -> PortSet {
+/// True when ports of this protocol that the host does not list may be open: one of its sums leaves it open, or it is
+/// UDP without any sum, where silence is no answer.
+pub(super) fn unlisted_may_be_open(unlisted: &[UnlistedPorts], protocol: Protocol) -> bool {
+    let mut states = unlisted.iter().filter(|part| part.protocol == protocol).map(|part| part.state).peekable();
+    let silent = protocol == Protocol::Udp && states.peek().is_none();
+    silent || states.any(may_be_open)
+}
+
+/// True for the states of which "not open" cannot be said.
+pub(super) fn may_be_open(state: PortState) -> bool {
+    matches!(state, PortState::Open | PortState::OpenFiltered | PortState::Unfiltered)
+}
+
+/// Of the `covered` ports of a host, those whose state says neither open nor not open; `None` when there are none.
+fn vague_ports<'a>(host: &HostObservation, covered: impl Iterator<Item = &'a PortSet> + Clone) -> Option<PortSet> {
     let vague = |state| matches!(state, PortState::OpenFiltered | PortState::Unfiltered);
-    Protocol::ALL.into_iter().fold(PortSet::empty(), |all, protocol| {
+    let mut all = PortSet::empty();
+    for protocol in Protocol::ALL {
         let listed = || host.ports.iter().filter(|port| port.protocol == protocol);
-        let unlisted = host.unlisted.iter().any(|part| part.protocol == protocol && vague(part.state));
-        let mut ports = PortSet::from_ports(protocol, listed().filter(|port| vague(port.state)).map(|port| port.port));
-        if unlisted {
-            let named = PortSet::from_ports(protocol, listed().map(|port| port.port));
-            ports = ports.union(&covered.only(protocol).minus(&named));
+        if listed().any(|port| vague(port.state)) {
+            let ports = listed().filter(|port| vague(port.state)).map(|port| port.port);
+            all = all.union(&PortSet::from_ports(protocol, ports));
         }
-        all.union(&ports)
-    })
+        if covered.clone().any(|ports| !ports.ranges(protocol).is_empty())
+            && unlisted_may_be_open(&host.unlisted, protocol)
+        {
+            let named = PortSet::from_ports(protocol, listed().map(|port| port.port));
+            let ports = covered.clone().fold(PortSet::empty(), |all, ports| all.union(&ports.only(protocol)));
+            all = all.union(&ports.minus(&named));
+        }
+    }
+    (!all.is_empty()).then_some(all)
 }
 
 fn percent(done: u128, all: u128) -> u8 {
@@ -303,13 +229,19 @@ fn percent(done: u128, all: u128) -> u8 {
     u8::try_from(share.min(if done < all { 99 } else { 100 })).unwrap_or(99)
 }
 
-fn merge_identified<'a>(parts: impl Iterator<Item = &'a Identified>) -> Vec<Identified> {
-    let mut by_way: BTreeMap<&ServiceDetection, TargetSet> = BTreeMap::new();
-    for part in parts {
-        let all = by_way.entry(&part.how).or_default();
-        *all = all.union(&part.targets);
+/// All addresses of many sets.
+fn joined<'a>(sets: impl IntoIterator<Item = &'a TargetSet>) -> TargetSet {
+    let ranges = sets.into_iter().flat_map(TargetSet::ranges);
+    TargetSet::from_ranges(ranges.map(|range| (range.first(), range.last())))
+}
+
+/// Addresses by the way in which their services were identified.
+fn by_way<'a>(parts: impl Iterator<Item = (&'a ServiceDetection, &'a TargetSet)>) -> Vec<Identified> {
+    let mut by_way: BTreeMap<&ServiceDetection, Vec<&TargetSet>> = BTreeMap::new();
+    for (how, targets) in parts {
+        by_way.entry(how).or_default().push(targets);
     }
-    by_way.into_iter().map(|(how, targets)| Identified { how: how.clone(), targets }).collect()
+    by_way.into_iter().map(|(how, targets)| Identified { how: how.clone(), targets: joined(targets) }).collect()
 }
 
 fn distinct<'a>(options: impl Iterator<Item = &'a EffectiveOptions>) -> Vec<EffectiveOptions> {

@@ -5,6 +5,8 @@
 
 mod apply;
 mod confirm;
+#[cfg(test)]
+mod guide;
 mod host;
 mod known;
 mod look;
@@ -132,6 +134,8 @@ pub enum NoteKind {
     NewlyCovered,
     /// It was there, but was not looked for this time.
     NoLongerCovered,
+    /// It changes by itself: one random link address after another.
+    Volatile,
 }
 
 /// A line that counts as no change.
@@ -191,8 +195,9 @@ impl HostDelta {
 
 /// Compares what was known with what a run saw. Both iterators must be sorted by address, each address once.
 ///
-/// A scan's first run has an empty `before`: nothing was covered, so nothing changes. Each host of either side is
-/// returned, in order, also without any line.
+/// Both coverages must be [decided](RunCoverage::decided): a cell that nobody could tell was not seen. A scan's first run
+/// has an empty `before`: nothing was covered, so nothing changes. Each host of either side is returned, in order, also
+/// without any line.
 pub fn compare<'a>(
     baseline: impl Iterator<Item = KnownHost> + 'a,
     run: impl Iterator<Item = HostObservation> + 'a,

@@ -88,7 +88,7 @@ impl Pass {
 
     fn take(&mut self, mut batch: Batch) {
         let (facts, survey) = (self.facts.clone(), self.survey.clone());
-        let (mut deltas, mut known) = (Vec::new(), Vec::new());
+        let (mut deltas, mut known, mut doubts) = (Vec::new(), Vec::new(), Doubts::default());
         for Compared { known: before, observed, delta } in facts.compared(&mut batch, &survey.decided) {
             let delta = survey.settle(delta, &batch.again, &facts);
             let address = delta.address;
@@ -98,22 +98,24 @@ impl Pass {
             known.extend(after);
             if !delta.is_empty() {
                 self.doubts.note(&delta);
+                doubts.note(&delta);
                 deltas.push(delta);
             }
         }
         self.writes.extend(batch.written.keys().map(|address| ((*address, facts.run.id), None)));
         self.writes.extend(batch.stale.drain(..).map(|version| (version, None)));
         self.known_hosts += known.len() as u64;
+        // An alert about a host that may or may not be gone was not verified, whatever else is known of its port.
         let coverage = match facts.authority() {
-            Some(false) => &RunCoverage::default(),
-            Some(true) | None => &survey.decided,
+            Some(false) => RunCoverage::default(),
+            Some(true) | None => doubts.settled(&survey.decided),
         };
         let evaluation = Evaluation {
             scan: facts.run.scan,
             run: facts.run.id,
             now: self.now,
             rules: &facts.rules,
-            coverage,
+            coverage: &coverage,
             unsettled: &unsettled(&deltas),
             accepted: &facts.accepted,
         };

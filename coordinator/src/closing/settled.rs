@@ -44,8 +44,8 @@ impl Doubts {
     /// What of `decided` is settled.
     pub(super) fn settled(self, decided: &RunCoverage) -> RunCoverage {
         let Self { unasked, only, open } = self;
-        let blocks = decided.probed.blocks().iter().chain(decided.probed_otherwise.blocks());
-        let every = blocks.fold(PortSet::empty(), |all, block| all.union(&block.ports));
+        let blocks = [&decided.probed, &decided.probed_otherwise].map(Cells::blocks);
+        let every = blocks.iter().flatten().fold(PortSet::empty(), |all, block| all.union(&block.ports));
         let block = |ports: PortSet, hosts: Vec<IpAddr>| Block { ports, targets: hosts.into_iter().collect() };
         let but = only.into_iter().map(|(kept, hosts)| block(every.minus(&kept), hosts));
         let cells: Cells = but.chain(open.into_iter().map(|(ports, hosts)| block(ports, hosts))).collect();

@@ -39,8 +39,9 @@ pub fn second_look(run: &Run, first: &[TaskRecord], doubt: &Candidates, now: Tim
 /// What is looked at with which ports; `None` for those of the run.
 fn parts(run: &Run, doubt: &Candidates) -> Vec<(Option<PortSet>, TargetSet)> {
     let mut whole = doubt.hosts.clone();
-    let blocks = doubt.cells.blocks().iter();
+    let blocks = doubt.cells.blocks();
     let mut narrow: Vec<Block> = blocks
+        .iter()
         .map(|block| Block { ports: block.ports.clone(), targets: block.targets.minus(&doubt.hosts) })
         .filter(|block| !block.targets.is_empty())
         .collect();

@@ -1,7 +1,6 @@
 //! The store as a whole, tested on real files, on files that lose power, and in killed processes.
 
 mod basics;
-mod chance;
 mod check;
 pub(crate) mod cut_disk;
 mod damage;

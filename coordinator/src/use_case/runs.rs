@@ -176,7 +176,8 @@ impl Coordinator {
     }
 }
 
-fn cancel(draft: &mut Draft, id: RunId, by: &Text, now: Timestamp) -> Result<Run, UseCaseError> {
+/// Ends a run and its tasks where they are.
+pub(crate) fn cancel(draft: &mut Draft, id: RunId, by: &Text, now: Timestamp) -> Result<Run, UseCaseError> {
     let mut run = draft.get(&RUNS, &id)?.ok_or_else(|| UseCaseError::no_run(id))?;
     if run.state.is_final() {
         return Err(UseCaseError::Conflict(format!("run {id} has ended already; it is {}", run.state.name())));

@@ -46,7 +46,7 @@ impl ScanFile {
         let summary = reader.finish();
         let hosts: Vec<HostObservation> = hosts.into_values().filter_map(combine).collect();
         Ok(Self {
-            coverage: RunCoverage::from(&coverage(&summary, &hosts)),
+            coverage: RunCoverage::from(&coverage(&summary, &hosts)).decided(&hosts),
             facts: facts(path, &summary, &hosts),
             hosts,
         })

@@ -74,6 +74,7 @@ fn note(line: &Line) -> String {
         Some(NoteKind::IdentifiedDifferently) => {
             format!("{}: {before}, then {after}; identified differently", place(line))
         }
+        Some(NoteKind::Volatile) => format!("{}: {before}, then {after}; changes by itself", place(line)),
         Some(NoteKind::Unconfirmed | NoteKind::Contradicted) | None => {
             format!("{}: {before}, then {after}; not settled", place(line))
         }

@@ -4,10 +4,17 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
+/// Addresses where stretches meet: neighbours, the ends of both families, and the border between them.
+const ADDRESSES: [&str; 8] = ["0.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.3", "255.255.255.255", "::", "::1", "ffff::"];
+
+fn address(index: u8) -> IpAddr {
+    ADDRESSES[usize::from(index)].parse().unwrap()
+}
+
 fn block() -> impl Strategy<Value = Block> {
     let ports = proptest::collection::btree_set(1u16..6, 0..4);
-    (proptest::collection::btree_set(0u8..6, 0..4), ports).prop_map(|(hosts, ports)| Block {
-        targets: hosts.into_iter().map(|last| IpAddr::from([10, 0, 0, last])).collect(),
+    (proptest::collection::btree_set(0u8..8, 0..6), ports).prop_map(|(hosts, ports)| Block {
+        targets: hosts.into_iter().map(address).collect(),
         ports: PortSet::from_ports(Protocol::Tcp, ports),
     })
 }
@@ -17,8 +24,8 @@ fn blocks() -> impl Strategy<Value = Vec<Block>> {
 }
 
 fn listed(cells: &Cells) -> BTreeSet<(u8, u16)> {
-    let all = (0u8..6).flat_map(|last| (1u16..6).map(move |port| (last, port)));
-    all.filter(|(last, port)| cells.covers(IpAddr::from([10, 0, 0, *last]), Protocol::Tcp, *port)).collect()
+    let all = (0u8..8).flat_map(|last| (1u16..6).map(move |port| (last, port)));
+    all.filter(|(last, port)| cells.covers(address(*last), Protocol::Tcp, *port)).collect()
 }
 
 proptest! {
@@ -34,6 +41,10 @@ proptest! {
         prop_assert_eq!(&backwards, &x);
         prop_assert_eq!(x.union(&y), y.union(&x));
         prop_assert_eq!(x == y, p == q);
+        prop_assert_eq!(x.blocks().into_iter().collect::<Cells>(), x.clone());
+        prop_assert_eq!(x.addresses(), p.iter().map(|(last, _)| address(*last)).collect());
+        let bytes = protocol::codec::encode(&x);
+        prop_assert_eq!(protocol::codec::decode::<Cells>(&bytes, 1 << 20).unwrap(), x);
     }
 }
 
@@ -78,4 +89,23 @@ fn an_address_that_proved_itself_once_is_not_known_by_ports_only() {
     assert_eq!(run.by_port_only, TargetSet::empty());
     let run: RunCoverage = [&silent].into_iter().collect();
     assert_eq!(run.by_port_only.to_string(), "10.0.0.1-10.0.0.2");
+}
+
+#[test]
+fn who_was_not_asked_was_not_looked_at() {
+    let timed_out = Coverage { asked: "10.0.0.1".parse().unwrap(), ..task("10.0.0.1-2", "22") };
+    let run = RunCoverage::from(&timed_out);
+    assert_eq!(run.probed.addresses().to_string(), "10.0.0.1");
+}
+
+#[test]
+fn a_usual_look_at_a_cell_stands_over_another() {
+    let usual = task("10.0.0.1-2", "22,80");
+    let mut other = task("10.0.0.2-3", "22,443");
+    other.probed.iter_mut().for_each(|cells| cells.method = ProbeMethod::Other);
+    let run: RunCoverage = [&other, &usual].into_iter().collect();
+    let cells: Vec<String> =
+        run.probed_otherwise.blocks().iter().map(|block| format!("{} {}", block.targets, block.ports)).collect();
+    assert_eq!(cells, ["10.0.0.3 22,443", "10.0.0.2 443"]);
+    assert_eq!(RunCoverage::from(&usual).union(&RunCoverage::from(&other)), run);
 }

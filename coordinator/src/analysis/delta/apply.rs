@@ -1,14 +1,14 @@
 //! The next baseline: covered cells replaced, others kept.
 
+use super::known::port_set;
 use super::look::{Cell, Life, Look};
+use super::volatile::{identified, same_names};
 use super::{Change, ChangeKind, Compared, HostDelta, IdentifiedPorts, KnownHost, NoteKind, PortId, Side, known};
 use crate::analysis::coverage::RunCoverage;
-use protocol::observation::{
-    HostObservation, PortObservation, PortState, ServiceDetection, ServiceMethod, UnlistedPorts,
-};
+use protocol::Protocol;
+use protocol::observation::{HostObservation, PortObservation, PortState, ServiceDetection, UnlistedPorts};
 use protocol::task::RunId;
-use protocol::{PortSet, Protocol};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What is known of a host after a run; `None` when it is not there.
 ///
@@ -22,23 +22,24 @@ pub fn apply(compared: Compared, before: &RunCoverage, now: &RunCoverage, run: R
     let look = Look::new(delta.address, observed.as_ref(), now);
     match (known, look.life) {
         (None, Life::Unknown | Life::NotThere | Life::NoPort) => None,
-        (None, Life::There) => look.host.map(|host| fresh(host, &look, now, run)),
+        (None, Life::There) => {
+            let earlier = Look::new(delta.address, None, before);
+            look.host.map(|host| fresh(host, |port| look.overrides(&earlier, port), now, run))
+        }
         (Some(known), Life::Unknown) => Some(known),
         (Some(known), Life::NotThere) => Some(without_closed(known, &delta.changes)),
         (Some(known), Life::There | Life::NoPort) => {
-            let earlier = Look::new(delta.address, Some(&known.observation), before);
-            Some(
-                Merge { known: &known, shared: earlier.shared_ports(&look), earlier, look, delta: &delta }
-                    .host(now, run),
-            )
+            let earlier = Look::known(&known, before);
+            Some(Merge { known: &known, earlier, look, delta: &delta }.host(now, run))
         }
     }
 }
 
-fn fresh(host: &HostObservation, look: &Look<'_>, now: &RunCoverage, run: RunId) -> KnownHost {
-    let ports: Vec<PortObservation> = host.ports.iter().filter(|port| look.covers(PortId::of(port))).cloned().collect();
+/// A host that was not known, with the ports of which the run's word counts.
+fn fresh(host: &HostObservation, counts: impl Fn(PortId) -> bool, now: &RunCoverage, run: RunId) -> KnownHost {
+    let ports: Vec<PortObservation> = host.ports.iter().filter(|port| counts(PortId::of(port))).cloned().collect();
     let how = now.detection_of(host.address);
-    let services = identified(ports.iter().filter(|port| is_probed(port)).map(|port| (PortId::of(port), how)));
+    let services = ways(ports.iter().filter_map(|port| identified(port).and(how).map(|how| (PortId::of(port), how))));
     let observation = HostObservation { ports, ..host.clone() };
     KnownHost { address: host.address, observation, seen_run: run, services }
 }
@@ -67,56 +68,65 @@ struct Merge<'a> {
     known: &'a KnownHost,
     earlier: Look<'a>,
     look: Look<'a>,
-    shared: PortSet,
     delta: &'a HostDelta,
 }
 
+/// A port as it is known from now on, and how its service was identified.
+type Merged<'a> = (PortObservation, Option<&'a ServiceDetection>);
+
 impl Merge<'_> {
     fn host(&self, now: &RunCoverage, run: RunId) -> KnownHost {
-        let how = now.detection_of(self.known.address);
-        let mut ports: BTreeMap<PortId, (PortObservation, Option<&ServiceDetection>)> = BTreeMap::new();
-        for port in &self.known.observation.ports {
-            let id = PortId::of(port);
-            if !self.is_replaced(id) || matches!(self.look.cell(id), Cell::Undecided) {
-                ports.insert(id, (port.clone(), self.known.detection_of(id)));
-            }
-        }
-        for port in self.look.host.iter().flat_map(|host| &host.ports) {
-            let id = PortId::of(port);
-            if self.is_replaced(id) && !ports.contains_key(&id) {
-                ports.insert(id, self.with_known_service(port, how));
-            }
-        }
-        let services =
-            identified(ports.iter().filter(|(_, (port, _))| is_probed(port)).map(|(id, (_, how))| (*id, *how)));
-        let ports = ports.into_values().map(|(port, _)| port).collect();
-        let observation = self.observation(ports);
+        let merged = self.ports(now.detection_of(self.known.address));
+        let probed =
+            merged.iter().filter_map(|(port, how)| identified(port).and(*how).map(|how| (PortId::of(port), how)));
+        let services = ways(probed);
+        let observation = self.observation(merged.into_iter().map(|(port, _)| port).collect());
         let seen_run = if self.look.host.is_some() { run } else { self.known.seen_run };
         KnownHost { address: self.known.address, observation, seen_run, services }
+    }
+
+    /// The listed ports of both sides together, in order.
+    fn ports<'b>(&'b self, how: Option<&'b ServiceDetection>) -> Vec<Merged<'b>> {
+        let mut known = self.known.observation.ports.iter().peekable();
+        let mut seen = self.look.host.map_or(&[][..], |host| &host.ports).iter().peekable();
+        let mut merged = Vec::with_capacity(known.len().max(seen.len()));
+        loop {
+            let port = match (known.peek(), seen.peek()) {
+                (None, None) => return merged,
+                (Some(was), Some(is)) => PortId::of(was).min(PortId::of(is)),
+                (Some(one), None) | (None, Some(one)) => PortId::of(one),
+            };
+            let was = known.next_if(|was| PortId::of(was) == port);
+            let is = seen.next_if(|is| PortId::of(is) == port);
+            if !self.is_replaced(port) || matches!(self.look.cell(port), Cell::Undecided) {
+                merged.extend(was.map(|was| (was.clone(), self.known.detection_of(port))));
+            } else {
+                merged.extend(is.map(|is| self.with_known_service(was, is, how)));
+            }
+        }
     }
 
     /// True when the run's word on this cell counts.
     fn is_replaced(&self, port: PortId) -> bool {
         let kept = |kind| matches!(kind, NoteKind::Unconfirmed | NoteKind::Contradicted);
-        let compares = self.shared.contains(port.protocol, port.port) || !self.earlier.covers(port);
-        self.look.covers(port)
-            && compares
+        self.look.overrides(&self.earlier, port)
             && !self.delta.notes.iter().any(|note| note.change.port == Some(port) && kept(note.kind))
     }
 
     /// A run that did not identify the service of an open port does not make us forget it.
     fn with_known_service<'b>(
         &'b self,
-        port: &PortObservation,
+        was: Option<&PortObservation>,
+        is: &PortObservation,
         how: Option<&'b ServiceDetection>,
-    ) -> (PortObservation, Option<&'b ServiceDetection>) {
-        let id = PortId::of(port);
-        let known = self.known.open_ports().find(|known| PortId::of(known) == id);
-        match known.filter(|known| port.state == PortState::Open && is_probed(known) && !is_probed(port)) {
-            Some(known) => {
-                (PortObservation { service: known.service.clone(), ..port.clone() }, self.known.detection_of(id))
-            }
-            None => (port.clone(), how),
+    ) -> Merged<'b> {
+        let stays = |was: &&PortObservation| was.state == PortState::Open && is.state == PortState::Open;
+        match was.filter(stays).filter(|was| identified(was).is_some() && identified(is).is_none()) {
+            Some(was) => (
+                PortObservation { service: was.service.clone(), ..is.clone() },
+                self.known.detection_of(PortId::of(is)),
+            ),
+            None => (is.clone(), how),
         }
     }
 
@@ -128,7 +138,11 @@ impl Merge<'_> {
             state: host.state,
             reason: host.reason.clone(),
             seen: host.seen,
-            names: if host.names.is_empty() { known.names.clone() } else { host.names.clone() },
+            names: if host.names.is_empty() || same_names(&host.names, &known.names) {
+                known.names.clone()
+            } else {
+                host.names.clone()
+            },
             mac: host.mac.clone().or_else(|| known.mac.clone()),
             os: host.os.clone().or_else(|| known.os.clone()),
             ports,
@@ -138,29 +152,17 @@ impl Merge<'_> {
 
     /// Sums of a protocol are replaced when all its ports were looked at again, otherwise both stand.
     fn unlisted(&self, known: &[UnlistedPorts], seen: &[UnlistedPorts]) -> Vec<UnlistedPorts> {
-        let again = |protocol: Protocol| self.earlier.ports.only(protocol).minus(&self.look.ports).is_empty();
+        let again = |protocol: Protocol| self.look.covers_all_of(&self.earlier, protocol);
         let known: Vec<UnlistedPorts> = known.iter().filter(|part| !again(part.protocol)).cloned().collect();
-        known::merge_unlisted(&known, seen)
+        if known.is_empty() { seen.to_vec() } else { known::merge_unlisted(&known, seen) }
     }
 }
 
-fn is_probed(port: &PortObservation) -> bool {
-    port.service.as_ref().is_some_and(|service| service.method == ServiceMethod::Probed)
-}
-
-fn identified<'a>(ports: impl Iterator<Item = (PortId, Option<&'a ServiceDetection>)>) -> Vec<IdentifiedPorts> {
-    let mut by_way: BTreeMap<&ServiceDetection, BTreeSet<PortId>> = BTreeMap::new();
+/// Ports by the way in which their services were identified.
+fn ways<'a>(ports: impl Iterator<Item = (PortId, &'a ServiceDetection)>) -> Vec<IdentifiedPorts> {
+    let mut by_way: BTreeMap<&ServiceDetection, Vec<PortId>> = BTreeMap::new();
     for (port, how) in ports {
-        if let Some(how) = how {
-            by_way.entry(how).or_default().insert(port);
-        }
+        by_way.entry(how).or_default().push(port);
     }
     by_way.into_iter().map(|(how, ports)| IdentifiedPorts { how: how.clone(), ports: port_set(&ports) }).collect()
-}
-
-fn port_set(ports: &BTreeSet<PortId>) -> PortSet {
-    Protocol::ALL.into_iter().fold(PortSet::empty(), |all, protocol| {
-        let of = ports.iter().filter(|port| port.protocol == protocol).map(|port| port.port);
-        all.union(&PortSet::from_ports(protocol, of))
-    })
 }

@@ -1,11 +1,11 @@
 //! The second look (SPEC R4): what to probe again, and what its answer means.
 
 use super::look::{Cell, Life, Look};
-use super::{Change, ChangeKind, Confirmation, HostDelta, Note, NoteKind, PortId, Side};
+use super::{Change, ChangeKind, Confirmation, HostDelta, Note, NoteKind, PortId, Side, known::port_set};
 use crate::analysis::coverage::{Block, Cells, RunCoverage};
+use protocol::TargetSet;
 use protocol::codec::{Decode, Encode};
 use protocol::observation::HostObservation;
-use protocol::{PortSet, TargetSet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -23,18 +23,22 @@ pub struct Candidates {
 pub fn candidates(deltas: &mut [HostDelta], alerted: impl Fn(IpAddr, PortId) -> bool) -> Candidates {
     let mut hosts = Vec::new();
     let mut blocks = Vec::new();
-    for change in deltas.iter_mut().flat_map(|delta| &mut delta.changes) {
-        let closed = change.port.filter(|_| change.kind == ChangeKind::ClosedPort);
-        if change.confirmation == Confirmation::NotNeeded && closed.is_some_and(|port| alerted(change.address, port)) {
-            change.confirmation = Confirmation::Wanted;
+    for HostDelta { address, changes, .. } in deltas {
+        let mut ports = Vec::new();
+        for change in changes {
+            let closed = change.port.filter(|_| change.kind == ChangeKind::ClosedPort);
+            if change.confirmation == Confirmation::NotNeeded && closed.is_some_and(|port| alerted(*address, port)) {
+                change.confirmation = Confirmation::Wanted;
+            }
+            if change.confirmation == Confirmation::Wanted {
+                match closed {
+                    Some(port) => ports.push(port),
+                    None => hosts.push(*address),
+                }
+            }
         }
-        if change.confirmation != Confirmation::Wanted {
-            continue;
-        }
-        match closed {
-            Some(port) => blocks
-                .push(Block { ports: PortSet::from_ports(port.protocol, [port.port]), targets: change.address.into() }),
-            None => hosts.push(change.address),
+        if !ports.is_empty() {
+            blocks.push(Block { ports: port_set(&ports), targets: (*address).into() });
         }
     }
     Candidates { hosts: hosts.into_iter().collect(), cells: blocks.into_iter().collect() }
@@ -85,9 +89,11 @@ pub fn accept(mut delta: HostDelta) -> HostDelta {
     delta
 }
 
-/// The cells whose fate the second look left open: no alert about them was verified, none is over.
+/// The cells whose fate was left open, by the second look or because the run did not look in a way that compares: no
+/// alert about them was verified, none is over.
 pub fn unsettled<'a>(deltas: impl IntoIterator<Item = &'a HostDelta>) -> BTreeSet<(IpAddr, PortId)> {
-    let notes = deltas.into_iter().flat_map(|delta| &delta.notes).filter(|note| note.kind == NoteKind::Unconfirmed);
+    let open = |note: &&Note| matches!(note.kind, NoteKind::Unconfirmed | NoteKind::NoLongerCovered);
+    let notes = deltas.into_iter().flat_map(|delta| &delta.notes).filter(open);
     notes.filter_map(|note| Some((note.change.address, note.change.port?))).collect()
 }
 

@@ -1,10 +1,10 @@
-//! The lines of one host: life, ports, services, operating system, names.
+//! The lines of one host: life, ports, services, operating system, names, link address.
 
 use super::look::{Cell, Life, Look};
-use super::volatile::same_service;
+use super::volatile::{identified, is_random, same_link, same_names, same_service};
 use super::{Change, ChangeKind, Confirmation, HostDelta, KnownHost, Note, NoteKind, PortId, Side};
 use crate::analysis::coverage::RunCoverage;
-use protocol::observation::{HostObservation, PortObservation, PortState, Service, ServiceMethod};
+use protocol::observation::{HostObservation, PortObservation, PortState};
 use protocol::text::Text;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ pub(super) fn compare(
     }
     let pair = Pair {
         address,
-        before: Look::new(address, known.map(|known| &known.observation), before),
+        before: known.map_or_else(|| Look::new(address, None, before), |known| Look::known(known, before)),
         now: Look::new(address, observed, now),
     };
     pair.compare_life(&mut delta);
@@ -72,19 +72,27 @@ impl Pair<'_> {
         }
     }
 
+    /// Walks the open ports of both sides together.
     fn compare_ports(&self, delta: &mut HostDelta, comparable: impl Fn(PortId) -> Comparable) {
-        let shared = self.before.shared_ports(&self.now);
-        let open = self.before.open_ports().chain(self.now.open_ports()).map(PortId::of);
-        for port in open.collect::<BTreeSet<PortId>>() {
-            if shared.contains(port.protocol, port.port) {
-                self.compare_cell(delta, port, comparable(port));
+        let mut before = self.before.open_ports().map(PortId::of).peekable();
+        let mut now = self.now.open_ports().map(PortId::of).peekable();
+        loop {
+            let port = match (before.peek(), now.peek()) {
+                (None, None) => return,
+                (Some(was), Some(is)) => *was.min(is),
+                (Some(one), None) | (None, Some(one)) => *one,
+            };
+            before.next_if_eq(&port);
+            now.next_if_eq(&port);
+            if self.before.compares(&self.now, port) {
+                self.compare_cell(delta, port, &comparable);
             } else {
                 self.note_cell(delta, port);
             }
         }
     }
 
-    fn compare_cell(&self, delta: &mut HostDelta, port: PortId, comparable: Comparable) {
+    fn compare_cell(&self, delta: &mut HostDelta, port: PortId, comparable: &impl Fn(PortId) -> Comparable) {
         match (self.before.cell(port), self.now.cell(port)) {
             (Cell::Open(was), Cell::NotOpen(state)) => {
                 let after = state.map(|state| Side::Port { state, service: None });
@@ -98,7 +106,7 @@ impl Pair<'_> {
             (Cell::Open(was), Cell::Open(is)) if differs(was, is) => {
                 let (before, after) = (Some(port_side(was)), Some(port_side(is)));
                 let change = self.change(ChangeKind::ServiceChange, Some(port), before, after);
-                match comparable {
+                match comparable(port) {
                     Comparable::Yes => delta.changes.push(change),
                     Comparable::Differently => {
                         delta.notes.push(Note { kind: NoteKind::IdentifiedDifferently, change });
@@ -113,6 +121,7 @@ impl Pair<'_> {
     /// An open port that the other side did not look at. A host that was not asked at all has its own note.
     fn note_cell(&self, delta: &mut HostDelta, port: PortId) {
         let note = match (self.before.cell(port), self.now.cell(port)) {
+            (Cell::Open(_), Cell::Open(_)) => return,
             (Cell::Open(was), _) if self.now.life != Life::Unknown => {
                 (NoteKind::NoLongerCovered, ChangeKind::ClosedPort, Some(was), None)
             }
@@ -129,10 +138,26 @@ impl Pair<'_> {
     fn compare_facts(&self, delta: &mut HostDelta) {
         let (Some(was), Some(is)) = (self.before.host, self.now.host) else { return };
         self.compare_os(delta, was, is);
-        let (old, new) = (sorted(&was.names), sorted(&is.names));
-        if !old.is_empty() && !new.is_empty() && old != new {
-            let (before, after) = (Some(Side::Names(old)), Some(Side::Names(new)));
+        if !was.names.is_empty() && !is.names.is_empty() && !same_names(&was.names, &is.names) {
+            let (before, after) = (Some(Side::Names(sorted(&was.names))), Some(Side::Names(sorted(&is.names))));
             delta.changes.push(self.change(ChangeKind::NameChange, None, before, after));
+        }
+        self.compare_link(delta, was, is);
+    }
+
+    /// One random link address after another makes a line, but no change: it rotates by itself. A host that had, or
+    /// has got, an address of its maker is another matter.
+    fn compare_link(&self, delta: &mut HostDelta, was: &HostObservation, is: &HostObservation) {
+        let (Some(was), Some(is)) = (&was.mac, &is.mac) else { return };
+        if same_link(was, is) {
+            return;
+        }
+        let sides = (Some(Side::Mac(was.clone())), Some(Side::Mac(is.clone())));
+        let change = self.change(ChangeKind::MacChange, None, sides.0, sides.1);
+        if is_random(was) && is_random(is) {
+            delta.notes.push(Note { kind: NoteKind::Volatile, change });
+        } else {
+            delta.changes.push(change);
         }
     }
 
@@ -158,9 +183,9 @@ fn moved(there: &Look<'_>, gone: &Look<'_>) -> bool {
     if there.life != Life::There {
         return false;
     }
-    let shared = there.shared_ports(gone);
     let closed = |port: &PortObservation| {
-        shared.contains(port.protocol, port.port) && matches!(gone.cell(PortId::of(port)), Cell::NotOpen(_))
+        let port = PortId::of(port);
+        there.compares(gone, port) && matches!(gone.cell(port), Cell::NotOpen(_))
     };
     match gone.life {
         Life::NotThere => true,
@@ -175,14 +200,10 @@ fn doubt(state: Option<PortState>) -> Confirmation {
 }
 
 fn differs(was: &PortObservation, is: &PortObservation) -> bool {
-    match (probed(was), probed(is)) {
+    match (identified(was), identified(is)) {
         (Some(was), Some(is)) => !same_service(was, is),
         _ => false,
     }
-}
-
-fn probed(port: &PortObservation) -> Option<&Service> {
-    port.service.as_ref().filter(|service| service.method == ServiceMethod::Probed)
 }
 
 pub(super) fn host_side(host: &HostObservation) -> Side {

@@ -86,3 +86,11 @@ pub(super) fn merge_unlisted(earlier: &[UnlistedPorts], later: &[UnlistedPorts])
     }
     counts.into_iter().map(|((protocol, state), count)| UnlistedPorts { protocol, state, count }).collect()
 }
+
+/// Single ports as a set.
+pub(super) fn port_set(ports: &[PortId]) -> PortSet {
+    Protocol::ALL.into_iter().fold(PortSet::empty(), |all, protocol| {
+        let mut of = ports.iter().filter(|port| port.protocol == protocol).map(|port| port.port).peekable();
+        if of.peek().is_none() { all } else { all.union(&PortSet::from_ports(protocol, of)) }
+    })
+}

@@ -29,6 +29,7 @@ fn host(line: &str) -> HostObservation {
     for (key, value) in words.map(|word| word.split_once('=').unwrap()) {
         match key {
             "name" => host.names.push(value.into()),
+            "mac" => host.mac = Some(MacAddress { address: value.into(), vendor: Text::default() }),
             "os" => host.os = Some(OsGuess { name: value.into(), accuracy: 100 }),
             "guess" => host.os = Some(OsGuess { name: value.into(), accuracy: 90 }),
             "rest" => host.unlisted.push(UnlistedPorts { protocol: Protocol::Udp, state: state(value), count: 3 }),
@@ -175,6 +176,75 @@ fn udp_silence_equals_nothing() {
 }
 
 #[test]
+fn udp_opens_and_closes_by_real_answers_only() {
+    let coverage = covered("10.0.0.1", "U:53,161", None);
+    let compare = |was: &str, is: &str| show(&between(&[was], &coverage, &[is], &coverage));
+    assert_eq!(compare("10.0.0.1 U:53=closed", "10.0.0.1 U:53=open"), "NewPort 10.0.0.1 53/udp: closed > open\n");
+    assert_eq!(compare("10.0.0.1 U:53=open", "10.0.0.1 U:53=closed"), "ClosedPort 10.0.0.1 53/udp: open > closed\n");
+    assert_eq!(compare("10.0.0.1 U:53=open", "10.0.0.1"), "", "no word of UDP at all is silence");
+    assert_eq!(
+        compare("10.0.0.1 U:53=open", "10.0.0.1 U:53=filtered"),
+        "ClosedPort 10.0.0.1 53/udp: open > filtered ?\n"
+    );
+}
+
+#[test]
+fn what_nobody_could_tell_between_two_looks_hides_no_change() {
+    let coverage = covered("10.0.0.1", "U:53,161", None);
+    let now = run(&coverage);
+    let silent = hosts(&["10.0.0.1 rest=open|filtered"]);
+    let decided = now.decided(&silent);
+    assert!(decided.probed.is_empty());
+    let before = known(&["10.0.0.1 rest=closed"], &coverage);
+    let next: Vec<KnownHost> = compare(before.into_iter(), silent.into_iter(), &now, &decided)
+        .filter_map(|compared| apply(compared, &now, &decided, RunId(2)))
+        .collect();
+    let later: Vec<HostDelta> =
+        delta(next.into_iter(), hosts(&["10.0.0.1 U:53=open rest=open|filtered"]).into_iter(), &now, &now).collect();
+    assert_eq!(show(&later), "NewPort 10.0.0.1 53/udp: closed > open\n");
+}
+
+#[test]
+fn a_weaker_scan_type_never_moves_what_the_usual_ones_saw() {
+    let usual = covered("10.0.0.1", "22", None);
+    let mut other = usual.clone();
+    other.probed[0].method = ProbeMethod::Other;
+    let (before, now) = (run(&usual), run(&other));
+    let known = known(&["10.0.0.1 22=open"], &usual);
+    let deltas = |known: &[KnownHost], is: &str, before: &RunCoverage, now: &RunCoverage| {
+        let compared: Vec<Compared> = compare(known.iter().cloned(), hosts(&[is]).into_iter(), before, now).collect();
+        let shown = show(&compared.iter().map(|compared| compared.delta.clone()).collect::<Vec<_>>());
+        let next: Vec<KnownHost> =
+            compared.into_iter().filter_map(|compared| apply(compared, before, now, RunId(2))).collect();
+        (shown, next)
+    };
+    let mut known = (String::new(), known);
+    for _ in 0..2 {
+        known = deltas(&known.1, "10.0.0.1 22=closed", &before.union(&now), &now);
+        assert_eq!(known.0, "(NoLongerCovered) ClosedPort 10.0.0.1 22/tcp: open > -\n");
+    }
+    assert_eq!(deltas(&known.1, "10.0.0.1 22=open", &before.union(&now), &before).0, "");
+}
+
+#[test]
+fn names_and_link_addresses_change_only_in_meaning() {
+    let coverage = covered("10.0.0.1", "22", None);
+    let compare = |was: &str, is: &str| {
+        show(&between(&[&format!("10.0.0.1 {was}")], &coverage, &[&format!("10.0.0.1 {is}")], &coverage))
+    };
+    assert_eq!(compare("name=a.example name=B", "name=b name=A.example."), "");
+    assert_eq!(compare("name=a", "22=closed"), "", "no name this time");
+    assert_eq!(compare("name=a", "name=b"), "NameChange 10.0.0.1: a > b\n");
+    let (made, other) = ("mac=00:11:22:00:00:01", "mac=00:11:22:00:00:02");
+    let (random, another) = ("mac=02:00:00:00:00:01", "mac=02:00:00:00:00:02");
+    assert_eq!(compare(made, made), "");
+    assert_eq!(compare(made, "22=closed"), "", "seen from another segment");
+    assert_eq!(compare(made, other), "MacChange 10.0.0.1: 00:11:22:00:00:01 > 00:11:22:00:00:02\n");
+    assert_eq!(compare(made, random), "MacChange 10.0.0.1: 00:11:22:00:00:01 > 02:00:00:00:00:01\n");
+    assert_eq!(compare(random, another), "(Volatile) MacChange 10.0.0.1: 02:00:00:00:00:01 > 02:00:00:00:00:02\n");
+}
+
+#[test]
 fn in_loopback_ranges_a_host_is_there_only_with_an_open_port() {
     let (both, one) = (covered("127.0.0.1-9", "22,80", None), covered("127.0.0.1-9", "22", None));
     let compare = |was: &[&str], is: &[&str], later| show(&between(was, &both, is, later));
@@ -301,24 +371,4 @@ fn a_report_is_critical_only_by_a_new_port_with_a_bad_rule() {
     assert_eq!(status_of("10.0.0.1 21=open 80=open"), Status::Changes);
     assert_eq!(status_of("10.0.0.1 80=closed"), Status::Changes);
     assert_eq!(status_of("10.0.0.1 22=open"), Status::Critical);
-}
-
-#[test]
-fn what_changes_by_itself_makes_no_change() {
-    let service = |name: &str, version: &str, extra: &str| Service {
-        name: name.into(),
-        version: version.into(),
-        extra: extra.into(),
-        ..Service::default()
-    };
-    for (a, b, same) in [
-        (service("memcached", "1.6", "uptime 12 seconds"), service("memcached", "1.6", "uptime 99 seconds"), true),
-        (service("daytime", "Mon", ""), service("daytime", "Tue", ""), true),
-        (service("http", "1", "Ubuntu; clients 3"), service("http", "1", "Ubuntu; clients 9"), true),
-        (service("http", "1", "Ubuntu"), service("http", "1", "Debian"), false),
-        (service("ssh", "8", ""), service("ssh", "9", ""), false),
-        (service("http", "1", ""), Service { tls: true, ..service("http", "1", "") }, false),
-    ] {
-        assert_eq!(same_service(&a, &b), same, "{a:?} {b:?}");
-    }
 }

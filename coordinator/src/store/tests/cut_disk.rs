@@ -5,7 +5,7 @@ use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::chance::Chance;
+use crate::chance::Chance;
 use crate::store::Disk;
 use crate::store::files::LogFile;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::chance::Chance;
 use super::{LOG, copy_dir, rounds, small};
+use crate::chance::Chance;
 use crate::store::{Reads, Store, StoreError, check};
 
 /// A closed store with some hundred rows in several segments, and what it holds.

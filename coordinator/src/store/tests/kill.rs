@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use super::chance::Chance;
 use super::{LOG, rounds, small};
+use crate::chance::Chance;
 use crate::store::{Reads, Store, StoreError};
 
 const DIR: &str = "PORTDRIFT_TEST_WRITE_IN";

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use futures::future::join_all;
 
-use super::chance::Chance;
 use super::cut_disk::CutDisk;
 use super::{COUNTER, LOG, copy_dir, rounds, small};
+use crate::chance::Chance;
 use crate::store::{Draft, Reads, Store, StoreError, StoreOptions};
 
 /// Writes `text` as the next row and counts it, in one update; gives the row's number.

@@ -83,6 +83,7 @@ fn note_word(kind: NoteKind) -> &'static str {
         NoteKind::Contradicted => "not so at a second look",
         NoteKind::NewlyCovered => "newly covered",
         NoteKind::NoLongerCovered => "no longer covered",
+        NoteKind::Volatile => "changes by itself",
     }
 }
 
