@@ -63,6 +63,7 @@ mod tests {
             before: None,
             after: Some(side),
             confirmation: Confirmation::NotNeeded,
+            accepted: None,
         }
     }
 

@@ -4,6 +4,7 @@
 use super::*;
 use crate::analysis::alert::{Alert, AlertState, Evaluation, after, default_rules, evaluate};
 use crate::analysis::score::score;
+use protocol::Timestamp;
 use protocol::observation::{
     Coverage, HostState, PortObservation, ProbeMethod, ProbedCells, ServiceDetection, ServiceMethod,
 };
@@ -56,6 +57,7 @@ fn known(hosts: Vec<HostObservation>, run: RunId) -> Vec<KnownHost> {
 fn alerts(run: u64, changes: &[Change], known: &[KnownHost], alerts: &[Alert]) -> Vec<Alert> {
     let (rules, coverage, nothing) = (default_rules(), coverage(), BTreeSet::new());
     let facts = Evaluation {
+        now: Timestamp::default(),
         scan: ScanId(1),
         run: RunId(run),
         rules: &rules,
@@ -64,7 +66,7 @@ fn alerts(run: u64, changes: &[Change], known: &[KnownHost], alerts: &[Alert]) -
         accepted: &nothing,
     };
     let transitions = evaluate(facts, changes, known, alerts);
-    after(alerts, &transitions, RunId(run)).into_values().collect()
+    after(alerts, &transitions, RunId(run), Timestamp::default()).into_values().collect()
 }
 
 #[test]
