@@ -5,6 +5,7 @@ mod db;
 mod demo;
 mod diff;
 mod folder;
+mod import;
 mod invites;
 mod keys;
 mod logs;
@@ -112,6 +113,8 @@ enum Command {
     Reports(reports::ReportsArgs),
     /// Compare two nmap XML files, without a coordinator
     Diff(diff::DiffArgs),
+    /// Take what another scanner found as a run of a scan
+    Import(import::ImportArgs),
     /// Look after a stopped coordinator's store
     Db(db::DbArgs),
     #[command(name = ::node::engine::guard::SUBCOMMAND, hide = true)]
@@ -149,6 +152,7 @@ impl Command {
             Self::Runs(args) => block_on(runs::run(args, shared))?,
             Self::Reports(args) => block_on(reports::run(args, shared))?,
             Self::Diff(args) => return Ok(u8::try_from(diff::run(&args)?)?.into()),
+            Self::Import(args) => block_on(import::run(args, shared))?,
             Self::Db(args) => block_on(db::run(args, shared))?,
             Self::Scanner(args) => return Err(scanner::become_it(&args)),
         };

@@ -15,6 +15,8 @@ pub(crate) const SOCKET: &str = "portdrift.sock";
 const BASE: &str = "http://localhost/api/v1";
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take to send and read a file.
+const PATIENCE_FOR_FILES: Duration = Duration::from_secs(600);
 /// The longest part of an unreadable answer that a message repeats.
 const MOST_SHOWN: usize = 200;
 
@@ -47,6 +49,17 @@ impl Client {
     /// Does what `path` stands for and reads the answer.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
         self.read(self.send(Method::POST, path, Some(body)).await?).await
+    }
+
+    /// Sends a file as the body, piece by piece, and reads the answer.
+    pub(crate) async fn send_file<T: DeserializeOwned>(&self, path: &str, file: &Path) -> anyhow::Result<T> {
+        let body = tokio::fs::File::open(file).await.with_context(|| format!("opening {}", file.display()))?;
+        let request = self.http.post(format!("{BASE}{path}")).timeout(PATIENCE_FOR_FILES).body(body);
+        let answer = request.send().await.map_err(|error| self.no_answer(&error))?;
+        if !answer.status().is_success() {
+            return Err(refusal(answer).await.into());
+        }
+        self.read(answer).await
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> anyhow::Result<Response> {

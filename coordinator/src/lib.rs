@@ -37,6 +37,7 @@ pub use start::{CoordinatorOptions, StartError};
 pub use store::StoreError;
 pub use use_case::UseCaseError;
 pub use use_case::accounts::SignedIn;
+pub use use_case::imports::Imported;
 pub use use_case::nodes::{ApproveRequest, InviteRequest, NodeStatus, NodeView};
 pub use use_case::overview::Overview;
 pub use use_case::runs::{Progress, RunView, TaskView, trigger_words};

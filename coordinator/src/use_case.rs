@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod alerts;
+pub(crate) mod imports;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod reports;

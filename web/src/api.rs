@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub(crate) mod health;
+pub mod imports;
 pub mod invites;
 pub mod nodes;
 pub mod reports;
@@ -49,6 +50,7 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         openapi,
         alerts::list,
         crate::live::events,
+        imports::create,
         invites::create,
         nodes::list,
         nodes::approve,

@@ -1,6 +1,7 @@
 //! The dashboard over a real coordinator in a temporary folder: who gets in, what every answer carries, what is said.
 
 mod api;
+mod imports;
 mod live;
 mod pages;
 mod rights;
