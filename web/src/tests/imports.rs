@@ -47,7 +47,9 @@ async fn an_imported_document_becomes_a_run_with_a_report() {
     assert_eq!((&run["state"], &run["open_ports"]), (&json!("completed"), &json!(1)), "{run}");
     assert_eq!(run["started_at"], json!("2023-11-14T22:13:20.000Z"));
 
-    let later = DOCUMENT.replace("1700000000", "1700000060").replace("portid=\"22\"", "portid=\"80\"");
+    let port =
+        r#"<port protocol="tcp" portid="80"><state state="open" reason="syn-ack" reason_ttl="0"/></port></ports>"#;
+    let later = DOCUMENT.replace("1700000000", "1700000060").replace("</ports>", port);
     assert_eq!(import(&site, &cookie, 1, &later).await.status, StatusCode::ACCEPTED);
     ended(&site, &cookie, 2).await;
     let report = send(&site.router, get("/api/v1/reports/2", &cookie)).await;
