@@ -9,6 +9,7 @@ mod demo;
 mod diff;
 mod exports;
 mod folder;
+mod import;
 mod invites;
 mod jobs;
 mod keys;
@@ -124,6 +125,8 @@ enum Command {
     Rules(rules::RulesArgs),
     /// Compare two nmap XML files, without a coordinator
     Diff(diff::DiffArgs),
+    /// Take what another scanner found as a run of a scan
+    Import(import::ImportArgs),
     /// Look after a stopped coordinator's store
     Db(db::DbArgs),
     #[command(name = ::node::engine::guard::SUBCOMMAND, hide = true)]
@@ -164,6 +167,7 @@ impl Command {
             Self::Alerts(args) => block_on(alerts::run(args, shared))?,
             Self::Rules(args) => block_on(rules::run(args, shared))?,
             Self::Diff(args) => return Ok(u8::try_from(diff::run(&args)?)?.into()),
+            Self::Import(args) => block_on(import::run(args, shared))?,
             Self::Db(args) => block_on(db::run(args, shared))?,
             Self::Scanner(args) => return Err(scanner::become_it(&args)),
         };

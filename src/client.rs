@@ -16,8 +16,8 @@ pub(crate) const SOCKET: &str = "portdrift.sock";
 const BASE: &str = "http://localhost/api/v1";
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a file may take to be made and sent.
-const DOWNLOAD_PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// How long a file may take to be made, sent and read.
+const PATIENCE_FOR_FILES: Duration = Duration::from_secs(30 * 60);
 /// The longest part of an unreadable answer that a message repeats.
 const MOST_SHOWN: usize = 200;
 
@@ -54,7 +54,7 @@ impl Client {
 
     /// Copies what stands at `path` below `/api/v1` to `out`, as it comes.
     pub(crate) async fn download(&self, path: &str, out: &mut impl Write) -> anyhow::Result<()> {
-        let request = self.http.get(format!("{BASE}{path}")).timeout(DOWNLOAD_PATIENCE);
+        let request = self.http.get(format!("{BASE}{path}")).timeout(PATIENCE_FOR_FILES);
         let mut answer = request.send().await.map_err(|error| self.no_answer(&error))?;
         if !answer.status().is_success() {
             return Err(refusal(answer).await.into());
@@ -73,6 +73,17 @@ impl Client {
     /// Removes what stands at `path`, and reads the answer.
     pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.read(self.send(Method::DELETE, path, None::<&()>).await?).await
+    }
+
+    /// Sends a file as the body, piece by piece, and reads the answer.
+    pub(crate) async fn send_file<T: DeserializeOwned>(&self, path: &str, file: &Path) -> anyhow::Result<T> {
+        let body = tokio::fs::File::open(file).await.with_context(|| format!("opening {}", file.display()))?;
+        let request = self.http.post(format!("{BASE}{path}")).timeout(PATIENCE_FOR_FILES).body(body);
+        let answer = request.send().await.map_err(|error| self.no_answer(&error))?;
+        if !answer.status().is_success() {
+            return Err(refusal(answer).await.into());
+        }
+        self.read(answer).await
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> anyhow::Result<Response> {

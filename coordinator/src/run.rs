@@ -175,6 +175,8 @@ pub enum UncoveredReason {
     NotFinished,
     /// The run was cancelled first.
     Cancelled,
+    /// It was imported, and its document does not prove anything about them.
+    NotInDocument,
 }
 
 impl UncoveredReason {
@@ -187,6 +189,7 @@ impl UncoveredReason {
             Self::AttemptsUsedUp => "all attempts were used up",
             Self::NotFinished => "the node could not finish them",
             Self::Cancelled => "the run was cancelled first",
+            Self::NotInDocument => "the imported document proves nothing about them",
         }
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod accounts;
 pub(crate) mod alerts;
 pub(crate) mod exports;
 pub(crate) mod history;
+pub(crate) mod imports;
 pub(crate) mod jobs;
 pub(crate) mod nodes;
 pub(crate) mod overview;

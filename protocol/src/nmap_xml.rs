@@ -21,7 +21,7 @@ use crate::observation::HostObservation;
 use crate::text::Text;
 use claims::ClaimsBuilder;
 use host::HostBuilder;
-use source::{Event, Source, Tag};
+use source::{Event, Source, Tag, Texts};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -96,10 +96,27 @@ pub enum HostRecord {
 #[derive(Debug)]
 pub struct Reader<R> {
     source: Source<R>,
+    tree: Tree,
+}
+
+/// The document as far as it was read.
+#[derive(Debug, Default)]
+struct Tree {
     path: Vec<Element>,
     host: HostBuilder,
     claims: ClaimsBuilder,
+    texts: Texts,
     summary: Summary,
+}
+
+/// What one event came to.
+enum Step {
+    /// A host is complete.
+    Host(HostRecord),
+    /// Nothing yet.
+    On,
+    /// The document ended as it should.
+    End,
 }
 
 /// The elements whose place in the tree matters.
@@ -120,13 +137,7 @@ pub(crate) enum Element {
 impl<R: io::Read> Reader<R> {
     /// Nothing is read yet.
     pub fn new(input: R) -> Self {
-        Self {
-            source: Source::new(input),
-            path: Vec::with_capacity(MAX_DEPTH),
-            host: HostBuilder::default(),
-            claims: ClaimsBuilder::default(),
-            summary: Summary::default(),
-        }
+        Self { source: Source::new(input), tree: Tree::default() }
     }
 
     /// The next host, or `None` when the document ended as it should.
@@ -134,15 +145,16 @@ impl<R: io::Read> Reader<R> {
     /// # Errors
     /// Each [`XmlError`]; hosts returned before stay true, and [`Reader::finish`] keeps the error.
     pub fn next_host(&mut self) -> Result<Option<HostRecord>, XmlError> {
-        if let Some(defect) = &self.summary.defect {
+        if let Some(defect) = &self.tree.summary.defect {
             return Err(defect.clone());
         }
         let found = self.read_host();
+        let summary = &mut self.tree.summary;
         match &found {
-            Ok(Some(HostRecord::Observed(host))) => self.summary.count(host.state),
-            Ok(Some(HostRecord::NotObserved(address))) => self.summary.not_observed.push(*address),
+            Ok(Some(HostRecord::Observed(host))) => summary.count(host.state),
+            Ok(Some(HostRecord::NotObserved(address))) => summary.not_observed.push(*address),
             Ok(None) => {}
-            Err(error) => self.summary.defect = Some(error.clone()),
+            Err(error) => summary.defect = Some(error.clone()),
         }
         found
     }
@@ -150,48 +162,56 @@ impl<R: io::Read> Reader<R> {
     /// What the document says about itself, as far as it was read; reads on to the end first.
     pub fn finish(mut self) -> Summary {
         while let Ok(Some(_)) = self.next_host() {}
-        self.summary
+        self.tree.summary
     }
 
     /// What was read so far about the run itself; complete only after the last host.
     pub fn summary(&self) -> &Summary {
-        &self.summary
+        &self.tree.summary
     }
 
     fn read_host(&mut self) -> Result<Option<HostRecord>, XmlError> {
+        let Self { source, tree } = self;
         loop {
-            match self.source.next()? {
-                Event::Start(tag) => {
-                    let element = self.enter(&tag)?;
-                    if self.path.len() >= MAX_DEPTH {
-                        return Err(XmlError::TooLarge { what: "a depth of elements", limit: MAX_DEPTH });
-                    }
-                    self.path.push(element);
-                }
-                Event::Empty(tag) => {
-                    let element = self.enter(&tag)?;
-                    if let Some(host) = self.leave(element)? {
-                        return Ok(Some(host));
-                    }
-                }
-                Event::End => {
-                    let element = self.path.pop().ok_or(XmlError::NotNmap)?;
-                    if let Some(host) = self.leave(element)? {
-                        return Ok(Some(host));
-                    }
-                }
-                Event::Text if self.path.is_empty() => return Err(XmlError::NotNmap),
-                Event::Text => {}
-                Event::Doctype if self.path.is_empty() && !self.summary.closed => {}
-                Event::Doctype => return Err(XmlError::Doctype),
-                Event::Eof if self.summary.closed => return Ok(None),
-                Event::Eof => return Err(XmlError::Cut),
+            match source.next(|event| tree.take(event))? {
+                Step::Host(host) => return Ok(Some(host)),
+                Step::On => {}
+                Step::End => return Ok(None),
             }
+        }
+    }
+}
+
+impl Tree {
+    fn take(&mut self, event: Event<'_>) -> Result<Step, XmlError> {
+        match event {
+            Event::Start(tag) => {
+                let element = self.enter(&tag)?;
+                if self.path.len() >= MAX_DEPTH {
+                    return Err(XmlError::TooLarge { what: "a depth of elements", limit: MAX_DEPTH });
+                }
+                self.path.push(element);
+                Ok(Step::On)
+            }
+            Event::Empty(tag) => {
+                let element = self.enter(&tag)?;
+                self.leave(element)
+            }
+            Event::End => {
+                let element = self.path.pop().ok_or(XmlError::NotNmap)?;
+                self.leave(element)
+            }
+            Event::Text if self.path.is_empty() => Err(XmlError::NotNmap),
+            Event::Text => Ok(Step::On),
+            Event::Doctype if self.path.is_empty() && !self.summary.closed => Ok(Step::On),
+            Event::Doctype => Err(XmlError::Doctype),
+            Event::Eof if self.summary.closed => Ok(Step::End),
+            Event::Eof => Err(XmlError::Cut),
         }
     }
 
     /// Takes in one tag by its name and its place; what stands elsewhere is skipped.
-    fn enter(&mut self, tag: &Tag) -> Result<Element, XmlError> {
+    fn enter(&mut self, tag: &Tag<'_>) -> Result<Element, XmlError> {
         use Element as E;
         let Some(place) = self.path.last() else { return self.enter_root(tag) };
         match (place, tag.name()) {
@@ -205,12 +225,12 @@ impl<R: io::Read> Reader<R> {
             (E::PreScript, "script") => self.claims.add(tag)?,
             (E::RunStats, "finished") => self.summary.finished = Some(Finished::read(tag)?),
             (E::RunStats, "hosts") => self.summary.hosts = Some(HostCounts::read(tag)?),
-            (place, name) => return self.host.enter(*place, name, tag),
+            (place, _) => return self.host.enter(*place, tag, &mut self.texts),
         }
         Ok(E::Other)
     }
 
-    fn enter_root(&mut self, tag: &Tag) -> Result<Element, XmlError> {
+    fn enter_root(&mut self, tag: &Tag<'_>) -> Result<Element, XmlError> {
         if tag.name() != "nmaprun" || self.summary.closed {
             return Err(XmlError::NotNmap);
         }
@@ -218,15 +238,15 @@ impl<R: io::Read> Reader<R> {
         Ok(Element::Run)
     }
 
-    fn leave(&mut self, element: Element) -> Result<Option<HostRecord>, XmlError> {
+    fn leave(&mut self, element: Element) -> Result<Step, XmlError> {
         match element {
             Element::Run => self.summary.closed = true,
             Element::PreScript => self.summary.claims = std::mem::take(&mut self.claims).build(),
             Element::Port => self.host.end_port()?,
             Element::ExtraPorts => self.host.end_unlisted(&self.summary.scans)?,
-            Element::Host => return std::mem::take(&mut self.host).finish().map(Some),
+            Element::Host => return std::mem::take(&mut self.host).finish().map(Step::Host),
             Element::RunStats | Element::HostNames | Element::Os | Element::Ports | Element::Other => {}
         }
-        Ok(None)
+        Ok(Step::On)
     }
 }

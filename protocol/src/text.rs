@@ -2,7 +2,9 @@
 
 use crate::codec::{self, Decode, DecodeError, Decoder, Encode};
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 /// The most bytes that one text keeps.
 pub const MAX_TEXT_BYTES: usize = 4_096;
@@ -10,13 +12,17 @@ pub const MAX_TEXT_BYTES: usize = 4_096;
 /// Foreign text without control, bidirectional or invisible characters: each stands there as an escape such as `\u{1b}`.
 ///
 /// At most [`MAX_TEXT_BYTES`] long; what is longer is cut and ends in `…`. Every way to make one cleans, decoding too.
+/// A clone shares its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct Text(String);
+pub struct Text(Arc<str>);
 
 impl Text {
     /// Cleans `raw`.
     pub fn new(raw: &str) -> Self {
+        if raw.len() <= MAX_TEXT_BYTES && raw.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Self(raw.into());
+        }
         let mut clean = String::with_capacity(raw.len().min(MAX_TEXT_BYTES));
         for character in raw.chars() {
             if clean.len() + 12 > MAX_TEXT_BYTES && clean.len() + character.len_utf8() + '…'.len_utf8() > MAX_TEXT_BYTES
@@ -31,7 +37,7 @@ impl Text {
                 clean.push(character);
             }
         }
-        Self(clean)
+        Self(clean.into())
     }
 
     /// Cleans bytes that may not be UTF-8; what is not becomes `\x..`.
@@ -80,6 +86,12 @@ impl fmt::Display for Text {
     }
 }
 
+impl Borrow<str> for Text {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<String> for Text {
     fn from(raw: String) -> Self {
         Self::new(&raw)
@@ -94,7 +106,7 @@ impl From<&str> for Text {
 
 impl From<Text> for String {
     fn from(text: Text) -> Self {
-        text.0
+        text.0.as_ref().to_owned()
     }
 }
 

@@ -3,7 +3,8 @@
 //! The comparison is the coordinator's own. Only the coverage is another question here, because a file names no run and
 //! no lease. The rule: a file whose scan finished speaks for every address, so a host that it does not list was not
 //! there; a file whose scan did not finish speaks only for the hosts that it lists. Ports are covered where `scaninfo`
-//! names them, on every address that the file speaks for. A host that was given up counts for nothing.
+//! names them, on every address that the file speaks for. A host that was given up counts for nothing. A file that we
+//! wrote says itself, to the cell, what it speaks for; one of masscan speaks for the open ports that it lists.
 
 mod file;
 #[cfg(test)]
@@ -15,11 +16,12 @@ use coordinator::analysis::coverage::RunCoverage;
 use coordinator::analysis::delta::{self, Change, ChangeKind, HostDelta, KnownHost, NoteKind, Side};
 use file::ScanFile;
 use protocol::Protocol;
+use protocol::observation::HostObservation;
 use protocol::task::RunId;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Compare two nmap XML files.
 #[derive(Debug, clap::Args)]
@@ -80,7 +82,7 @@ pub(crate) fn run(args: &DiffArgs) -> anyhow::Result<i32> {
 
 /// True when something changed.
 fn compare_and_print(args: &DiffArgs) -> anyhow::Result<bool> {
-    let (before, after) = (ScanFile::read(&args.a)?, ScanFile::read(&args.b)?);
+    let (before, after) = read_both(&args.a, &args.b)?;
     let comparison = compare(before, after);
     let text = if args.json {
         let mut json = serde_json::to_string_pretty(&comparison).context("writing JSON")?;
@@ -93,7 +95,20 @@ fn compare_and_print(args: &DiffArgs) -> anyhow::Result<bool> {
     Ok(!comparison.changes.is_empty())
 }
 
-fn compare(before: ScanFile, after: ScanFile) -> Comparison {
+/// Side by side: reading takes nearly all of the time.
+fn read_both(a: &Path, b: &Path) -> anyhow::Result<(ScanFile, ScanFile)> {
+    std::thread::scope(|scope| {
+        let before = scope.spawn(|| ScanFile::read(a));
+        let after = ScanFile::read(b);
+        let before = before.join().map_err(|_| anyhow::anyhow!("reading {} ended by a fault of ours", a.display()))?;
+        Ok((before?, after?))
+    })
+}
+
+fn compare(mut before: ScanFile, mut after: ScanFile) -> Comparison {
+    if before.coverage == after.coverage {
+        (before.hosts, after.hosts) = differing(before.hosts, after.hosts);
+    }
     let nothing = RunCoverage::default();
     let baseline: Vec<KnownHost> =
         delta::compare(std::iter::empty(), before.hosts.into_iter(), &nothing, &before.coverage)
@@ -106,6 +121,32 @@ fn compare(before: ScanFile, after: ScanFile) -> Comparison {
         not_compared.extend(notes.into_iter().map(|note| Line::new(note.change, Some(note.kind))));
     }
     Comparison { before: before.facts, after: after.facts, changes, not_compared }
+}
+
+/// Without the hosts that are the same in both. Where both sides looked in the same way, these have no line.
+fn differing(
+    before: Vec<HostObservation>,
+    after: Vec<HostObservation>,
+) -> (Vec<HostObservation>, Vec<HostObservation>) {
+    let mut after = after.into_iter().peekable();
+    let (mut only_before, mut only_after) = (Vec::new(), Vec::new());
+    for was in before {
+        while let Some(earlier) = after.next_if(|is| is.address < was.address) {
+            only_after.push(earlier);
+        }
+        let Some(mut is) = after.next_if(|is| is.address == was.address) else {
+            only_before.push(was);
+            continue;
+        };
+        let seen = std::mem::replace(&mut is.seen, was.seen);
+        if is != was {
+            is.seen = seen;
+            only_before.push(was);
+            only_after.push(is);
+        }
+    }
+    only_after.extend(after);
+    (only_before, only_after)
 }
 
 impl Line {

@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod compare;
 pub(crate) mod exports;
 pub(crate) mod health;
+pub mod imports;
 pub mod invites;
 pub mod jobs;
 pub mod nodes;
@@ -67,6 +68,7 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         crate::live::events,
         exports::one,
         exports::all,
+        imports::create,
         invites::create,
         jobs::list,
         jobs::reload,

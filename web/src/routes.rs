@@ -48,6 +48,9 @@ const LARGE: usize = 1024 * 1024;
 /// A definition with a thousand targets, each a range of IPv6 in a form's encoding.
 const DEFINITION: usize = 256 * 1024;
 
+/// The largest document of another scanner: about 50,000 hosts with 20 ports each.
+const DOCUMENT: usize = 256 << 20;
+
 fn get<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     Route { method: Method::GET, path, access, body_cap: 0, is_audited: false, handler: on(MethodFilter::GET, handler) }
 }
@@ -148,6 +151,7 @@ pub(crate) fn api_table() -> Vec<Route> {
         get("/api/v1/scans/{scan}/reports", Needs(Read), api::reports::of_scan),
         get("/api/v1/scans/{scan}/reports/export", Needs(Read), api::exports::all),
         get("/api/v1/scans/{scan}/reports/latest", Needs(Read), api::reports::latest),
+        Route { body_cap: DOCUMENT, ..post("/api/v1/scans/{scan}/import", Needs(Operate), api::imports::create) },
         post("/api/v1/scans/{scan}/run", Needs(Operate), api::scans::run),
         post("/api/v1/scans/{scan}/schedule", Needs(Operate), api::scans::schedule),
     ]

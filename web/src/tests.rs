@@ -2,6 +2,7 @@
 
 mod api;
 mod exports;
+mod imports;
 mod live;
 mod pages;
 mod rights;

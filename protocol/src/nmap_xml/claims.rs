@@ -141,7 +141,7 @@ pub(super) struct ClaimsBuilder {
 
 impl ClaimsBuilder {
     /// Takes in the result of a script if it is one of ours.
-    pub(super) fn add(&mut self, script: &Tag) -> Result<(), XmlError> {
+    pub(super) fn add(&mut self, script: &Tag<'_>) -> Result<(), XmlError> {
         let output = script.get("output").unwrap_or_default();
         let unreadable = || XmlError::Unreadable { what: "a claim of coverage", value: Text::new(output) };
         match script.get("id").unwrap_or_default() {

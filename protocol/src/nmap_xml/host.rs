@@ -1,6 +1,6 @@
 //! One host element on its way to a [`HostRecord`].
 
-use super::source::Tag;
+use super::source::{Tag, Texts};
 use super::summary::{ScanInfo, seconds};
 use super::{Element, HostRecord, MAX_ITEMS, MAX_PORTS, XmlError};
 use crate::observation::{
@@ -26,7 +26,7 @@ pub(super) struct HostBuilder {
     names: Vec<Text>,
     mac: Option<MacAddress>,
     os: Option<OsGuess>,
-    ports: BTreeMap<(Protocol, u16), PortObservation>,
+    ports: Vec<PortObservation>,
     listed: BTreeMap<Protocol, usize>,
     port: Option<PortBuilder>,
     group: Option<UnlistedBuilder>,
@@ -56,20 +56,20 @@ struct UnlistedBuilder {
 }
 
 impl HostBuilder {
-    pub(super) fn start(tag: &Tag, run_start: Option<Timestamp>) -> Result<Self, XmlError> {
+    pub(super) fn start(tag: &Tag<'_>, run_start: Option<Timestamp>) -> Result<Self, XmlError> {
         let seen = seconds(tag, "endtime", "the end time of a host")?.or(run_start).unwrap_or_default();
         Ok(Self { seen, timed_out: tag.get("timedout") == Some("true"), ..Self::default() })
     }
 
     /// Takes in a tag inside a host; tells what it opens.
-    pub(super) fn enter(&mut self, place: Element, name: &str, tag: &Tag) -> Result<Element, XmlError> {
+    pub(super) fn enter(&mut self, place: Element, tag: &Tag<'_>, texts: &mut Texts) -> Result<Element, XmlError> {
         use Element as E;
-        match (place, name) {
+        match (place, tag.name()) {
             (E::Host, "hostnames") => return Ok(E::HostNames),
             (E::Host, "ports") => return Ok(E::Ports),
             (E::Host, "os") => return Ok(E::Os),
-            (E::Host, "status") => self.set_status(tag),
-            (E::Host, "address") => self.add_address(tag)?,
+            (E::Host, "status") => self.set_status(tag, texts),
+            (E::Host, "address") => self.add_address(tag, texts)?,
             (E::HostNames, "hostname") => self.add_name(tag)?,
             (E::Os, "osmatch") => self.add_os(tag)?,
             (E::Ports, "port") => {
@@ -81,28 +81,28 @@ impl HostBuilder {
                 return Ok(E::ExtraPorts);
             }
             (E::ExtraPorts, "extrareasons") => self.split_unlisted(tag)?,
-            (E::Port, "state") => self.set_port_state(tag)?,
-            (E::Port, "service") => self.set_service(tag),
+            (E::Port, "state") => self.set_port_state(tag, texts)?,
+            (E::Port, "service") => self.set_service(tag, texts),
             _ => {}
         }
         Ok(E::Other)
     }
 
-    fn set_status(&mut self, tag: &Tag) {
+    fn set_status(&mut self, tag: &Tag<'_>, texts: &mut Texts) {
         let state = match tag.get("state") {
             Some("up") => Some(HostState::Up),
             Some("down") => Some(HostState::Down),
             _ => None,
         };
-        self.status = Some(Status { state, reason: tag.text("reason") });
+        self.status = Some(Status { state, reason: texts.of(tag, "reason") });
     }
 
-    fn add_address(&mut self, tag: &Tag) -> Result<(), XmlError> {
+    fn add_address(&mut self, tag: &Tag<'_>, texts: &mut Texts) -> Result<(), XmlError> {
         match tag.get("addrtype").unwrap_or("ipv4") {
             "ipv4" | "ipv6" if self.address.is_none() => self.address = Some(tag.need("addr", "an address")?),
             "mac" => {
                 let address = Text::new(&tag.get("addr").unwrap_or_default().to_ascii_uppercase());
-                self.mac = Some(MacAddress { address, vendor: tag.text("vendor") });
+                self.mac = Some(MacAddress { address, vendor: texts.of(tag, "vendor") });
             }
             _ => {}
         }
@@ -110,7 +110,7 @@ impl HostBuilder {
     }
 
     /// A name of type `user` is what someone typed as the target, not what the network says.
-    fn add_name(&mut self, tag: &Tag) -> Result<(), XmlError> {
+    fn add_name(&mut self, tag: &Tag<'_>) -> Result<(), XmlError> {
         let name = tag.text("name");
         if tag.get("type") == Some("user") || name.is_empty() || self.names.contains(&name) {
             return Ok(());
@@ -119,7 +119,7 @@ impl HostBuilder {
         limit(self.names.len(), MAX_ITEMS, "a number of names of a host")
     }
 
-    fn add_os(&mut self, tag: &Tag) -> Result<(), XmlError> {
+    fn add_os(&mut self, tag: &Tag<'_>) -> Result<(), XmlError> {
         let accuracy = tag.parse::<u8>("accuracy", "the accuracy of an operating system")?.unwrap_or(0).min(100);
         if self.os.as_ref().is_none_or(|best| best.accuracy < accuracy) {
             self.os = Some(OsGuess { name: tag.text("name"), accuracy });
@@ -128,7 +128,7 @@ impl HostBuilder {
     }
 
     /// IP protocols (`-sO`) stand among the ports too; they are none and are skipped.
-    fn start_port(&mut self, tag: &Tag) -> Result<(), XmlError> {
+    fn start_port(&mut self, tag: &Tag<'_>) -> Result<(), XmlError> {
         let Some(protocol) = tag.get("protocol").and_then(|name| name.parse().ok()) else { return Ok(()) };
         let count = self.listed.entry(protocol).or_default();
         *count += 1;
@@ -138,23 +138,23 @@ impl HostBuilder {
         Ok(())
     }
 
-    fn set_port_state(&mut self, tag: &Tag) -> Result<(), XmlError> {
+    fn set_port_state(&mut self, tag: &Tag<'_>, texts: &mut Texts) -> Result<(), XmlError> {
         if let Some(port) = &mut self.port {
             port.state = Some(state(tag)?);
-            port.reason = tag.text("reason");
+            port.reason = texts.of(tag, "reason");
         }
         Ok(())
     }
 
     /// masscan hands on what it read as `banner` and knows no method; its names are guesses.
-    fn set_service(&mut self, tag: &Tag) {
+    fn set_service(&mut self, tag: &Tag<'_>, texts: &mut Texts) {
         if let Some(port) = &mut self.port {
             let probed = tag.get("method") == Some("probed") && tag.get("name") != Some(HUNG_UP);
             port.service = Some(Service {
-                name: tag.text("name"),
-                product: tag.text("product"),
-                version: tag.text("version"),
-                extra: tag.text(if tag.get("banner").is_some() { "banner" } else { "extrainfo" }),
+                name: texts.of(tag, "name"),
+                product: texts.of(tag, "product"),
+                version: texts.of(tag, "version"),
+                extra: texts.of(tag, if tag.get("banner").is_some() { "banner" } else { "extrainfo" }),
                 tls: tag.get("tunnel") == Some("ssl"),
                 method: if probed { ServiceMethod::Probed } else { ServiceMethod::Table },
             });
@@ -165,18 +165,18 @@ impl HostBuilder {
         let Some(PortBuilder { key, state, reason, service }) = self.port.take() else { return Ok(()) };
         let state = state.ok_or(XmlError::Unreadable { what: "a port state", value: Text::default() })?;
         let (protocol, port) = key;
-        self.ports.insert(key, PortObservation { protocol, port, state, reason, service });
+        self.ports.push(PortObservation { protocol, port, state, reason, service });
         Ok(())
     }
 
-    fn start_unlisted(&mut self, tag: &Tag) -> Result<(), XmlError> {
+    fn start_unlisted(&mut self, tag: &Tag<'_>) -> Result<(), XmlError> {
         let count = tag.need("count", "the number of unlisted ports")?;
         self.group = Some(UnlistedBuilder { state: state(tag)?, count, parts: BTreeMap::new() });
         Ok(())
     }
 
     /// nmap 7.90 and later break the count down by reason and protocol; the reasons of one protocol are summed up.
-    fn split_unlisted(&mut self, tag: &Tag) -> Result<(), XmlError> {
+    fn split_unlisted(&mut self, tag: &Tag<'_>) -> Result<(), XmlError> {
         let protocol = tag.get("proto").and_then(|name| name.parse::<Protocol>().ok());
         if let (Some(group), Some(protocol)) = (&mut self.group, protocol) {
             let count: u32 = tag.need("count", "the number of unlisted ports")?;
@@ -201,7 +201,7 @@ impl HostBuilder {
 
     pub(super) fn finish(self) -> Result<HostRecord, XmlError> {
         let address = self.address.ok_or(XmlError::NoAddress)?;
-        let status = self.status.or_else(|| told_by_port(self.ports.values()));
+        let status = self.status.or_else(|| told_by_port(self.ports.iter()));
         let (Some(Status { state: Some(state), reason }), false) = (status, self.timed_out) else {
             return Ok(HostRecord::NotObserved(address));
         };
@@ -213,10 +213,20 @@ impl HostBuilder {
             names: self.names,
             mac: self.mac,
             os: self.os,
-            ports: self.ports.into_values().collect(),
+            ports: in_order(self.ports),
             unlisted: self.unlisted,
         }))
     }
+}
+
+/// Sorted, each port once: the one that came last. nmap writes them in order already.
+fn in_order(mut ports: Vec<PortObservation>) -> Vec<PortObservation> {
+    if !ports.is_sorted_by(|a, b| (a.protocol, a.port) < (b.protocol, b.port)) {
+        let by_port: BTreeMap<_, _> = ports.into_iter().map(|port| ((port.protocol, port.port), port)).collect();
+        ports = by_port.into_values().collect();
+    }
+    ports.shrink_to_fit();
+    ports
 }
 
 /// masscan writes no status; a host with an open port is up.
@@ -225,7 +235,7 @@ fn told_by_port<'a>(mut ports: impl Iterator<Item = &'a PortObservation>) -> Opt
     Some(Status { state: Some(HostState::Up), reason: open.reason.clone() })
 }
 
-fn state(tag: &Tag) -> Result<PortState, XmlError> {
+fn state(tag: &Tag<'_>) -> Result<PortState, XmlError> {
     let name = tag.get("state").unwrap_or_default();
     let known = PortState::ALL.iter().find(|(_, known)| *known == name).map(|(state, _)| *state);
     known.ok_or_else(|| XmlError::Unreadable { what: "a port state", value: Text::new(name) })

@@ -4,14 +4,21 @@ use super::{MAX_ATTRIBUTES, MAX_TAG_BYTES, XmlError};
 use crate::text::Text;
 use quick_xml::XmlVersion;
 use quick_xml::errors::SyntaxError;
+use quick_xml::events::attributes::{AttrError, Attribute};
 use quick_xml::events::{self, BytesStart};
+use quick_xml::name::QName;
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read};
 use std::str::FromStr;
 
+/// The most bytes that are read ahead.
+const READ_AHEAD: usize = 128 << 10;
+
 /// What the document brings next, without what is skipped: declarations, instructions, comments, white space.
-pub(super) enum Event {
-    Start(Tag),
-    Empty(Tag),
+pub(super) enum Event<'a> {
+    Start(Tag<'a>),
+    Empty(Tag<'a>),
     End,
     Text,
     Doctype,
@@ -20,32 +27,38 @@ pub(super) enum Event {
 
 /// A start tag with its decoded attributes.
 #[derive(Debug)]
-pub(super) struct Tag {
-    name: String,
-    attributes: Vec<(String, String)>,
+pub(super) struct Tag<'a> {
+    name: &'a str,
+    attributes: Vec<(&'a str, Cow<'a, str>)>,
 }
 
-impl Tag {
-    fn read(start: &BytesStart<'_>, at: u64) -> Result<Self, XmlError> {
+impl<'a> Tag<'a> {
+    fn read(start: &'a BytesStart<'_>, at: u64) -> Result<Self, XmlError> {
         let malformed = |why| XmlError::Malformed { at, why };
-        let mut attributes = Vec::new();
-        for attribute in start.attributes() {
-            let attribute = attribute.map_err(|error| malformed(error.into()))?;
+        let mut attributes: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(8);
+        let mut rest = start.attributes_raw().trim_ascii_start();
+        let plain = is_plain_text(rest);
+        while !rest.is_empty() {
+            let (key, value, behind) = split_attribute(rest).map_err(|why| malformed(why.into()))?;
+            if attributes.iter().any(|(known, _)| *known == key) {
+                return Err(malformed(AttrError::Duplicated(0, 0).into()));
+            }
             if attributes.len() >= MAX_ATTRIBUTES {
                 return Err(XmlError::TooLarge { what: "a number of attributes", limit: MAX_ATTRIBUTES });
             }
-            let value = attribute.normalized_value(XmlVersion::Explicit1_0).map_err(malformed)?;
-            attributes.push((attribute.key.as_ref().to_owned(), value.into_owned()));
+            let value = if plain { Cow::Borrowed(value) } else { decoded(value).map_err(malformed)? };
+            attributes.push((key, value));
+            rest = behind.trim_ascii_start();
         }
-        Ok(Self { name: start.name().as_ref().to_owned(), attributes })
+        Ok(Self { name: start.name().into_inner(), attributes })
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.name
+        self.name
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.attributes.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_ref())
     }
 
     /// The attribute as clean text; empty when it is missing.
@@ -65,6 +78,66 @@ impl Tag {
     }
 }
 
+/// Name, value, and what follows. Done here because quick-xml's iterator, with its list of names, was a quarter of the
+/// time that reading takes.
+fn split_attribute(text: &str) -> Result<(&str, &str, &str), AttrError> {
+    let end = text.bytes().position(|byte| byte == b'=' || byte.is_ascii_whitespace());
+    let (key, value) = end.and_then(|end| text.split_at_checked(end)).ok_or(AttrError::ExpectedEq(0))?;
+    let value = value.trim_ascii_start().strip_prefix('=').ok_or(AttrError::ExpectedEq(0))?.trim_ascii_start();
+    if key.is_empty() {
+        return Err(AttrError::ExpectedEq(0));
+    }
+    let value_and_rest = match value.as_bytes().first() {
+        Some(b'"') => value.get(1..).and_then(|value| value.split_once('"')),
+        Some(b'\'') => value.get(1..).and_then(|value| value.split_once('\'')),
+        Some(_) => return Err(AttrError::UnquotedValue(0)),
+        None => return Err(AttrError::ExpectedValue(0)),
+    };
+    let (value, rest) = value_and_rest.ok_or(AttrError::ExpectedQuote(0, b'"'))?;
+    Ok((key, value, rest))
+}
+
+/// True when no value in it has references or line ends. Without an early end this is done many bytes at a time.
+fn is_plain_text(text: &str) -> bool {
+    !text.bytes().fold(false, |found, byte| found | matches!(byte, b'&' | b'\t' | b'\n' | b'\r'))
+}
+
+/// The value with its references and line ends as XML 1.0 reads them.
+fn decoded(value: &str) -> Result<Cow<'_, str>, quick_xml::Error> {
+    let attribute = Attribute { key: QName(""), value: Cow::Borrowed(value) };
+    Ok(Cow::Owned(attribute.normalized_value(XmlVersion::Explicit1_0)?.into_owned()))
+}
+
+/// Short texts that were met before. A document says the same few words on every port; they are kept once.
+#[derive(Debug, Default)]
+pub(super) struct Texts(HashSet<Text>);
+
+impl Texts {
+    /// Longer ones seldom come twice.
+    const MAX_BYTES: usize = 48;
+    /// So that a document of nothing but new words fills no memory.
+    const MAX_COUNT: usize = 4_096;
+
+    /// The attribute as clean text; empty when it is missing.
+    pub(super) fn of(&mut self, tag: &Tag<'_>, key: &str) -> Text {
+        let raw = tag.get(key).unwrap_or_default();
+        if raw.is_empty() {
+            return Text::default();
+        }
+        if let Some(known) = self.0.get(raw) {
+            return known.clone();
+        }
+        let text = Text::new(raw);
+        if raw.len() <= Self::MAX_BYTES {
+            if self.0.len() >= Self::MAX_COUNT {
+                self.0.clear();
+            }
+            self.0.insert(text.clone());
+        }
+        text
+    }
+}
+
 /// The document as a row of events.
 #[derive(Debug)]
 pub(super) struct Source<R> {
@@ -74,12 +147,14 @@ pub(super) struct Source<R> {
 
 impl<R: Read> Source<R> {
     pub(super) fn new(input: R) -> Self {
-        let mut xml = quick_xml::Reader::from_reader(Metered { input: BufReader::new(input), spent: 0 });
+        let mut xml =
+            quick_xml::Reader::from_reader(Metered { input: BufReader::with_capacity(READ_AHEAD, input), spent: 0 });
         xml.config_mut().allow_dangling_amp = false;
         Self { xml, buffer: Vec::new() }
     }
 
-    pub(super) fn next(&mut self) -> Result<Event, XmlError> {
+    /// Reads the next event and gives it to `take`; an event lives no longer than that.
+    pub(super) fn next<T>(&mut self, take: impl FnOnce(Event<'_>) -> Result<T, XmlError>) -> Result<T, XmlError> {
         loop {
             let at = self.xml.buffer_position();
             self.buffer.clear();
@@ -90,17 +165,17 @@ impl<R: Read> Source<R> {
             if spent {
                 return Err(too_large());
             }
-            return Ok(match event {
-                events::Event::Start(start) => Event::Start(Tag::read(&start, at)?),
-                events::Event::Empty(start) => Event::Empty(Tag::read(&start, at)?),
-                events::Event::End(_) => Event::End,
+            return match event {
+                events::Event::Start(start) => take(Event::Start(Tag::read(&start, at)?)),
+                events::Event::Empty(start) => take(Event::Empty(Tag::read(&start, at)?)),
+                events::Event::End(_) => take(Event::End),
                 events::Event::Text(text) if text.trim_ascii().is_empty() => continue,
-                events::Event::Text(_) | events::Event::CData(_) | events::Event::GeneralRef(_) => Event::Text,
-                events::Event::DocType(text) if is_plain(&text) => Event::Doctype,
-                events::Event::DocType(_) => return Err(XmlError::Doctype),
+                events::Event::Text(_) | events::Event::CData(_) | events::Event::GeneralRef(_) => take(Event::Text),
+                events::Event::DocType(text) if is_plain(&text) => take(Event::Doctype),
+                events::Event::DocType(_) => Err(XmlError::Doctype),
                 events::Event::Decl(_) | events::Event::PI(_) | events::Event::Comment(_) => continue,
-                events::Event::Eof => Event::Eof,
-            });
+                events::Event::Eof => take(Event::Eof),
+            };
         }
     }
 }

@@ -83,7 +83,7 @@ pub struct HostCounts {
 }
 
 impl Summary {
-    pub(super) fn open(&mut self, root: &Tag) -> Result<(), XmlError> {
+    pub(super) fn open(&mut self, root: &Tag<'_>) -> Result<(), XmlError> {
         self.scanner = root.text("scanner");
         self.args = root.text("args");
         self.version = root.text("version");
@@ -91,7 +91,7 @@ impl Summary {
         Ok(())
     }
 
-    pub(super) fn add_scan(&mut self, tag: &Tag) -> Result<(), XmlError> {
+    pub(super) fn add_scan(&mut self, tag: &Tag<'_>) -> Result<(), XmlError> {
         let Some(protocol) = tag.get("protocol").and_then(|name| name.parse().ok()) else { return Ok(()) };
         if self.scans.len() >= MAX_ITEMS {
             return Err(XmlError::TooLarge { what: "a number of scaninfo elements", limit: MAX_ITEMS });
@@ -131,7 +131,7 @@ impl Summary {
 }
 
 impl Finished {
-    pub(super) fn read(tag: &Tag) -> Result<Self, XmlError> {
+    pub(super) fn read(tag: &Tag<'_>) -> Result<Self, XmlError> {
         let exit = match tag.get("exit") {
             Some("success") => Exit::Success,
             Some(_) => Exit::Failure(tag.text("errormsg")),
@@ -142,14 +142,14 @@ impl Finished {
 }
 
 impl HostCounts {
-    pub(super) fn read(tag: &Tag) -> Result<Self, XmlError> {
+    pub(super) fn read(tag: &Tag<'_>) -> Result<Self, XmlError> {
         let count = |key| tag.need(key, "the number of hosts");
         Ok(Self { up: count("up")?, down: count("down")?, total: count("total")? })
     }
 }
 
 /// An attribute that holds whole seconds since 1970.
-pub(super) fn seconds(tag: &Tag, key: &str, what: &'static str) -> Result<Option<Timestamp>, XmlError> {
+pub(super) fn seconds(tag: &Tag<'_>, key: &str, what: &'static str) -> Result<Option<Timestamp>, XmlError> {
     Ok(tag.parse::<u64>(key, what)?.map(|seconds| Timestamp::from_millis(seconds.saturating_mul(1_000))))
 }
 

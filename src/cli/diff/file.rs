@@ -37,24 +37,37 @@ impl ScanFile {
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let name = || format!("reading {}", path.display());
         let mut reader = Reader::new(File::open(path).with_context(name)?);
-        let mut hosts: BTreeMap<IpAddr, Vec<HostObservation>> = BTreeMap::new();
+        let mut hosts: Vec<HostObservation> = Vec::new();
         while let Some(record) = reader.next_host().with_context(name)? {
             if let HostRecord::Observed(host) = record {
-                hosts.entry(host.address).or_default().push(host);
+                hosts.push(host);
             }
         }
         let summary = reader.finish();
-        let hosts: Vec<HostObservation> = hosts.into_values().filter_map(combine).collect();
-        Ok(Self {
-            coverage: RunCoverage::from(&coverage(&summary, &hosts)).decided(&hosts),
-            facts: facts(path, &summary, &hosts),
-            hosts,
-        })
+        let hosts = in_order(hosts);
+        let coverage: RunCoverage = coverage(&summary, &hosts).iter().collect();
+        Ok(Self { coverage: coverage.decided(&hosts), facts: facts(path, &summary, &hosts), hosts })
     }
 }
 
+/// Sorted by address, each once. nmap mostly writes them so; masscan writes a host for each port.
+fn in_order(hosts: Vec<HostObservation>) -> Vec<HostObservation> {
+    if hosts.is_sorted_by(|a, b| a.address < b.address) {
+        return hosts;
+    }
+    let mut by_address: BTreeMap<IpAddr, Vec<HostObservation>> = BTreeMap::new();
+    for host in hosts {
+        by_address.entry(host.address).or_default().push(host);
+    }
+    by_address.into_values().filter_map(combine).collect()
+}
+
 /// What the file speaks for, by the rule at the top of [`diff`](super).
-fn coverage(summary: &Summary, hosts: &[HostObservation]) -> Coverage {
+fn coverage(summary: &Summary, hosts: &[HostObservation]) -> Vec<Coverage> {
+    if summary.claims.is_some() || summary.is_masscan() {
+        let proven = nmap_xml::coverage(summary, hosts).into_iter();
+        return proven.map(|coverage| Coverage { options: Vec::new(), ..coverage }).collect();
+    }
     let listed: TargetSet = hosts.iter().map(|host| host.address).collect();
     let given_up: TargetSet = summary.not_observed.iter().copied().collect();
     let asked = if is_finished(summary) { everywhere().minus(&given_up.minus(&listed)) } else { listed };
@@ -64,7 +77,8 @@ fn coverage(summary: &Summary, hosts: &[HostObservation]) -> Coverage {
         method: scan.method,
     });
     let services = nmap_xml::detection(summary);
-    Coverage { probed: probed.collect(), asked, by_port_only: TargetSet::empty(), services, options: Vec::new() }
+    let by_port_only = TargetSet::empty();
+    vec![Coverage { probed: probed.collect(), asked, by_port_only, services, options: Vec::new() }]
 }
 
 /// Versions before 5 write the end without saying how it came; only an error is an early end.

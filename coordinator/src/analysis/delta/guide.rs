@@ -4,7 +4,6 @@
 use super::*;
 use crate::analysis::alert::{Alert, AlertState, Evaluation, after, default_rules, evaluate};
 use crate::analysis::score::score;
-use protocol::Timestamp;
 use protocol::observation::{
     Coverage, HostState, PortObservation, ProbeMethod, ProbedCells, ServiceDetection, ServiceMethod,
 };

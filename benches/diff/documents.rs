@@ -1,0 +1,133 @@
+//! Two documents as nmap writes them, the same at each call: many hosts, and two in a hundred of them differ.
+
+use std::io::{self, Write};
+
+/// Ports that hosts have open, with what answers there.
+const SERVICES: [(u16, &str, &str, &str); 20] = [
+    (21, "ftp", "vsftpd", "3.0.3"),
+    (22, "ssh", "OpenSSH", "8.4p1 Debian 5+deb11u1"),
+    (25, "smtp", "Postfix smtpd", ""),
+    (53, "domain", "ISC BIND", "9.16.27"),
+    (80, "http", "nginx", "1.18.0"),
+    (110, "pop3", "Dovecot pop3d", ""),
+    (111, "rpcbind", "", "2-4"),
+    (143, "imap", "Dovecot imapd", ""),
+    (389, "ldap", "OpenLDAP", "2.2.X - 2.3.X"),
+    (443, "http", "nginx", "1.18.0"),
+    (445, "netbios-ssn", "Samba smbd", "4.6.2"),
+    (631, "ipp", "CUPS", "2.3"),
+    (993, "imap", "Dovecot imapd", ""),
+    (2049, "nfs_acl", "", "3"),
+    (3306, "mysql", "MySQL", "8.0.28"),
+    (5432, "postgresql", "PostgreSQL DB", "9.6.0 or later"),
+    (5900, "vnc", "VNC", ""),
+    (6379, "redis", "Redis key-value store", "6.0.16"),
+    (8080, "http", "Apache httpd", "2.4.53"),
+    (9100, "jetdirect", "", ""),
+];
+
+/// Which of the two documents.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Before,
+    After,
+}
+
+/// How a host differs between the documents; most do not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Difference {
+    None,
+    /// Only in the first.
+    Gone,
+    /// Only in the second.
+    New,
+    /// One port less in the second.
+    PortClosed,
+    /// One port more in the second.
+    PortOpened,
+    /// Another version of one service.
+    NewVersion,
+}
+
+fn difference(host: u32) -> Difference {
+    match host % 250 {
+        0 => Difference::Gone,
+        50 => Difference::New,
+        100 => Difference::PortClosed,
+        150 => Difference::PortOpened,
+        200 => Difference::NewVersion,
+        _ => Difference::None,
+    }
+}
+
+/// Writes one of the documents.
+pub(crate) fn write(out: &mut impl Write, hosts: u32, side: Side) -> io::Result<()> {
+    let start = if side == Side::Before { 1_700_000_000 } else { 1_700_086_400 };
+    let ports: Vec<String> = SERVICES.iter().map(|(port, ..)| port.to_string()).collect();
+    writeln!(
+        out,
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE nmaprun>\n\
+        <?xml-stylesheet href=\"file:///usr/bin/../share/nmap/nmap.xsl\" type=\"text/xsl\"?>\n\
+        <nmaprun scanner=\"nmap\" args=\"nmap -sS -sV -oX out.xml 10.0.0.0/16\" start=\"{start}\" \
+        startstr=\"Tue Nov 14 22:13:20 2023\" version=\"7.93\" xmloutputversion=\"1.05\">\n\
+        <scaninfo type=\"syn\" protocol=\"tcp\" numservices=\"1001\" services=\"1-981,{}\"/>\n\
+        <verbose level=\"0\"/>\n<debugging level=\"0\"/>",
+        ports.get(13..).unwrap_or_default().join(",")
+    )?;
+    let absent = if side == Side::Before { Difference::New } else { Difference::Gone };
+    let mut up = 0;
+    for host in (0..hosts).filter(|host| difference(*host) != absent) {
+        write_host(out, host, side, start)?;
+        up += 1;
+    }
+    writeln!(
+        out,
+        "<runstats><finished time=\"{}\" timestr=\"Tue Nov 14 23:13:20 2023\" summary=\"Nmap done\" \
+        elapsed=\"3600.00\" exit=\"success\"/><hosts up=\"{up}\" down=\"{}\" total=\"65536\"/>\n</runstats>\n</nmaprun>",
+        start + 3_600,
+        65_536 - up
+    )
+}
+
+fn write_host(out: &mut impl Write, host: u32, side: Side, start: u32) -> io::Result<()> {
+    let [_, _, high, low] = host.to_be_bytes();
+    writeln!(
+        out,
+        "<host starttime=\"{start}\" endtime=\"{}\"><status state=\"up\" reason=\"arp-response\" reason_ttl=\"0\"/>\n\
+        <address addr=\"10.0.{high}.{low}\" addrtype=\"ipv4\"/>\n\
+        <address addr=\"00:50:56:00:{high:02X}:{low:02X}\" addrtype=\"mac\" vendor=\"VMware\"/>\n\
+        <hostnames>\n<hostname name=\"host-{high}-{low}.example.net\" type=\"PTR\"/>\n</hostnames>\n\
+        <ports><extraports state=\"closed\" count=\"981\">\n\
+        <extrareasons reason=\"reset\" count=\"981\" proto=\"tcp\" ports=\"1-981\"/>\n</extraports>",
+        start + host % 3_600
+    )?;
+    let changed = difference(host);
+    for (index, (port, name, product, version)) in (0u32..).zip(SERVICES) {
+        let is_the_one = index == host % 19;
+        let hidden = match (changed, side) {
+            (Difference::PortClosed, Side::After) | (Difference::PortOpened, Side::Before) => is_the_one,
+            _ => false,
+        };
+        let renewed = changed == Difference::NewVersion && side == Side::After && is_the_one;
+        let version = if renewed { "99.1" } else { version };
+        write_port(out, port, hidden, [name, product, version])?;
+    }
+    writeln!(out, "</ports>\n<times srtt=\"{}\" rttvar=\"5000\" to=\"100000\"/>\n</host>", 200 + host % 97)
+}
+
+fn write_port(out: &mut impl Write, port: u16, hidden: bool, [name, product, version]: [&str; 3]) -> io::Result<()> {
+    let (state, reason) = if hidden { ("closed", "reset") } else { ("open", "syn-ack") };
+    write!(
+        out,
+        "<port protocol=\"tcp\" portid=\"{port}\"><state state=\"{state}\" reason=\"{reason}\" reason_ttl=\"64\"/>"
+    )?;
+    let method = if hidden { "method=\"table\" conf=\"3\"" } else { "method=\"probed\" conf=\"10\"" };
+    write!(out, "<service name=\"{name}\"")?;
+    for (key, value) in [("product", product), ("version", version)] {
+        if !hidden && !value.is_empty() {
+            write!(out, " {key}=\"{value}\"")?;
+        }
+    }
+    let cpe = if hidden || product.is_empty() { "" } else { "<cpe>cpe:/a:vendor:product:1.0</cpe>" };
+    writeln!(out, " {method}>{cpe}</service></port>")
+}

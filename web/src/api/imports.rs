@@ -1,0 +1,74 @@
+//! Documents of other scanners: taken as runs.
+
+use crate::App;
+use crate::api::runs::RunSummary;
+use crate::error::WebError;
+use crate::session::Caller;
+use axum::Json;
+use axum::RequestExt as _;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::StatusCode;
+use coordinator::Imported;
+use futures::TryStreamExt as _;
+use protocol::TargetSet;
+use protocol::task::ScanId;
+use serde::{Deserialize, Serialize};
+use std::io;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+use utoipa::{IntoParams, ToSchema};
+
+/// How a document is to be taken.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct How {
+    /// Whether what it proves to be gone is gone; otherwise that stays unconfirmed, and resolves no alert.
+    #[serde(default)]
+    authoritative: bool,
+}
+
+/// What became of a document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Import {
+    /// Its run; follow it to its report.
+    pub run: RunSummary,
+    /// Hosts that were taken.
+    pub hosts: u32,
+    /// Addresses of hosts that the scan does not want; nothing of them was kept.
+    #[schema(value_type = String)]
+    pub outside: TargetSet,
+    /// How many those are.
+    pub outside_count: u64,
+    /// Why the document does not speak for all that it asked; absent when it does.
+    pub shortfall: Option<String>,
+}
+
+impl From<Imported> for Import {
+    fn from(imported: Imported) -> Self {
+        let Imported { run, hosts, outside, shortfall } = imported;
+        Self {
+            run: run.into(),
+            hosts,
+            outside_count: u64::try_from(outside.count()).unwrap_or(u64::MAX),
+            outside,
+            shortfall: shortfall.map(String::from),
+        }
+    }
+}
+
+/// Makes a run out of an nmap XML document, which is the body, at most 256 MiB; masscan's dialect is read too.
+#[utoipa::path(
+    post, path = "/api/v1/scans/{scan}/import", tag = "scans", params(("scan" = u64, Path), How),
+    request_body(content = String, content_type = "application/xml"), responses((status = 202, body = Import))
+)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(scan): Path<ScanId>,
+    Query(How { authoritative }): Query<How>,
+    request: Request,
+) -> Result<(StatusCode, Json<Import>), WebError> {
+    let body = request.into_limited_body().into_data_stream().map_err(io::Error::other);
+    let document = SyncIoBridge::new(StreamReader::new(body));
+    let imported = app.coordinator.import(&actor, scan, document, authoritative).await?;
+    Ok((StatusCode::ACCEPTED, Json(imported.into())))
+}
