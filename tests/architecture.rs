@@ -7,6 +7,7 @@
 mod architecture {
     mod borders;
     mod dependencies;
+    mod features;
     mod files;
     mod source;
     mod templates;
