@@ -122,7 +122,8 @@ impl<E: Engine> Agent<E> {
         let done = match outcome {
             ReceiptOutcome::Stored | ReceiptOutcome::Duplicate | ReceiptOutcome::Superseded => {
                 tracing::info!(task.id = %task, task.fence = fence, ?outcome, "result delivered");
-                self.notices.tell(Notice::ResultDelivered { task });
+                let counts = outcome != ReceiptOutcome::Superseded;
+                self.notices.tell(if counts { Notice::ResultDelivered { task } } else { Notice::ResultTooLate { task } });
                 self.spool.remove(key).await
             }
             ReceiptOutcome::Rejected(reason) => {

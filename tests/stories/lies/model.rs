@@ -169,7 +169,7 @@ fn differences(address: u8, known: &Ports, now: &Ports) -> BTreeSet<Line> {
 
 /// The alerts of one scan as the coordinator tells them, in the words of [`Model::alert_lines`].
 pub(super) fn alert_lines(alerts: &Value, scan: u64) -> BTreeSet<String> {
-    let of_scan = alerts.as_array().unwrap().iter().filter(|alert| alert["scan"] == scan);
+    let of_scan = alerts["alerts"].as_array().unwrap().iter().filter(|alert| alert["scan"] == scan);
     let line = |alert: &Value| {
         let text = |key: &str| alert[key].as_str().unwrap().to_owned();
         let (address, rule, severity, state) = (last(&text("address")), text("rule"), text("severity"), text("state"));
