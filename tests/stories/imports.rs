@@ -168,7 +168,8 @@ fn a_document_that_proves_nothing_is_refused_and_leaves_nothing() {
     }
     let missing = mesh.output(&["import", "/nowhere.xml", "--scan", "office"]);
     assert_eq!(missing.status.code(), Some(1), "{}", told(&missing));
-    let other = mesh.output(&["import", &write(&mesh, "older.xml", ""), "--scan", "nowhere"]);
+    let fine = write(&mesh, "fine.xml", &format!("{head}{scaninfo}{known}{end}"));
+    let other = mesh.output(&["import", &fine, "--scan", "nowhere"]);
     assert_eq!(other.status.code(), Some(3), "{}", told(&other));
     assert_eq!(mesh.json(&["runs", "list"]).as_array().unwrap().len(), 1, "nothing was stored");
     assert_eq!(alerts(&mesh), pair("3306", "open"));
