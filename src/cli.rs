@@ -166,7 +166,7 @@ impl Command {
             Self::Reports(args) => block_on(reports::run(args, shared))?,
             Self::Alerts(args) => block_on(alerts::run(args, shared))?,
             Self::Rules(args) => block_on(rules::run(args, shared))?,
-            Self::Diff(args) => return Ok(u8::try_from(diff::run(&args)?)?.into()),
+            Self::Diff(args) => return Ok(u8::try_from(diff::run(&args, shared.form())?)?.into()),
             Self::Import(args) => block_on(import::run(args, shared))?,
             Self::Db(args) => block_on(db::run(args, shared))?,
             Self::Scanner(args) => return Err(scanner::become_it(&args)),

@@ -50,6 +50,13 @@ impl Failure {
         Self { exit, message: message.into() }
     }
 
+    /// The failure of a command that was well written, but whose file cannot be used.
+    pub(crate) fn of_file(self) -> Self {
+        let exit = if self.exit == Exit::Usage { Exit::Failed } else { self.exit };
+        let message = self.message.strip_prefix("document: ").map(str::to_owned).unwrap_or(self.message);
+        Self { exit, message }
+    }
+
     /// A command that was not understood.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
@@ -106,6 +113,15 @@ mod tests {
         let inner: Result<(), _> = Err(Failure::new(Exit::NotFound, "no scan 7"));
         assert_eq!(exit_of(&inner.context("showing").unwrap_err()), Exit::NotFound);
         assert_eq!(exit_of(&anyhow::anyhow!("other")), Exit::Failed);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_no_wrong_usage() {
+        let told = |failure: Failure| (failure.exit, failure.message);
+        let refused = Failure::usage("document: it is cut").of_file();
+        assert_eq!(told(refused), (Exit::Failed, "it is cut".to_owned()));
+        let missing = Failure::new(Exit::NotFound, "no scan 7").of_file();
+        assert_eq!(told(missing), (Exit::NotFound, "no scan 7".to_owned()));
     }
 
     #[test]

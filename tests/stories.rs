@@ -6,7 +6,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a story stops where it goes wrong"
+    clippy::print_stdout,
+    reason = "a story stops where it goes wrong, and says what it skips"
 )]
 
 mod harness;
@@ -20,6 +21,8 @@ mod stories {
     mod exports;
     mod faults;
     mod getting_started;
+    mod imports;
     mod lies;
+    mod readers;
     mod schedules;
 }

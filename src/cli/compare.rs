@@ -31,7 +31,9 @@ pub(crate) async fn run(client: &Client, args: CompareArgs, shared: &Shared) -> 
 fn words(comparison: &Comparison, severities: &reports::Severities) -> String {
     let Comparison { scan, from, to, hosts_before, hosts_after, shared_addresses, .. } = comparison;
     let mut text = format!(
-        "Run {to} of scan {scan} compared with run {from}: {hosts_after} hosts, before {hosts_before}; both looked at {shared_addresses} addresses.\n\n{}",
+        "Run {to} of scan {scan} compared with run {from}: {}, before {hosts_before}; both looked at {}.\n\n{}",
+        print::counted(*hosts_after, "host"),
+        print::counted(*shared_addresses, "address"),
         reports::table(&comparison.changes, severities)
     );
     text.push_str(&reports::note_lines(&comparison.notes, comparison.left_out));

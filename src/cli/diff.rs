@@ -11,6 +11,7 @@ mod file;
 mod tests;
 mod words;
 
+use super::print::Form;
 use anyhow::Context as _;
 use coordinator::analysis::coverage::RunCoverage;
 use coordinator::analysis::delta::{self, Change, ChangeKind, HostDelta, KnownHost, NoteKind, Side};
@@ -30,14 +31,13 @@ Examples:
   portdrift diff monday.xml tuesday.xml
   portdrift diff --exit-code monday.xml tuesday.xml    exit 0 same, 1 different, 2 error")]
 pub(crate) struct DiffArgs {
-    /// The earlier file, as nmap wrote it with -oX.
+    /// The earlier file, as nmap wrote it with -oX
+    #[arg(value_name = "BEFORE")]
     a: PathBuf,
-    /// The later file.
+    /// The later file
+    #[arg(value_name = "AFTER")]
     b: PathBuf,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    /// Exit with 0 when nothing changed, 1 when something did, 2 on errors.
+    /// Exit with 0 when nothing changed, 1 when something did, 2 on errors
     #[arg(long)]
     exit_code: bool,
 }
@@ -69,8 +69,8 @@ struct Line {
 /// # Errors
 /// A file that cannot be read, or an output that cannot be written. With `--exit-code` such an error is printed here
 /// and becomes 2.
-pub(crate) fn run(args: &DiffArgs) -> anyhow::Result<i32> {
-    match compare_and_print(args) {
+pub(crate) fn run(args: &DiffArgs, form: Form) -> anyhow::Result<i32> {
+    match compare_and_print(args, form) {
         Ok(changed) => Ok(i32::from(changed && args.exit_code)),
         Err(error) if args.exit_code => {
             writeln!(io::stderr().lock(), "error: {error:#}").context("writing the error")?;
@@ -81,17 +81,10 @@ pub(crate) fn run(args: &DiffArgs) -> anyhow::Result<i32> {
 }
 
 /// True when something changed.
-fn compare_and_print(args: &DiffArgs) -> anyhow::Result<bool> {
+fn compare_and_print(args: &DiffArgs, form: Form) -> anyhow::Result<bool> {
     let (before, after) = read_both(&args.a, &args.b)?;
     let comparison = compare(before, after);
-    let text = if args.json {
-        let mut json = serde_json::to_string_pretty(&comparison).context("writing JSON")?;
-        json.push('\n');
-        json
-    } else {
-        words::sentences(&comparison)
-    };
-    io::stdout().lock().write_all(text.as_bytes()).context("writing to standard output")?;
+    form.show(&comparison, words::sentences)?;
     Ok(!comparison.changes.is_empty())
 }
 

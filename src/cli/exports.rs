@@ -15,15 +15,23 @@ use std::path::{Path, PathBuf};
 /// What `--help` says below the options.
 pub(crate) const HELP: &str = "\
 Formats:
-  csv   one row per change; rows with counts = no are no changes. Columns: report, network, network_name, made,
-        baseline, status, coverage_percent, kind, counts, why_not_counted, address, protocol, port, targets, severity,
-        confirmation, then before_… and after_… with state, service, product, version, extra, tls, os, names, mac.
+  csv   one row per change; counts is yes, or accepted for what a person
+        accepted as expected, or no for rows that are no changes. Columns:
+        report, network, network_name, made, baseline, status,
+        coverage_percent, kind, counts, why_not_counted, address, protocol,
+        port, targets, severity, confirmation, then before_… and after_… with
+        state, service, product, version, extra, tls, os, names, mac, then
+        accepted_by, accepted_at, accepted_comment.
         Cells that a spreadsheet would calculate begin with '
-  json  one document. Keys: format, report, network, made, run, baseline, status, score, hosts_up, open_ports, coverage,
-        new_up_hosts, new_down_hosts, added_ports, removed_ports, changed_ports, other_changes, not_counted
-  xml   the run behind the report as nmap XML: what it found, and where it looked
+  json  one document. Keys: format, report, network, made, run, baseline,
+        status, score, hosts_up, open_ports, known_hosts, coverage,
+        new_up_hosts, new_down_hosts, added_ports, removed_ports,
+        changed_ports, other_changes, not_counted, lines_left_out
+  xml   the run behind the report as nmap XML: what it found, and where it
+        looked
 
---all writes a ZIP archive with every report of a scan as csv and json, and index.csv with a row per report.
+--all writes a ZIP archive with every report of a scan as csv and json, and
+index.csv with a row per report.
 
 Examples:
   portdrift reports export 7 --format csv > report-7.csv
@@ -100,6 +108,7 @@ async fn to_file(client: &Client, path: &str, file: &Path, force: bool) -> anyho
         return Err(is_taken());
     }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    anyhow::ensure!(folder.is_dir(), "there is no folder {}", folder.display());
     let mut unfinished = tempfile::Builder::new()
         .prefix(".portdrift-")
         .permissions(Permissions::from_mode(0o666))

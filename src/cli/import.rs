@@ -3,7 +3,7 @@
 use super::print::{self, Form};
 use super::{Place, Shared, reports, runs, scans};
 use crate::client::Client;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use anyhow::Context;
 use protocol::Timestamp;
 use protocol::nmap_xml::Reader;
@@ -16,7 +16,10 @@ use web::api::runs::RunDetail;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Each file becomes a run, in the order in which they were begun. What a file does not prove changes nothing.
+Each file becomes a run, in the order in which they were begun. What a file does
+not prove changes nothing: one that was cut short speaks only for the hosts that
+it lists, and one of masscan only for open ports. Without --authoritative, what
+a file proves to be gone stays unconfirmed.
 
 Examples:
   portdrift import office.xml --scan office
@@ -25,12 +28,15 @@ pub(crate) struct ImportArgs {
     /// nmap XML files, as nmap writes them with -oX; masscan's are read too
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The scan to which they belong: its number or name
+    /// The scan to which they belong: its number or its name
     #[arg(long)]
     scan: String,
     /// Take what the files prove to be gone as gone, and resolve its alerts
     #[arg(long)]
     authoritative: bool,
+    /// Print the numbers of the runs alone, one a line
+    #[arg(long, short)]
+    quiet: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -45,7 +51,7 @@ struct Taken {
 }
 
 pub(crate) async fn run(args: ImportArgs, shared: &Shared) -> anyhow::Result<Exit> {
-    let (client, form) = (args.place.client()?, shared.form());
+    let (client, form) = (args.place.client()?, if args.quiet { Form::Ids } else { shared.form() });
     let files = in_order(args.files)?;
     let scan = scans::find(&client, &args.scan).await?;
     let path = format!("/scans/{scan}/import?authoritative={}", args.authoritative);
@@ -61,8 +67,10 @@ pub(crate) async fn run(args: ImportArgs, shared: &Shared) -> anyhow::Result<Exi
         runs::exit_of(&taken.run.run)?;
         all.push(taken);
     }
-    if form == Form::Json {
-        form.show(&all, |_| String::new())?;
+    match form {
+        Form::Ids => print::ids(all.iter().map(|taken| taken.run.run.id))?,
+        Form::Json => form.show(&all, |_| String::new())?,
+        Form::Text => {}
     }
     Ok(Exit::Done)
 }
@@ -87,13 +95,20 @@ fn start_of(file: &Path) -> anyhow::Result<Option<Timestamp>> {
 }
 
 async fn import(client: &Client, path: &str, file: PathBuf, form: Form) -> anyhow::Result<Taken> {
-    let import: Import = client.send_file(path, &file).await?;
+    let import: Import = client.send_file(path, &file).await.map_err(of_file)?;
     if form == Form::Text {
         print::note(&words(&import));
     }
     let run = runs::watch(client, import.run.id, form).await?;
     let report = reports::of_run(client, run.run.id).await?;
     Ok(Taken { file, import, run, report })
+}
+
+fn of_file(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Failure>() {
+        Ok(failure) => failure.of_file().into(),
+        Err(other) => other,
+    }
 }
 
 fn words(import: &Import) -> String {

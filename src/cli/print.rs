@@ -56,7 +56,8 @@ pub(crate) fn facts(rows: &[(&str, String)]) -> String {
 
 /// A number with its noun.
 pub(crate) fn counted<N: Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
-    if count == N::from(1) { format!("1 {noun}") } else { format!("{count} {noun}s") }
+    let ending = if noun.ends_with('s') { "es" } else { "s" };
+    if count == N::from(1) { format!("1 {noun}") } else { format!("{count} {noun}{ending}") }
 }
 
 /// One line on standard error. Nobody needs it to go on, so a closed standard error is no failure.

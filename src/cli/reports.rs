@@ -2,8 +2,9 @@
 
 use super::compare::{self, CompareArgs};
 use super::exports;
+use super::print::{self, Form};
 use super::scans::find;
-use super::{Place, Shared, accept, alerts, print};
+use super::{Place, Shared, accept, alerts};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use clap::{Args, Subcommand, ValueEnum};
@@ -31,6 +32,9 @@ enum Command {
         /// Only of this scan: its number or its name
         #[arg(long)]
         scan: Option<String>,
+        /// Print the numbers alone, one a line
+        #[arg(long, short)]
+        quiet: bool,
     },
     /// Show one report, change by change
     #[command(after_help = "Example:\n  portdrift reports show 7")]
@@ -82,7 +86,9 @@ pub(crate) type Severities = BTreeMap<(IpAddr, String), Severity>;
 pub(crate) async fn run(args: ReportsArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let client = args.place.client()?;
     let report: Report = match args.command {
-        Command::List { scan } => return list(&client, scan, shared).await,
+        Command::List { scan, quiet } => {
+            return list(&client, scan, if quiet { Form::Ids } else { shared.form() }).await;
+        }
         Command::Accept(args) => return accept::run(&client, args, shared).await,
         Command::Compare(compared) => return compare::run(&client, compared, shared).await.map(|()| Exit::Done),
         Command::Show { report } => client.get(&format!("/reports/{report}")).await?,
@@ -94,12 +100,16 @@ pub(crate) async fn run(args: ReportsArgs, shared: &Shared) -> anyhow::Result<Ex
     Ok(Exit::Done)
 }
 
-async fn list(client: &Client, scan: Option<String>, shared: &Shared) -> anyhow::Result<Exit> {
+async fn list(client: &Client, scan: Option<String>, form: Form) -> anyhow::Result<Exit> {
     let reports: Vec<ReportSummary> = match scan {
         Some(scan) => client.get(&format!("/scans/{}/reports", find(client, &scan).await?)).await?,
         None => client.get("/reports").await?,
     };
-    shared.form().show(&reports, |reports| {
+    if form == Form::Ids {
+        print::ids(reports.iter().map(|report| report.run))?;
+        return Ok(Exit::Done);
+    }
+    form.show(&reports, |reports| {
         let headings = ["report", "scan", "status", "score", "changes", "coverage", "made"];
         let empty = "no report yet; `portdrift scans run SCAN --wait` makes one";
         print::table(&headings, reports.iter().map(row).collect(), empty)

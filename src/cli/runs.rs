@@ -29,8 +29,8 @@ enum Command {
         after_help = "Examples:\n  portdrift runs list --scan office\n  portdrift runs list --state partial --quiet"
     )]
     List {
-        /// Only of this scan, by number or name
-        #[arg(long, value_name = "SCAN")]
+        /// Only of this scan: its number or its name
+        #[arg(long)]
         scan: Option<String>,
         /// Only in this state: queued, running, closing, completed, partial, failed, cancelled
         #[arg(long, value_name = "STATE")]
@@ -170,9 +170,8 @@ fn progress(run: &RunDetail) -> String {
         nodes,
         elapsed_seconds: _,
     } = &run.progress;
-    let hosts = print::counted(*hosts_found, "host");
-    let mut line =
-        format!("run {}: {phase}, {percent} %, {addresses_done} of {addresses_total} addresses, {hosts}", run.run.id);
+    let (of_all, hosts) = (print::counted(*addresses_total, "address"), print::counted(*hosts_found, "host"));
+    let mut line = format!("run {}: {phase}, {percent} %, {addresses_done} of {of_all}, {hosts}", run.run.id);
     if let Some(left) = left_seconds {
         line.push_str(&format!(", about {} left", rough(*left)));
     }

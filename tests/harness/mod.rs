@@ -51,6 +51,19 @@ pub(crate) fn told(output: &Output) -> String {
     format!("{}\n-- stdout\n{out}-- stderr\n{err}", output.status)
 }
 
+/// True when all of these files of other programs are there; says so when not, and fails instead where nothing may be skipped.
+pub(crate) fn have(files: &[&str]) -> bool {
+    let missing: Vec<_> = files.iter().filter(|file| !Path::new(file).exists()).collect();
+    assert!(
+        missing.is_empty() || std::env::var("PORTDRIFT_NO_SKIP").as_deref() != Ok("1"),
+        "not installed: {missing:?}"
+    );
+    if !missing.is_empty() {
+        println!("skipped: not installed: {missing:?}");
+    }
+    missing.is_empty()
+}
+
 /// Between two looks at what is about to change.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 

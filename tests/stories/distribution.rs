@@ -4,7 +4,7 @@ use crate::harness::{Hosts, Mesh, own_net, stdout_of};
 
 #[test]
 fn what_no_node_covers_is_named_and_run_again_alone_once_one_does() {
-    let net = own_net(63);
+    let net = own_net(65);
     let mut hosts = Hosts::default();
     hosts.open(&format!("{net}.5"), 2222, "SSH-2.0-OpenSSH_9.2p1\r\n");
     hosts.open(&format!("{net}.200"), 8080, "");

@@ -2,33 +2,39 @@
 
 use crate::harness::{Hosts, Mesh, PASSWORD, own_net, told};
 use protocol::nmap_xml::{HostRecord, Reader};
-use protocol::observation::PortState;
-use serde_json::Value;
+use protocol::observation::{HostObservation, PortObservation, PortState};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 
 type Row = BTreeMap<String, String>;
 /// Address, and port for changes of ports, of each change by its kind.
-type Changes = BTreeSet<(String, String, String)>;
+pub(super) type Changes = BTreeSet<(String, String, String)>;
 
-/// A mesh whose second run finds a port opened, one closed, and a greeting that wants to be calculated.
-fn changed_network(net: &str) -> (Mesh, Hosts) {
+/// What a port says to be calculated and to reorder the line that shows it.
+const SSH: &str = "SSH-2.0-OpenSSH_=cmd|' /C calc'!A0 \u{202e}gpj\u{1b}[31m\r\n";
+/// The same for a web server, with what would end a cell and an attribute.
+const WEB: &str = "HTTP/1.0 200 OK\r\nServer: +cmd|'!A1 (\u{202e}\u{7}\"><script>,\")\r\n\r\n";
+
+/// A mesh whose second run finds two ports opened, one closed, and greetings that want to be calculated.
+pub(super) fn changed_network(net: &str) -> (Mesh, Hosts) {
     let (mut hosts, mut short_lived) = (Hosts::default(), Hosts::default());
     hosts.open(&format!("{net}.1"), 2222, "SSH-2.0-OpenSSH_9.2p1\r\n");
     short_lived.open(&format!("{net}.1"), 3306, "");
     let mut mesh = Mesh::start();
     mesh.add_node("one", &format!("{net}.0/29"));
     let targets = format!("{net}.0/30");
-    mesh.json(&["scans", "create", "R&D lab", "--targets", &targets, "--ports", "2222,8080,3306", "--args=-sV"]);
+    mesh.json(&["scans", "create", "R&D lab", "--targets", &targets, "--ports", "2222,8080,8081,3306", "--args=-sV"]);
     mesh.json(&["scans", "run", "R&D lab", "--wait"]);
     drop(short_lived);
-    hosts.open(&format!("{net}.1"), 8080, "SSH-2.0-=cmd|'/C_calc'!A0 \u{202e}gpj\u{1b}[31m\r\n");
+    hosts.open(&format!("{net}.1"), 8080, SSH);
+    hosts.open(&format!("{net}.1"), 8081, WEB);
     mesh.json(&["scans", "run", "R&D lab", "--wait"]);
     (mesh, hosts)
 }
 
-fn export(mesh: &Mesh, arguments: &[&str]) -> String {
+pub(super) fn export(mesh: &Mesh, arguments: &[&str]) -> String {
     let output = mesh.output(&[&["reports", "export"], arguments].concat());
     assert!(output.status.success(), "{arguments:?}\n{}", told(&output));
     String::from_utf8(output.stdout).unwrap()
@@ -39,11 +45,11 @@ fn rows(text: &str) -> Vec<Row> {
 }
 
 fn changes_of_table(text: &str) -> Changes {
-    let counted = rows(text).into_iter().filter(|row| row["counts"] == "yes");
+    let counted = rows(text).into_iter().filter(|row| row["counts"] != "no");
     counted.map(|row| (row["kind"].clone(), row["address"].clone(), row["port"].clone())).collect()
 }
 
-fn changes_of_document(document: &Value) -> Changes {
+pub(super) fn changes_of_document(document: &Value) -> Changes {
     let lists = ["new_up_hosts", "new_down_hosts", "added_ports", "removed_ports", "changed_ports", "other_changes"];
     let entries = lists.iter().flat_map(|list| document[list].as_array().unwrap());
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -51,10 +57,18 @@ fn changes_of_document(document: &Value) -> Changes {
     entries.map(|entry| (text(&entry["kind"]), text(&entry["address"]), port(entry))).collect()
 }
 
-fn open_ports(xml: &str) -> BTreeSet<(String, String)> {
+fn hosts(xml: &str) -> Vec<HostObservation> {
     let mut reader = Reader::new(xml.as_bytes());
-    let mut open = BTreeSet::new();
+    let mut hosts = Vec::new();
     while let Some(HostRecord::Observed(host)) = reader.next_host().unwrap() {
+        hosts.push(host);
+    }
+    hosts
+}
+
+fn open_ports(xml: &str) -> BTreeSet<(String, String)> {
+    let mut open = BTreeSet::new();
+    for host in hosts(xml) {
         let ports = host.ports.iter().filter(|port| port.state == PortState::Open);
         open.extend(ports.map(|port| (host.address.to_string(), port.port.to_string())));
     }
@@ -72,7 +86,7 @@ fn files_in(folder: &Path) -> BTreeSet<String> {
 
 #[test]
 fn every_format_of_a_report_holds_the_same_changes_and_none_that_runs() {
-    let net = own_net(71);
+    let net = own_net(91);
     let (mesh, _hosts) = changed_network(&net);
     let table = export(&mesh, &["2"]);
     let document: Value = serde_json::from_str(&export(&mesh, &["2", "--format", "json"])).unwrap();
@@ -80,27 +94,87 @@ fn every_format_of_a_report_holds_the_same_changes_and_none_that_runs() {
 
     let changes = changes_of_table(&table);
     assert_eq!(changes, changes_of_document(&document));
-    let of_host = |port: &str| BTreeSet::from([(format!("{net}.1"), port.to_owned())]);
-    assert_eq!((of_kind(&changes, "new-port"), of_kind(&changes, "closed-port")), (of_host("8080"), of_host("3306")));
+    let of_host = |ports: &[&str]| ports.iter().map(|port| (format!("{net}.1"), (*port).to_owned())).collect();
+    assert_eq!(of_kind(&changes, "new-port"), of_host(&["8080", "8081"]));
+    assert_eq!(of_kind(&changes, "closed-port"), of_host(&["3306"]));
     let (before, after_ports) = (open_ports(&before), open_ports(&after));
     assert_eq!(&after_ports - &before, of_kind(&changes, "new-port"));
     assert_eq!(&before - &after_ports, of_kind(&changes, "closed-port"));
-    assert_eq!(document["network"]["name"], "R&D lab");
-    let product = &document["added_ports"][0]["after"]["product"];
-    assert_eq!(product, "=cmd|'/C", "what the host said reaches the report");
-    assert!(table.contains("\"'=cmd|'/C\""), "{table}");
+    assert_eq!((&document["network"]["name"], &document["known_hosts"]), (&json!("R&D lab"), &json!(1)));
 
-    for text in [&table, &document.to_string(), &after] {
-        assert!(!text.contains(['\u{202e}', '\u{1b}']), "{text}");
+    let said = &document["added_ports"];
+    let (calculated, reordered) = ("=cmd|' /C calc'!A0 \\u{202e}gpj\\u{1b}[31m", "\\u{202e}\\u{7}\"><script>,\"");
+    assert_eq!(said[0]["after"]["version"], calculated, "what the host said reaches the report");
+    assert_eq!((&said[1]["after"]["product"], &said[1]["after"]["extra"]), (&json!("+cmd|'!A1"), &json!(reordered)));
+    let row = rows(&table).into_iter().find(|row| row["port"] == "8080").unwrap();
+    assert_eq!(row["after_version"], format!("'{calculated}"));
+    assert_eq!(versions(&after), [("2222", "9.2p1"), ("8080", calculated), ("8081", "")].map(owned).into());
+    for text in [&table, &document.to_string(), &after, &archived(&mesh)] {
+        is_harmless(text);
     }
-    for cell in rows(&table).iter().flat_map(|row| row.values()) {
+    for cell in [&table, &archived(&mesh)].into_iter().flat_map(|text| rows(text)).flat_map(BTreeMap::into_values) {
         assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell}");
     }
 }
 
 #[test]
+fn an_accepted_change_says_so_in_every_format_and_stays_a_change() {
+    let net = own_net(97);
+    let (mesh, _hosts) = changed_network(&net);
+    let before = changes_of_table(&export(&mesh, &["2"]));
+    mesh.json(&["reports", "accept", "2", "--port", "8080/tcp", "--comment", "=planned"]);
+    let table = export(&mesh, &["2"]);
+    let document: Value = serde_json::from_str(&export(&mesh, &["2", "--format", "json"])).unwrap();
+    assert_eq!((&changes_of_table(&table), &changes_of_document(&document)), (&before, &before));
+    let accepted: Vec<Row> = rows(&table).into_iter().filter(|row| row["counts"] == "accepted").collect();
+    let [row] = &accepted[..] else { panic!("{table}") };
+    let entry = &document["added_ports"][0];
+    assert_eq!((&*row["port"], &entry["port"]), ("8080", &json!(8080)));
+    assert_eq!((&*row["accepted_comment"], &entry["accepted"]["comment"]), ("'=planned", &json!("=planned")));
+    assert_eq!(
+        (&json!(row["accepted_by"]), &json!(row["accepted_at"])),
+        (&entry["accepted"]["by"], &entry["accepted"]["at"])
+    );
+    assert_eq!(rows(&archived(&mesh)), rows(&table));
+}
+
+/// Holds nothing that a terminal or a reader would obey.
+fn is_harmless(text: &str) {
+    let obeyed = |c: char| c == '\u{202e}' || (c.is_control() && !matches!(c, '\n' | '\r'));
+    assert!(!text.contains(obeyed), "{text:?}");
+}
+
+/// The table of report 2 in the archive of the network.
+fn archived(mesh: &Mesh) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let zip = folder.path().join("lab.zip");
+    export(mesh, &["--scan", "R&D lab", "--all", "--output", zip.to_str().unwrap()]);
+    let mut archive = zip::ZipArchive::new(File::open(&zip).unwrap()).unwrap();
+    let mut all = String::new();
+    for name in ["index.csv", "report-2.json", "report-2.csv"] {
+        all = std::io::read_to_string(archive.by_name(&format!("r-d-lab-scan1/{name}")).unwrap()).unwrap();
+        is_harmless(&all);
+    }
+    all
+}
+
+fn owned((port, version): (&str, &str)) -> (String, String) {
+    (port.to_owned(), version.to_owned())
+}
+
+/// The version of each open port.
+fn versions(xml: &str) -> BTreeSet<(String, String)> {
+    let version = |port: PortObservation| {
+        let version = port.service.map(|service| service.version.to_string()).unwrap_or_default();
+        (port.port.to_string(), version)
+    };
+    let open = hosts(xml).into_iter().flat_map(|host| host.ports).filter(|port| port.state == PortState::Open);
+    open.map(version).collect()
+}
+
+#[test]
 fn files_appear_whole_and_take_the_place_of_none_unasked() {
-    let net = own_net(72);
+    let net = own_net(92);
     let (mesh, _hosts) = changed_network(&net);
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -118,6 +192,8 @@ fn files_appear_whole_and_take_the_place_of_none_unasked() {
 
     let missing = mesh.output(&["reports", "export", "99", "--output", &file("none.csv")]);
     assert_eq!(missing.status.code(), Some(3), "{}", told(&missing));
+    let nowhere = mesh.output(&["reports", "export", "1", "--output", &file("none/report.csv")]);
+    assert!(told(&nowhere).contains("report.csv: there is no folder "), "{}", told(&nowhere));
     export(&mesh, &["--scan", "R&D lab", "--all", "--output", &zip]);
     assert_eq!(files_in(folder.path()), ["lab.zip", "report.json"].map(str::to_owned).into());
 

@@ -3,10 +3,8 @@
 use super::UseCaseError;
 use crate::Coordinator;
 use crate::accounts::{Actor, Right};
-use crate::analysis::alert::Rule;
 use crate::analysis::coverage::{Cells, RunCoverage};
 use crate::report::{self, Report};
-use crate::rules;
 use crate::run::Run;
 use crate::store::tables::{REPORTS, RUN_LOOKS, RUNS, RUNS_OF_SCAN, SCANS, TASK_COVERAGE, TASKS};
 use crate::store::{Reads, StoreError, View};
@@ -25,8 +23,6 @@ pub struct ReportInContext {
     pub run: Run,
     /// The run it was compared with, while that is kept.
     pub baseline: Option<Run>,
-    /// The rules in force now, which rate its ports.
-    pub rules: Vec<Rule>,
 }
 
 /// The reports that a network has.
@@ -54,7 +50,7 @@ fn in_context(reads: &impl Reads, run: RunId) -> Result<Option<ReportInContext>,
     let baseline = report.baseline.map(|baseline| reads.get(&RUNS, &baseline)).transpose()?.flatten();
     let definition = reads.get(&SCANS, &report.scan)?.map(|scan| scan.definition);
     let network = definition.as_ref().unwrap_or(&run.definition).name().clone();
-    Ok(Some(ReportInContext { report, network, run, baseline, rules: rules::in_force(reads)? }))
+    Ok(Some(ReportInContext { report, network, run, baseline }))
 }
 
 fn of_network(reads: &impl Reads, scan: ScanId) -> Result<Option<ReportsOfNetwork>, StoreError> {
@@ -129,14 +125,14 @@ mod tests {
     use protocol::observation::ProbeMethod;
 
     #[tokio::test]
-    async fn a_report_comes_with_its_runs_its_network_and_the_rules() {
+    async fn a_report_comes_with_its_runs_its_network_and_its_rules() {
         let fixture = Fixture::new().await;
         let first = fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[80])]).await;
         let second = fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[80, 3389])]).await;
         let read = fixture.store.read(move |view: &View| in_context(view, second)).await.unwrap().unwrap();
         assert_eq!((read.report.run, read.run.id, read.baseline.map(|run| run.id)), (second, second, Some(first)));
         assert_eq!(read.network.as_str(), "Office");
-        assert!(!read.rules.is_empty() && !read.report.changes.is_empty());
+        assert!(!read.report.rules.is_empty() && !read.report.changes.is_empty());
         let gone = fixture.store.read(move |view: &View| in_context(view, RunId(99))).await.unwrap();
         assert_eq!(gone, None);
     }

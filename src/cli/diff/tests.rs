@@ -57,7 +57,7 @@ fn each_change_is_a_sentence_sorted_by_address_and_port() {
     ~ 10.0.0.10 port 22/tcp changed from open (ssh 8) to open (ssh 9)
     − 10.0.0.10 port 80/tcp is no longer open (ssh 1), now: closed
       10.0.0.10 port 443/tcp: open (ssh); the first file did not look
-    Hosts: 1 new, 1 gone. Ports: 1 new, 2 closed. Changed services: 1, systems: 0, names: 1.
+    Hosts: 1 new, 1 gone. Ports: 1 new, 2 closed. Changed services: 1, systems: 0, names: 1, link addresses: 0.
     ");
 }
 
@@ -71,7 +71,7 @@ fn a_scan_that_did_not_finish_speaks_only_for_the_hosts_it_lists() {
     to   b.xml: nmap 7.93, 2023-11-14T22:13:20.000Z, hosts up: 1, did not finish: speaks only for the hosts it lists
     − 10.0.0.10 port 80/tcp is no longer open (ssh 1), now: filtered
       host 10.0.0.9: was there; the second file did not look
-    Hosts: 0 new, 0 gone. Ports: 0 new, 1 closed. Changed services: 0, systems: 0, names: 0.
+    Hosts: 0 new, 0 gone. Ports: 0 new, 1 closed. Changed services: 0, systems: 0, names: 0, link addresses: 0.
     ");
 }
 
@@ -139,8 +139,8 @@ fn the_exit_code_tells_same_different_and_error() {
     before(folder.path());
     write(folder.path(), "b.xml", HEAD, "", "success");
     let code = |a: &str, b: &str, exit_code| {
-        let args = DiffArgs { a: folder.path().join(a), b: folder.path().join(b), json: true, exit_code };
-        run(&args).map_err(|error| error.root_cause().to_string().contains("No such file"))
+        let args = DiffArgs { a: folder.path().join(a), b: folder.path().join(b), exit_code };
+        run(&args, Form::Json).map_err(|error| error.root_cause().to_string().contains("No such file"))
     };
     assert_eq!(code("a.xml", "a.xml", true), Ok(0));
     assert_eq!(code("a.xml", "b.xml", true), Ok(1));

@@ -87,7 +87,7 @@ fn sum(changes: &[Line]) -> String {
         return "No changes.\n".to_owned();
     }
     format!(
-        "Hosts: {} new, {} gone. Ports: {} new, {} closed. Changed services: {}, systems: {}, names: {}.\n",
+        "Hosts: {} new, {} gone. Ports: {} new, {} closed. Changed services: {}, systems: {}, names: {}, link addresses: {}.\n",
         count(ChangeKind::NewHost),
         count(ChangeKind::RemovedHost),
         count(ChangeKind::NewPort),
@@ -95,5 +95,6 @@ fn sum(changes: &[Line]) -> String {
         count(ChangeKind::ServiceChange),
         count(ChangeKind::OsChange),
         count(ChangeKind::NameChange),
+        count(ChangeKind::MacChange),
     )
 }

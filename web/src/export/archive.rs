@@ -14,11 +14,16 @@
 //! | `new_up_hosts`, `new_down_hosts`, `added_ports`, `removed_ports`, `changed_ports`, `other_changes` | how many changes of each kind |
 //! | `not_counted` | how many lines that look like changes and count as none |
 //! | `json`, `csv` | its files in the archive |
+//! | `accepted` | how many of the changes were accepted as expected; status and score leave them out |
+//! | `lines_left_out` | how many lines were more than a report holds |
+//! | `known_hosts` | hosts known up when it was made |
 
 use super::{blocking, csv, json, slug, written};
 use crate::error::WebError;
 use ::csv::Writer;
 use coordinator::analysis::delta::ChangeKind;
+use coordinator::analysis::score::Score;
+use coordinator::report::Report;
 use coordinator::{Actor, Coordinator, ReportInContext};
 use protocol::Timestamp;
 use protocol::task::ScanId;
@@ -32,7 +37,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 const MAX_TEXT_BYTES: u64 = 2 << 30;
 
 /// The headings of the index, in order. New ones come last.
-pub(super) const COLUMNS: [&str; 20] = [
+pub(super) const COLUMNS: [&str; 23] = [
     "report",
     "made",
     "baseline",
@@ -53,6 +58,9 @@ pub(super) const COLUMNS: [&str; 20] = [
     "not_counted",
     "json",
     "csv",
+    "accepted",
+    "lines_left_out",
+    "known_hosts",
 ];
 
 /// A finished archive, to be read from its start.
@@ -100,7 +108,7 @@ impl Unfinished {
             Some(room) => self.add_report(report, room)?,
             None => Default::default(),
         };
-        csv::row(&mut self.index, summary(report).into_iter().chain(files))?;
+        csv::row(&mut self.index, summary(&report.report).into_iter().chain(files).chain(later(&report.report)))?;
         Ok(self)
     }
 
@@ -137,18 +145,18 @@ impl Unfinished {
     }
 }
 
-fn summary(ReportInContext { report, .. }: &ReportInContext) -> [String; 18] {
+fn summary(report: &Report) -> [String; 18] {
     let count = |kinds: &[ChangeKind]| kinds.iter().map(|kind| report.count(*kind)).sum::<usize>().to_string();
-    let score = &report.score;
+    let Score { value, change, exposure, parts: _ } = &report.score;
     [
         report.run.to_string(),
         report.made.to_string(),
         csv::word(report.baseline),
         csv::word(report.status),
-        score.value.to_string(),
-        score.band().name().to_owned(),
-        score.change.to_string(),
-        score.exposure.to_string(),
+        value.to_string(),
+        report.score.band().name().to_owned(),
+        change.to_string(),
+        exposure.to_string(),
         csv::percent(report.coverage_hundredths),
         report.hosts_up.to_string(),
         report.open_ports.to_string(),
@@ -160,6 +168,12 @@ fn summary(ReportInContext { report, .. }: &ReportInContext) -> [String; 18] {
         count(&[ChangeKind::OsChange, ChangeKind::NameChange, ChangeKind::MacChange]),
         report.notes.len().to_string(),
     ]
+}
+
+/// The columns of a report that came later than those for its files.
+fn later(report: &Report) -> [String; 3] {
+    let accepted: usize = report.accepted.iter().map(|accepted| accepted.lines.len()).sum();
+    [accepted.to_string(), report.left_out.to_string(), report.known_hosts.to_string()]
 }
 
 /// In UTC, to two seconds; times that ZIP cannot hold become its first one.

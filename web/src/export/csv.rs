@@ -1,7 +1,8 @@
 //! One report as a flat table: RFC 4180, UTF-8, every cell quoted, one row of headings, lines that end in CR LF.
 //!
-//! One row per change. Rows with `counts` = `no` are no changes: what only looks like one, and, last, addresses that were
-//! not looked at. So a table without rows says that everything was looked at and nothing changed.
+//! One row per change. Rows with `counts` = `no` are no changes: what only looks like one, then addresses that were not
+//! looked at, and last how many lines were more than a report holds. So a table without rows says that everything was
+//! looked at and nothing changed.
 //!
 //! | column | what it holds |
 //! |---|---|
@@ -11,27 +12,30 @@
 //! | `baseline` | the run it was compared with; empty for the first report |
 //! | `status` | of the report: `critical`, `changes`, `stable` |
 //! | `coverage_percent` | of the report: share of the wanted addresses that were looked at |
-//! | `kind` | `new-host`, `removed-host`, `new-port`, `closed-port`, `service-change`, `os-change`, `name-change`, `mac-change`; `not-looked-at` |
-//! | `counts` | `yes` for a change, `no` for any other row |
-//! | `why_not_counted` | `identified-differently`, `unconfirmed`, `contradicted`, `newly-covered`, `no-longer-covered`; for `not-looked-at` the reason in words |
+//! | `kind` | `new-host`, `removed-host`, `new-port`, `closed-port`, `service-change`, `os-change`, `name-change`, `mac-change`; `not-looked-at`, `left-out` |
+//! | `counts` | `yes` for a change; `accepted` for one that a person accepted as expected, which does not count in status and score; `no` for any other row |
+//! | `why_not_counted` | `identified-differently`, `unconfirmed`, `contradicted`, `newly-covered`, `no-longer-covered`, `volatile`; for `not-looked-at` and `left-out` the reason in words |
 //! | `address`, `protocol`, `port` | where; protocol (`tcp`, `udp`, `sctp`) and port for ports and services |
 //! | `targets` | for `not-looked-at`: which addresses |
-//! | `severity` | of the rule that a new port matches: `critical`, `high`, `medium`, `low` |
+//! | `severity` | of the rule that a new port matches, by the rules that the report was made with: `critical`, `high`, `medium`, `low` |
 //! | `confirmation` | `not-needed`, `wanted`, `confirmed`: whether a second look was taken |
 //! | `before_…`, `after_…` | what was known and what was found: `state` (`up` for a host, else the port's), `service`, `product`, `version`, `extra`, `tls` (`yes`, `no`), `os`, `names` (with `; ` between them), `mac`; all empty when nothing was there |
+//! | `accepted_by`, `accepted_at`, `accepted_comment` | for an accepted change: who, when (RFC 3339, UTC), and why |
 //!
 //! Cells that a spreadsheet would take for a formula get a leading `'` (SECURITY-DESIGN section 7).
 
 use super::entry::{Entry, Look};
+use crate::api::acceptance::Acceptance;
 use ::csv::{QuoteStyle, Terminator, Writer, WriterBuilder};
 use coordinator::ReportInContext;
+use coordinator::report::Report;
 use coordinator::run::Uncovered;
 use protocol::text::Text;
 use serde::Serialize;
 use std::io;
 
 /// The headings, in order. New ones come last.
-pub(super) const COLUMNS: [&str; 34] = [
+pub(super) const COLUMNS: [&str; 37] = [
     "report",
     "network",
     "network_name",
@@ -66,9 +70,13 @@ pub(super) const COLUMNS: [&str; 34] = [
     "after_os",
     "after_names",
     "after_mac",
+    "accepted_by",
+    "accepted_at",
+    "accepted_comment",
 ];
 
 const NOT_LOOKED_AT: &str = "not-looked-at";
+const LEFT_OUT: &str = "left-out";
 /// What spreadsheets begin a formula with, in both widths.
 const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
@@ -76,13 +84,11 @@ const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠
 pub(super) fn write(report: &ReportInContext, out: impl io::Write) -> io::Result<()> {
     let mut table = table(out, &COLUMNS)?;
     let facts = facts(report);
-    let changes = report.report.changes.iter().map(|change| Entry::of_change(change, &report.rules));
-    let notes = report.report.notes.iter().map(|note| Entry::of_note(note, &report.rules));
-    for entry in changes.chain(notes) {
-        row(&mut table, facts.iter().cloned().chain(line(&entry)))?;
-    }
-    for part in &report.report.uncovered {
-        row(&mut table, facts.iter().cloned().chain(not_looked_at(part)))?;
+    let ReportInContext { report, .. } = report;
+    let entries = Entry::of_changes(report, |_| true).chain(Entry::of_notes(report)).map(line);
+    let unseen = report.uncovered.iter().map(not_looked_at);
+    for cells in entries.chain(unseen).chain(left_out(report.left_out)) {
+        row(&mut table, facts.iter().cloned().chain(cells))?;
     }
     table.flush()
 }
@@ -121,23 +127,50 @@ pub(super) fn word(value: impl Serialize) -> String {
     }
 }
 
-fn facts(ReportInContext { report, network, .. }: &ReportInContext) -> [String; 7] {
+fn facts(ReportInContext { report, network, run: _, baseline: _ }: &ReportInContext) -> [String; 7] {
+    // What has no column stands in the rows, or in the document alone.
+    let Report {
+        run,
+        scan,
+        baseline,
+        made,
+        changes: _,
+        accepted: _,
+        notes: _,
+        left_out: _,
+        status,
+        score: _,
+        rules: _,
+        known_hosts: _,
+        coverage_hundredths,
+        uncovered: _,
+        hosts_up: _,
+        open_ports: _,
+        newly_covered_cells: _,
+        no_longer_covered_cells: _,
+    } = report;
     [
-        report.run.to_string(),
-        report.scan.to_string(),
+        run.to_string(),
+        scan.to_string(),
         network.to_string(),
-        report.made.to_string(),
-        word(report.baseline),
-        word(report.status),
-        percent(report.coverage_hundredths),
+        made.to_string(),
+        word(baseline),
+        word(status),
+        percent(*coverage_hundredths),
     ]
 }
 
-fn line(entry: &Entry) -> Vec<String> {
-    let Entry { kind, why_not_counted, address, protocol, port, severity, confirmation, before, after } = entry;
+fn line(entry: Entry) -> Vec<String> {
+    let Entry { kind, why_not_counted, address, protocol, port, severity, confirmation, before, after, accepted } =
+        entry;
+    let counts = match (why_not_counted, &accepted) {
+        (Some(_), _) => "no",
+        (None, Some(_)) => "accepted",
+        (None, None) => "yes",
+    };
     let place = [
         word(kind),
-        yes_or_no(why_not_counted.is_none()),
+        counts.to_owned(),
         word(why_not_counted),
         address.to_string(),
         word(protocol),
@@ -146,14 +179,29 @@ fn line(entry: &Entry) -> Vec<String> {
         word(severity),
         word(confirmation),
     ];
-    [place, side(before.as_ref()), side(after.as_ref())].concat()
+    let accepted = accepted.map(|Acceptance { by, at, comment }| [by, at.to_string(), comment]).unwrap_or_default();
+    [&place[..], &side(before.as_ref()), &side(after.as_ref()), &accepted].concat()
 }
 
 fn not_looked_at(Uncovered { targets, reason }: &Uncovered) -> Vec<String> {
-    let mut cells =
-        vec![NOT_LOOKED_AT.to_owned(), yes_or_no(false), reason.words().to_owned(), String::new(), String::new()];
-    cells.extend([String::new(), targets.to_string()]);
-    cells.resize(COLUMNS.len() - 7, String::new());
+    no_change(NOT_LOOKED_AT, reason.words().to_owned(), targets.to_string())
+}
+
+/// That there were more lines than a report holds, if there were.
+fn left_out(lines: u64) -> Option<Vec<String>> {
+    let words = match lines {
+        0 => return None,
+        1 => "1 line more than a report holds".to_owned(),
+        more => format!("{more} lines more than a report holds"),
+    };
+    Some(no_change(LEFT_OUT, words, String::new()))
+}
+
+/// A row that is about no host.
+fn no_change(kind: &str, why: String, targets: String) -> Vec<String> {
+    let nothing = String::new;
+    let mut cells = vec![kind.to_owned(), "no".to_owned(), why, nothing(), nothing(), nothing(), targets];
+    cells.resize(COLUMNS.len() - 7, nothing());
     cells
 }
 

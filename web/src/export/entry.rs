@@ -1,8 +1,10 @@
 //! One line of a report with its two sides laid flat: the rows of the CSV and the entries of the JSON lists.
 
+use crate::api::acceptance::Acceptance;
 use crate::page::report::severity;
 use coordinator::analysis::alert::{Rule, Severity};
 use coordinator::analysis::delta::{Change, ChangeKind, Confirmation, Note, NoteKind, PortId, Side};
+use coordinator::report::Report;
 use protocol::Protocol;
 use protocol::observation::{MacAddress, OsGuess, Service};
 use protocol::text::Text;
@@ -16,7 +18,7 @@ pub(crate) struct Entry {
     /// `new-host`, `removed-host`, `new-port`, `closed-port`, `service-change`, `os-change`, `name-change`, `mac-change`.
     #[schema(value_type = String)]
     pub(super) kind: ChangeKind,
-    /// Only among `not_counted`: `identified-differently`, `unconfirmed`, `contradicted`, `newly-covered`, `no-longer-covered`.
+    /// Only among `not_counted`: `identified-differently`, `unconfirmed`, `contradicted`, `newly-covered`, `no-longer-covered`, `volatile`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub(super) why_not_counted: Option<NoteKind>,
@@ -30,7 +32,7 @@ pub(crate) struct Entry {
     /// The number of the port, for changes of ports and services.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) port: Option<u16>,
-    /// Of the rule that a new port matches, by the rules in force now: `critical`, `high`, `medium` or `low`.
+    /// Of the rule that a new port matches, by the rules that the report was made with: `critical`, `high`, `medium` or `low`.
     #[schema(value_type = Option<String>)]
     pub(super) severity: Option<Severity>,
     /// `not-needed`, `wanted` or `confirmed`: whether a second look was taken.
@@ -40,6 +42,10 @@ pub(crate) struct Entry {
     pub(super) before: Option<Look>,
     /// What was found; null when nothing is there.
     pub(super) after: Option<Look>,
+    /// Who accepted the change as expected, when, and why; left out when nobody did. Such a change does not count in
+    /// status and score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) accepted: Option<Acceptance>,
 }
 
 /// One side of a change. What does not belong to its kind, or was not told, is left out.
@@ -90,8 +96,25 @@ pub(crate) struct Look {
 }
 
 impl Entry {
-    /// A change that counts.
-    pub(super) fn of_change(change: &Change, rules: &[Rule]) -> Self {
+    /// The changes of a report, of the wanted kinds.
+    pub(super) fn of_changes(report: &Report, is_wanted: impl Fn(ChangeKind) -> bool) -> impl Iterator<Item = Self> {
+        let wanted = report.changes.iter().enumerate().filter(move |(_, change)| is_wanted(change.kind));
+        wanted.map(|(line, change)| Self {
+            accepted: report.acceptance_of(line).map(Acceptance::from),
+            ..Self::of_line(change, &report.rules)
+        })
+    }
+
+    /// The lines of a report that count as no change.
+    pub(super) fn of_notes(report: &Report) -> impl Iterator<Item = Self> {
+        let entry = |Note { kind, change }: &Note| Self {
+            why_not_counted: Some(*kind),
+            ..Self::of_line(change, &report.rules)
+        };
+        report.notes.iter().map(entry)
+    }
+
+    fn of_line(change: &Change, rules: &[Rule]) -> Self {
         let Change { kind, address, port, before, after, confirmation } = change;
         Self {
             kind: *kind,
@@ -103,12 +126,8 @@ impl Entry {
             confirmation: *confirmation,
             before: before.as_ref().map(Look::from),
             after: after.as_ref().map(Look::from),
+            accepted: None,
         }
-    }
-
-    /// A line that counts as no change.
-    pub(super) fn of_note(note: &Note, rules: &[Rule]) -> Self {
-        Self { why_not_counted: Some(note.kind), ..Self::of_change(&note.change, rules) }
     }
 }
 

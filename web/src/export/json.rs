@@ -8,6 +8,7 @@ use crate::api::reports::Score;
 use crate::api::runs::percent;
 use coordinator::ReportInContext;
 use coordinator::analysis::delta::{ChangeKind, Status};
+use coordinator::report::Report;
 use coordinator::run::Run;
 use protocol::Timestamp;
 use protocol::task::{RunId, ScanId};
@@ -45,6 +46,8 @@ pub(crate) struct Document {
     hosts_up: u32,
     /// Open ports found.
     open_ports: u32,
+    /// Hosts known up when it was made, by this run or an earlier one; the score rests on them.
+    known_hosts: u64,
     /// What was looked at.
     coverage: Coverage,
     /// Hosts that were not there.
@@ -61,6 +64,8 @@ pub(crate) struct Document {
     other_changes: Vec<Entry>,
     /// What looks like a change and counts as none, with the reason.
     not_counted: Vec<Entry>,
+    /// Lines beyond the limits of a report, which no list has; the status counts them.
+    lines_left_out: u64,
 }
 
 /// A network.
@@ -110,27 +115,45 @@ pub(super) fn write(report: &ReportInContext, mut out: impl io::Write) -> io::Re
 }
 
 impl From<&ReportInContext> for Document {
-    fn from(ReportInContext { report, network, run, baseline, rules }: &ReportInContext) -> Self {
-        let of = |kinds: &[ChangeKind]| {
-            let wanted = report.changes.iter().filter(|change| kinds.contains(&change.kind));
-            wanted.map(|change| Entry::of_change(change, rules)).collect()
-        };
+    fn from(ReportInContext { report, network, run, baseline: before }: &ReportInContext) -> Self {
+        let of = |kinds: &[ChangeKind]| Entry::of_changes(report, |kind| kinds.contains(&kind)).collect();
+        let Report {
+            run: number,
+            scan,
+            baseline,
+            made,
+            changes: _,
+            accepted: _,
+            notes: _,
+            left_out,
+            status,
+            score,
+            rules: _,
+            known_hosts,
+            coverage_hundredths,
+            uncovered,
+            hosts_up,
+            open_ports,
+            newly_covered_cells,
+            no_longer_covered_cells,
+        } = report;
         Self {
             format: FORMAT,
-            report: report.run,
-            network: Network { id: report.scan, name: network.clone() },
-            made: report.made,
+            report: *number,
+            network: Network { id: *scan, name: network.clone() },
+            made: *made,
             run: Times::of(run.id, Some(run)),
-            baseline: report.baseline.map(|id| Times::of(id, baseline.as_ref())),
-            status: report.status,
-            score: report.score.clone().into(),
-            hosts_up: report.hosts_up,
-            open_ports: report.open_ports,
+            baseline: baseline.map(|id| Times::of(id, before.as_ref())),
+            status: *status,
+            score: score.clone().into(),
+            hosts_up: *hosts_up,
+            open_ports: *open_ports,
+            known_hosts: *known_hosts,
             coverage: Coverage {
-                percent: percent(report.coverage_hundredths),
-                uncovered: report.uncovered.iter().cloned().map(Uncovered::from).collect(),
-                newly_covered_cells: report.newly_covered_cells,
-                no_longer_covered_cells: report.no_longer_covered_cells,
+                percent: percent(*coverage_hundredths),
+                uncovered: uncovered.iter().cloned().map(Uncovered::from).collect(),
+                newly_covered_cells: *newly_covered_cells,
+                no_longer_covered_cells: *no_longer_covered_cells,
             },
             new_up_hosts: of(&[ChangeKind::NewHost]),
             new_down_hosts: of(&[ChangeKind::RemovedHost]),
@@ -138,7 +161,8 @@ impl From<&ReportInContext> for Document {
             removed_ports: of(&[ChangeKind::ClosedPort]),
             changed_ports: of(&[ChangeKind::ServiceChange]),
             other_changes: of(&[ChangeKind::OsChange, ChangeKind::NameChange, ChangeKind::MacChange]),
-            not_counted: report.notes.iter().map(|note| Entry::of_note(note, rules)).collect(),
+            not_counted: Entry::of_notes(report).collect(),
+            lines_left_out: *left_out,
         }
     }
 }

@@ -61,8 +61,9 @@ fn as_cells(entry: &Value) -> Vec<String> {
         Value::Number(_) | Value::Object(_) => value.to_string(),
     };
     let cell = |column: &&str| match *column {
-        "counts" => if entry["why_not_counted"].is_null() { "yes" } else { "no" }.to_owned(),
-        column => match column.split_once('_').filter(|(side, _)| ["before", "after"].contains(side)) {
+        "counts" if entry["why_not_counted"].is_string() => "no".to_owned(),
+        "counts" => if entry["accepted"].is_null() { "yes" } else { "accepted" }.to_owned(),
+        column => match column.split_once('_').filter(|(side, _)| ["before", "after", "accepted"].contains(side)) {
             Some((side, key)) => text(&entry[side][key]),
             None => text(&entry[column]),
         },

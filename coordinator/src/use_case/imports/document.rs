@@ -60,7 +60,7 @@ pub(super) fn read(document: impl io::Read, wanted: &TargetSet) -> Result<Docume
         coverage(&summary, &hosts).into_iter().filter_map(|all| within(all, wanted)).collect();
     let listed: TargetSet = hosts.iter().map(|host| host.address).collect();
     if coverage.is_empty() {
-        return Err(unfit(nothing(&summary, &listed, wanted, cut)));
+        return Err(unfit(nothing(&summary, &listed, cut)));
     }
     let asked = coverage.iter().fold(TargetSet::empty(), |all, part| all.union(&part.asked));
     let (started, ended) = times(&summary, &hosts).ok_or_else(|| unfit("it does not say when it was made".into()))?;
@@ -89,13 +89,11 @@ fn within(coverage: Coverage, wanted: &TargetSet) -> Option<Coverage> {
 }
 
 /// Why nothing can be taken from it.
-fn nothing(summary: &Summary, listed: &TargetSet, wanted: &TargetSet, cut: Option<XmlError>) -> String {
+fn nothing(summary: &Summary, listed: &TargetSet, cut: Option<XmlError>) -> String {
     match (listed.first(), cut) {
         (Some(first), _) => format!(
-            "none of its {} hosts, the first of which is {first}, is among the {} addresses of the scan; \
-            import it into a scan with these targets",
-            listed.count(),
-            wanted.count()
+            "none of the hosts that it lists, such as {first}, is among the scan's addresses; \
+            import it into a scan with these targets"
         ),
         (None, Some(cut)) => cut.to_string(),
         (None, None) if summary.not_observed.is_empty() => "it lists no host, so it proves nothing".to_owned(),

@@ -58,9 +58,9 @@ fn every_report_is_there_as_it_is_exported_alone() {
     let made = zip.by_name("office-scan1/report-6.json").unwrap().last_modified().unwrap();
     assert_eq!(made, DateTime::from_date_and_time(2023, 11, 13, 22, 13, 20).unwrap());
     insta::assert_snapshot!(text(&mut zip, "office-scan1/index.csv").replace("\r\n", "\n"), @r#"
-    "report","made","baseline","status","score","band","change","exposure","coverage_percent","hosts_up","open_ports","new_up_hosts","new_down_hosts","added_ports","removed_ports","changed_ports","other_changes","not_counted","json","csv"
-    "7","2023-11-14T22:13:20.123Z","6","critical","95","Excellent","5","0","94.05","17","62","1","1","1","1","1","3","1","report-7.json","report-7.csv"
-    "6","2023-11-13T22:13:20.123Z","","critical","95","Excellent","5","0","94.05","17","62","0","0","0","0","0","0","0","report-6.json","report-6.csv"
+    "report","made","baseline","status","score","band","change","exposure","coverage_percent","hosts_up","open_ports","new_up_hosts","new_down_hosts","added_ports","removed_ports","changed_ports","other_changes","not_counted","json","csv","accepted","lines_left_out","known_hosts"
+    "7","2023-11-14T22:13:20.123Z","6","critical","95","Excellent","5","0","94.05","17","62","1","1","1","1","1","3","1","report-7.json","report-7.csv","1","2","17"
+    "6","2023-11-13T22:13:20.123Z","","critical","95","Excellent","5","0","94.05","17","62","0","0","0","0","0","0","0","report-6.json","report-6.csv","0","0","17"
     "#);
 }
 

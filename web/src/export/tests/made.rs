@@ -4,7 +4,7 @@ use coordinator::ReportInContext;
 use coordinator::analysis::alert::default_rules;
 use coordinator::analysis::delta::{Change, ChangeKind, Confirmation, Note, NoteKind, PortId, Side, Status};
 use coordinator::analysis::score::{Counted, Score, ScorePart};
-use coordinator::report::Report;
+use coordinator::report::{Acceptance, Report};
 use coordinator::run::{Run, RunState, Trigger, Uncovered, UncoveredReason};
 use coordinator::scan::ScanDraft;
 use proptest::prelude::*;
@@ -93,8 +93,7 @@ pub(super) fn report(changes: Vec<Change>, notes: Vec<Note>) -> ReportInContext 
         rules: default_rules(),
         known_hosts: 17,
     };
-    let rules = default_rules();
-    ReportInContext { report, network: "Office".into(), run: run(7), baseline: Some(run(6)), rules }
+    ReportInContext { report, network: "Office".into(), run: run(7), baseline: Some(run(6)) }
 }
 
 /// A report with a line of every kind, each side told in full.
@@ -118,7 +117,10 @@ pub(super) fn with_every_kind() -> ReportInContext {
         change(ChangeKind::NewPort, Some(3389), None, open(None)),
     ];
     let unsure = change(ChangeKind::ClosedPort, Some(8080), open(None), None);
-    report(changes, vec![Note { kind: NoteKind::Unconfirmed, change: unsure }])
+    let mut made = report(changes, vec![Note { kind: NoteKind::Unconfirmed, change: unsure }]);
+    made.report.accepted = vec![Acceptance { by: "ada".into(), at: NOW, comment: "=planned".into(), lines: vec![6] }];
+    made.report.left_out = 2;
+    made
 }
 
 fn text() -> impl Strategy<Value = Text> {
@@ -183,8 +185,16 @@ pub(super) fn any_report() -> impl Strategy<Value = ReportInContext> {
         NoteKind::Contradicted,
         NoteKind::NewlyCovered,
         NoteKind::NoLongerCovered,
+        NoteKind::Volatile,
     ];
     let note = (select(whys), any_change()).prop_map(|(kind, change)| Note { kind, change });
-    let lines = (proptest::collection::vec(any_change(), 0..6), proptest::collection::vec(note, 0..4));
-    (lines, text()).prop_map(|((changes, notes), network)| ReportInContext { network, ..report(changes, notes) })
+    let changes = proptest::collection::vec((any_change(), any::<bool>()), 0..6);
+    let lines = (changes, proptest::collection::vec(note, 0..4), 0..3u64);
+    (lines, text(), text(), text()).prop_map(|((changes, notes, left_out), network, by, comment)| {
+        let (changes, is_accepted): (Vec<Change>, Vec<bool>) = changes.into_iter().unzip();
+        let places = (0..).zip(is_accepted).filter(|(_, is)| *is).map(|(place, _)| place);
+        let accepted = vec![Acceptance { by, at: NOW, comment, lines: places.collect() }];
+        let made = report(changes, notes);
+        ReportInContext { network, report: Report { accepted, left_out, ..made.report }, ..made }
+    })
 }
