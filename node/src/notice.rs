@@ -107,6 +107,11 @@ pub enum Notice {
         /// Which task's.
         task: TaskId,
     },
+    /// A result that came after its lease had moved on: another one counts.
+    ResultTooLate {
+        /// Which task's.
+        task: TaskId,
+    },
     /// The coordinator does not take a result; it is kept aside.
     ResultRejected {
         /// Which task's.
@@ -170,6 +175,7 @@ impl fmt::Display for Notice {
             Self::TaskHandedBack { task, reason } => write!(f, "task {task} handed back: {reason}"),
             Self::TaskDropped { task } => write!(f, "task {task} stopped: cancelled, or leased to another node"),
             Self::ResultDelivered { task } => write!(f, "result of task {task} delivered"),
+            Self::ResultTooLate { task } => write!(f, "result of task {task} came too late; its lease had moved on"),
             Self::ResultRejected { task, reason } => {
                 write!(f, "result of task {task} rejected by the coordinator and kept aside: {reason}")
             }

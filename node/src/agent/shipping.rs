@@ -123,7 +123,11 @@ impl<E: Engine> Agent<E> {
             ReceiptOutcome::Stored | ReceiptOutcome::Duplicate | ReceiptOutcome::Superseded => {
                 tracing::info!(task.id = %task, task.fence = fence, ?outcome, "result delivered");
                 let counts = outcome != ReceiptOutcome::Superseded;
-                self.notices.tell(if counts { Notice::ResultDelivered { task } } else { Notice::ResultTooLate { task } });
+                self.notices.tell(if counts {
+                    Notice::ResultDelivered { task }
+                } else {
+                    Notice::ResultTooLate { task }
+                });
                 self.spool.remove(key).await
             }
             ReceiptOutcome::Rejected(reason) => {
