@@ -14,6 +14,7 @@ mod stories {
     mod alerts;
     mod bad_input;
     mod dashboard;
+    mod dashboard_reports;
     mod demo;
     mod distribution;
     mod doubts;
