@@ -15,6 +15,7 @@ mod stories {
     mod alerts;
     mod bad_input;
     mod dashboard;
+    mod dashboard_reports;
     mod demo;
     mod distribution;
     mod doubts;

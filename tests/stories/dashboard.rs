@@ -2,7 +2,7 @@
 
 use crate::harness::{Browser, Hosts, Mesh, PASSWORD, Script, own_net};
 
-async fn sign_in(browser: &Browser, mesh: &Mesh) {
+pub(super) async fn sign_in(browser: &Browser, mesh: &Mesh) {
     browser.goto(mesh.dashboard()).await;
     browser.fill("name", "ada").await;
     browser.fill("password", PASSWORD).await;

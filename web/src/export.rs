@@ -14,6 +14,7 @@ mod xml;
 pub(crate) use json::Document;
 
 use crate::App;
+use crate::api::Params;
 use crate::error::WebError;
 use crate::page::report;
 use crate::session::Caller;
@@ -27,6 +28,7 @@ use protocol::task::{RunId, ScanId};
 use std::io;
 use std::str::FromStr;
 use tokio_util::io::ReaderStream;
+use tower_sessions::Session;
 
 /// The most characters of a network's name in a file name.
 const MAX_SLUG: usize = 40;
@@ -75,15 +77,17 @@ impl FromStr for Format {
 /// `GET /reports/{run}` is a page; `/reports/{run}.csv`, `.json` and `.xml` are files.
 pub(crate) async fn page_or_file(
     State(app): State<App>,
-    caller: Caller,
+    Caller(actor): Caller,
+    session: Session,
     Path(name): Path<String>,
+    Params(filter): Params<report::Filter>,
 ) -> Result<Response, WebError> {
     let run = |text: &str| text.parse::<RunId>().map_err(|_| WebError::NoSuchPage);
     match name.split_once('.') {
-        None => Ok(report::show(State(app), caller, Path(run(&name)?)).await.into_response()),
+        None => report::show(&app, &actor, &session, run(&name)?, filter).await,
         Some((number, ending)) => {
             let format = ending.parse().map_err(|_| WebError::NoSuchPage)?;
-            file(&app, &caller.0, run(number)?, format).await
+            file(&app, &actor, run(number)?, format).await
         }
     }
 }

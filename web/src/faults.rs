@@ -36,6 +36,12 @@ impl Faults {
     }
 }
 
+impl From<BTreeMap<&'static str, String>> for Faults {
+    fn from(faults: BTreeMap<&'static str, String>) -> Self {
+        Self(faults)
+    }
+}
+
 #[derive(Template)]
 #[template(
     ext = "html",

@@ -11,6 +11,7 @@ mod headers;
 mod live;
 mod look;
 mod page;
+mod query;
 mod routes;
 mod session;
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! What every page shares: its frame with navigation, crumbs and live stream, put around it once, on the way out.
 
+pub(crate) mod alert;
 pub(crate) mod alerts;
+pub(crate) mod choices;
+pub(crate) mod compare;
 pub(crate) mod enrol;
 pub(crate) mod history;
 pub(crate) mod login;
@@ -8,6 +11,7 @@ pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod report;
 pub(crate) mod reports;
+pub(crate) mod rules;
 pub(crate) mod run;
 #[cfg(test)]
 mod samples;
@@ -93,10 +97,12 @@ pub(crate) enum Section {
     Reports,
     Scans,
     Nodes,
+    Settings,
 }
 
 impl Section {
-    pub(crate) const ALL: [Self; 5] = [Self::Overview, Self::Alerts, Self::Reports, Self::Scans, Self::Nodes];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Overview, Self::Alerts, Self::Reports, Self::Scans, Self::Nodes, Self::Settings];
 
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -105,6 +111,7 @@ impl Section {
             Self::Reports => "Reports",
             Self::Scans => "Scans",
             Self::Nodes => "Nodes",
+            Self::Settings => "Settings",
         }
     }
 
@@ -115,6 +122,7 @@ impl Section {
             Self::Reports => "/reports",
             Self::Scans => "/scans",
             Self::Nodes => "/nodes",
+            Self::Settings => "/settings/rules",
         }
     }
 
@@ -125,12 +133,13 @@ impl Section {
             Self::Reports => "file-diff",
             Self::Scans => "radar",
             Self::Nodes => "network",
+            Self::Settings => "shield-check",
         }
     }
 
     fn count(self, counts: &Counts) -> Option<(usize, &'static str)> {
         let (count, word) = match self {
-            Self::Overview | Self::Reports => return None,
+            Self::Overview | Self::Reports | Self::Settings => return None,
             Self::Alerts => (counts.open_alerts, "open"),
             Self::Scans => (counts.running_runs, "running"),
             Self::Nodes => (counts.pending_nodes, "pending"),

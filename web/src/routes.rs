@@ -3,6 +3,7 @@
 use crate::error::{ErrorPage, Problem, WebError};
 use crate::headers::RequestId;
 use crate::page::{Context, Counts, Frame, Undrawn};
+use crate::query::percent_encoded;
 use crate::session::Caller;
 use crate::{App, api, assets, export, headers, live, page, session};
 use axum::Router;
@@ -73,7 +74,7 @@ fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, ha
 /// The pages. Nothing answers a browser that is not here or in [`api_table`].
 pub(crate) fn page_table() -> Vec<Route> {
     use Access::{Anyone, Needs};
-    use Right::{Approve, Operate, Read};
+    use Right::{Administer, Approve, Operate, Read};
     vec![
         get("/assets/{name}", Anyone, assets::serve),
         get("/auth/login", Anyone, page::login::show),
@@ -81,6 +82,10 @@ pub(crate) fn page_table() -> Vec<Route> {
         Route { is_audited: false, ..post("/auth/logout", Needs(Read), page::login::sign_out) },
         get("/", Needs(Read), page::overview::show),
         get("/alerts", Needs(Read), page::alerts::show),
+        Route { body_cap: LARGE, ..post("/alerts", Needs(Operate), page::alerts::decide) },
+        get("/alerts/{id}", Needs(Read), page::alert::show),
+        post("/alerts/{id}", Needs(Operate), page::alert::decide),
+        get("/compare", Needs(Read), page::compare::show),
         get("/events", Needs(Read), live::events),
         get("/networks/{scan}/history", Needs(Read), page::history::show),
         get("/networks/{scan}/reports.zip", Needs(Read), export::of_network),
@@ -91,6 +96,8 @@ pub(crate) fn page_table() -> Vec<Route> {
         post("/nodes/{node}/deny", Needs(Approve), page::nodes::deny),
         get("/reports", Needs(Read), page::reports::show),
         get("/reports/{run}", Needs(Read), export::page_or_file),
+        post("/reports/{run}/accept", Needs(Operate), page::report::accept),
+        post("/reports/{run}/unaccept", Needs(Operate), page::report::unaccept),
         get("/runs/{run}", Needs(Read), page::run::show),
         post("/runs/{run}/cancel", Needs(Operate), page::run::cancel),
         get("/scans", Needs(Read), page::scans::show),
@@ -99,6 +106,10 @@ pub(crate) fn page_table() -> Vec<Route> {
         get("/scans/new", Needs(Operate), page::scan_new::show),
         get("/scans/{scan}", Needs(Read), page::scan::show),
         post("/scans/{scan}/run", Needs(Operate), page::scan::run_now),
+        get("/settings/rules", Needs(Read), page::rules::show),
+        post("/settings/rules", Needs(Administer), page::rules::set),
+        post("/settings/rules/remove", Needs(Administer), page::rules::remove),
+        post("/settings/rules/reset", Needs(Administer), page::rules::reset),
     ]
 }
 
@@ -258,20 +269,6 @@ impl Asked {
             back => Redirect::to(&format!("{form}?next={}", percent_encoded(back))).into_response(),
         }
     }
-}
-
-/// All but letters, digits and a few harmless marks as `%xx`.
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
-                encoded.push(char::from(byte))
-            }
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
 }
 
 /// Puts the drawn page into the answer; its status and headers stay.

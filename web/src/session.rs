@@ -29,6 +29,8 @@ const LONGEST: Duration = Duration::from_secs(12 * 3600);
 const TOUCH: Duration = Duration::from_secs(60);
 
 const LOGIN: &str = "login";
+/// What came of the last form, until the next page has shown it.
+const OUTCOME: &str = "outcome";
 
 /// What a session remembers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +131,20 @@ pub(crate) async fn open(session: &Session, user: SignedIn) -> Result<(), Sessio
     let SignedIn { name, generation } = user;
     let login = Login { user: name, generation, started: now, used: now };
     session.insert(LOGIN, login).await
+}
+
+/// Keeps what came of a form for the page that its sender is led to.
+pub(crate) async fn tell(session: &Session, outcome: String) -> Result<(), SessionError> {
+    session.insert(OUTCOME, outcome).await
+}
+
+/// What came of the form before this page; only once.
+pub(crate) async fn told(session: &Session) -> Result<Option<String>, SessionError> {
+    let outcome = session.get(OUTCOME).await?;
+    if outcome.is_some() {
+        session.remove::<String>(OUTCOME).await?;
+    }
+    Ok(outcome)
 }
 
 /// Ends the session; its cookie is taken back.

@@ -2,6 +2,7 @@
 
 mod api;
 mod exports;
+mod findings;
 mod imports;
 mod live;
 mod pages;

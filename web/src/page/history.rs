@@ -5,7 +5,7 @@ use crate::error::WebError;
 use crate::filters;
 use crate::filters::Percent;
 use crate::look::Badge;
-use crate::page::report::changes_words;
+use crate::page::report::timeline_words;
 use crate::page::{Head, Page, Section, View};
 use crate::session::Caller;
 use askama::Template;
@@ -33,7 +33,11 @@ pub(crate) struct Day {
 pub(crate) struct Entry {
     pub(crate) run: RunId,
     pub(crate) status: Badge,
+    /// What changed.
     pub(crate) words: String,
+    /// How many of the changes were accepted as expected.
+    pub(crate) accepted: usize,
+    pub(crate) baseline: Option<RunId>,
     pub(crate) score: u8,
     pub(crate) coverage: Percent,
     pub(crate) time: Timestamp,
@@ -73,7 +77,9 @@ impl From<&Report> for Entry {
         Self {
             run: report.run,
             status: Badge::of_report(report),
-            words: changes_words(report).unwrap_or_else(|| "No changes".to_owned()),
+            words: timeline_words(report),
+            accepted: report.accepted.iter().map(|accepted| accepted.lines.len()).sum(),
+            baseline: report.baseline,
             score: report.score.value,
             coverage: Percent::of_hundredths(report.coverage_hundredths),
             time: report.made,

@@ -86,7 +86,7 @@ fn attention(nodes: &[NodeView], scans: &[ScanView], alerts: &[AlertView]) -> Ve
             "{} on {}, port {}/{}",
             alert.key.rule, alert.key.address, alert.key.port.port, alert.key.port.protocol
         ),
-        path: "/alerts".to_owned(),
+        path: format!("/alerts/{}", alert.key),
     });
     pending.chain(open).chain(scans.iter().filter_map(unfinished)).chain(nodes.iter().filter_map(gone)).collect()
 }

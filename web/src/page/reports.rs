@@ -6,7 +6,9 @@ use crate::filters;
 use crate::filters::Percent;
 use crate::live::Topics;
 use crate::look::{Badge, Gauge};
+use crate::page::choices::{Chips, words_of};
 use crate::page::{Head, Page, Section, View};
+use crate::query::Fields;
 use crate::session::Caller;
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -75,6 +77,18 @@ impl Filter {
 
     fn is_set(&self) -> bool {
         [&self.name, &self.status, &self.band].into_iter().any(|field| !field.is_empty())
+    }
+
+    /// Those that are set.
+    fn chips(&self) -> Chips {
+        let Self { name, status, band, sort } = self;
+        let fields = Fields::of([("name", name), ("status", status), ("band", band), ("sort", sort)]);
+        let words = |name: &str, value: &str| match name {
+            "status" => words_of(&Self::STATUSES, value),
+            "band" => words_of(&Self::BANDS, value),
+            _ => value.to_owned(),
+        };
+        Chips::of("/reports", &fields, &[("name", "Name"), ("status", "Status"), ("band", "Score")], words)
     }
 
     /// The networks that match, in order.

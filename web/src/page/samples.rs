@@ -1,5 +1,7 @@
 //! One filled view of every page, for tests: `word` stands wherever foreign text can.
 
+mod findings;
+
 use super::*;
 use crate::faults::Faults;
 use crate::filters::Percent;
@@ -46,9 +48,6 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
                 filter: reports::Filter { name: word.into(), ..Default::default() },
             }),
         ),
-        ("report", Arc::new(report(word))),
-        ("history", Arc::new(history(word))),
-        ("alerts", Arc::new(alerts(word))),
         (
             "error",
             Arc::new(crate::error::ErrorPage {
@@ -57,7 +56,8 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
         ),
         ("scan_check", Arc::new(scan_check::ScanCheck { faults: vec![word.into()], sum: None })),
     ];
-    pages.into_iter().map(|(name, view)| (name, Undrawn { view, is_framed: name != "scan_check" })).collect()
+    let pages = pages.into_iter().chain(findings::filled(word));
+    pages.map(|(name, view)| (name, Undrawn { view, is_framed: name != "scan_check" })).collect()
 }
 
 /// Every page that can be empty, empty.
@@ -80,11 +80,9 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
         ("scan_new", Arc::new(scan_new::ScanNew { form: scan_new::ScanForm::default(), faults: Faults::default() })),
         ("scan", Arc::new(scan::ScanPage { runs: vec![], ..scan("Office") })),
         ("reports", Arc::new(reports::Reports { networks: vec![], total: 0, filter: reports::Filter::default() })),
-        ("report", Arc::new(report::ReportPage { groups: vec![], notes: vec![], is_first: true, ..report("Office") })),
-        ("history", Arc::new(history::History { days: vec![], ..history("Office") })),
-        ("alerts", Arc::new(alerts::Alerts { alerts: vec![], total: 0, next: None, has_runs: true })),
     ];
-    pages.into_iter().map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
+    let pages = pages.into_iter().chain(findings::empty());
+    pages.map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
 }
 
 fn hours(count: u64) -> Duration {
@@ -289,101 +287,5 @@ fn run(word: &str) -> run::RunPage {
             task(0, Badge::plain(Tone::Low, "loader-circle", "leased")),
             task(1, Badge::plain(Tone::Muted, "clock", "waiting")),
         ],
-    }
-}
-
-fn report(word: &str) -> report::ReportPage {
-    let row = |port: &str, rating| report::ChangeRow {
-        host: "10.1.4.20".into(),
-        name: word.into(),
-        port: port.into(),
-        before: word.into(),
-        after: word.into(),
-        rating,
-    };
-    let group = |id, title, mark, rows| report::Group { id, title, mark, rows };
-    report::ReportPage {
-        id: RunId(7),
-        scan: ScanId(1),
-        network: word.into(),
-        sentence: format!("2 ports opened, 1 closed since run 6, coverage 94\u{202f}%, {word}."),
-        gauge: Gauge { score: 85, coverage: Percent(94) },
-        status: Badge::filled(Tone::Critical, "octagon", "Critical"),
-        parts: vec![
-            report::Part { words: "2 new ports".into(), points: 10 },
-            report::Part { words: "1 changed service".into(), points: 5 },
-        ],
-        looks: vec![
-            report::Look {
-                word: "Baseline",
-                run: RunId(6),
-                time: NOW.minus(hours(24)),
-                hosts: Some(17),
-                ports: Some(61),
-            },
-            report::Look { word: "This run", run: RunId(7), time: NOW, hosts: Some(17), ports: Some(62) },
-        ],
-        groups: vec![
-            group(
-                "new-ports",
-                "New ports",
-                "+",
-                vec![
-                    row("3389/tcp", Some(Badge::filled(Tone::Critical, "octagon", "Critical"))),
-                    row("8080/tcp", None),
-                ],
-            ),
-            group("services", "Service changes", "~", vec![row("443/tcp", None)]),
-        ],
-        notes: vec![report::Note {
-            badge: Badge::plain(Tone::High, "triangle-alert", "not looked at"),
-            words: word.into(),
-        }],
-        is_first: false,
-        may_run: true,
-    }
-}
-
-fn history(word: &str) -> history::History {
-    let entry = |run, status, words: &str| history::Entry {
-        run: RunId(run),
-        status,
-        words: words.into(),
-        score: 85,
-        coverage: Percent(94),
-        time: NOW.minus(hours(5)),
-    };
-    let today = vec![
-        entry(8, Badge::filled(Tone::Critical, "octagon", "Critical"), "+1 RDP port opened"),
-        entry(7, Badge::plain(Tone::Ok, "circle-check", "Stable"), word),
-    ];
-    history::History {
-        scan: ScanId(1),
-        name: word.into(),
-        days: vec![history::Day { date: "2023-11-14".into(), entries: today }],
-    }
-}
-
-fn alerts(word: &str) -> alerts::Alerts {
-    let row = |severity| alerts::AlertRow {
-        severity,
-        what: word.into(),
-        host: "10.1.4.20".into(),
-        port: "3389/tcp".into(),
-        scan: ScanId(1),
-        network: word.into(),
-        state: Badge::plain(Tone::High, "circle-alert", "open"),
-        raised: RunId(4),
-        verified: RunId(7),
-        is_verified: false,
-    };
-    alerts::Alerts {
-        total: 3,
-        next: Some("1-10.1.4.20-3389-tcp-RDP".into()),
-        alerts: vec![
-            row(Badge::filled(Tone::Critical, "octagon", "Critical")),
-            row(Badge::filled(Tone::Medium, "square", "Medium")),
-        ],
-        has_runs: true,
     }
 }

@@ -41,27 +41,27 @@ pub struct Matching {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Which {
     /// States with commas between them; `active` (open and actioned) when left out; `all`.
-    state: String,
+    pub(crate) state: String,
     /// Severities with commas between them.
-    severity: String,
+    pub(crate) severity: String,
     /// The number of a scan.
-    scan: String,
+    pub(crate) scan: String,
     /// Addresses, such as `192.0.2.0/24`.
-    address: String,
+    pub(crate) address: String,
     /// Ports, such as `443/tcp` or `22,80,U:53`.
-    port: String,
+    pub(crate) port: String,
     /// The name of a rule.
-    rule: String,
+    pub(crate) rule: String,
     /// A text in address, host name, port, service or rule.
-    text: String,
+    pub(crate) text: String,
     /// `true` or `false`: whether the latest run that should have looked there did.
-    verified: String,
+    pub(crate) verified: String,
     /// `severity` when left out, `address`, `port`, `opened` or `scan`.
-    sort: String,
+    pub(crate) sort: String,
     /// Begin after this alert's id.
-    after: String,
+    pub(crate) after: String,
     /// At most so many, 100 when left out, never more than 1,000.
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
 }
 
 impl Matching {

@@ -1,10 +1,13 @@
 //! A report in a sentence, and its score in lines.
 
 use super::Part;
+use super::lines::severity;
 use crate::filters::Percent;
-use coordinator::analysis::delta::ChangeKind;
+use coordinator::analysis::alert::{Severity, rule_for};
+use coordinator::analysis::delta::{Change, ChangeKind};
 use coordinator::analysis::score::{Counted, Score, ScorePart};
 use coordinator::report::Report;
+use std::collections::BTreeSet;
 
 /// `2 ports opened, 1 port closed since run 6, coverage 94 %.`
 pub(super) fn sentence(report: &Report) -> String {
@@ -49,8 +52,69 @@ pub(crate) fn changes_words(report: &Report) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// The arithmetic: what each change costs, the cap where it bites, and the exposure as one line.
-pub(super) fn parts(score: &Score) -> Vec<Part> {
+/// What changed, as a line of a timeline: `+1 RDP port opened, −2 ports closed`.
+pub(crate) fn timeline_words(report: &Report) -> String {
+    if report.is_baseline() {
+        let (hosts, ports) = (report.hosts_up.into(), report.open_ports.into());
+        return format!(
+            "first look, {} with {}",
+            counted(hosts, "host", "hosts"),
+            counted(ports, "open port", "open ports")
+        );
+    }
+    let named = |name: &str| report.changes.iter().filter(|change| rule_name(change, report) == Some(name)).count();
+    let names: BTreeSet<&str> = report.changes.iter().filter_map(|change| rule_name(change, report)).collect();
+    let ruled: usize = names.iter().map(|name| named(name)).sum();
+    let opened = report.count(ChangeKind::NewPort).saturating_sub(ruled);
+    let grave = names.iter().map(|name| format!("+{}", counted_ports(named(name), &format!("{name} "), "opened")));
+    let others = [
+        (opened > 0).then(|| format!("+{}", counted_ports(opened, "", "opened"))),
+        Some(report.count(ChangeKind::ClosedPort))
+            .filter(|count| *count > 0)
+            .map(|count| format!("−{}", counted_ports(count, "", "closed"))),
+        told(report, ChangeKind::NewHost, "+", "host appeared", "hosts appeared"),
+        told(report, ChangeKind::RemovedHost, "−", "host vanished", "hosts vanished"),
+        told(report, ChangeKind::ServiceChange, "~", "service changed", "services changed"),
+        told(report, ChangeKind::OsChange, "~", "operating system changed", "operating systems changed"),
+        told(report, ChangeKind::NameChange, "~", "name changed", "names changed"),
+        told(report, ChangeKind::MacChange, "~", "link address changed", "link addresses changed"),
+    ];
+    let parts: Vec<String> = grave.chain(others.into_iter().flatten()).collect();
+    if parts.is_empty() { "no changes".to_owned() } else { parts.join(", ") }
+}
+
+/// The rule that makes a new port grave.
+fn rule_name<'a>(change: &Change, report: &'a Report) -> Option<&'a str> {
+    matches!(severity(change, &report.rules), Some(Severity::Critical | Severity::High))
+        .then(|| change.port.and_then(|port| rule_for(&report.rules, port)))
+        .flatten()
+        .map(|rule| rule.name.as_str())
+}
+
+fn counted_ports(count: usize, rule: &str, deed: &str) -> String {
+    format!("{count} {rule}{} {deed}", if count == 1 { "port" } else { "ports" })
+}
+
+fn told(report: &Report, kind: ChangeKind, mark: &str, one: &str, many: &str) -> Option<String> {
+    match report.count(kind) {
+        0 => None,
+        count => Some(format!("{mark}{count} {}", if count == 1 { one } else { many })),
+    }
+}
+
+/// The arithmetic: what each change costs, the cap where it bites, the exposure as one line, and what does not count.
+pub(super) fn parts(report: &Report) -> Vec<Part> {
+    let mut parts = score_parts(&report.score);
+    let accepted: usize = report.accepted.iter().map(|accepted| accepted.lines.len()).sum();
+    if accepted > 0 {
+        let accepted = u64::try_from(accepted).unwrap_or(u64::MAX);
+        let words = format!("{} accepted as expected, not counted", counted(accepted, "change", "changes"));
+        parts.push(Part { words, points: 0 });
+    }
+    parts
+}
+
+fn score_parts(score: &Score) -> Vec<Part> {
     let (changes, alerts): (Vec<&ScorePart>, Vec<&ScorePart>) =
         score.parts.iter().partition(|part| change_words(part.what).is_some());
     let sum: u64 = changes.iter().map(|part| part.points).fold(0, u64::saturating_add);
@@ -97,7 +161,8 @@ fn alert_words(part: &ScorePart) -> Option<String> {
     Some(counted(part.count, one, many))
 }
 
-fn counted(count: u64, one: &str, many: &str) -> String {
+/// `1 host`, `2 hosts`.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
@@ -116,7 +181,7 @@ mod tests {
         ];
         let score = Score { value: 34, change: 60, exposure: 6, parts: counted };
         let told: Vec<String> =
-            parts(&score).into_iter().map(|part| format!("{}: {}", part.words, part.points)).collect();
+            score_parts(&score).into_iter().map(|part| format!("{}: {}", part.words, part.points)).collect();
         insta::assert_snapshot!(told.join("\n"), @r"
         12 new ports: 60
         1 new port with a critical rule: 20
