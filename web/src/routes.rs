@@ -73,7 +73,7 @@ fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, ha
 /// The pages. Nothing answers a browser that is not here or in [`api_table`].
 pub(crate) fn page_table() -> Vec<Route> {
     use Access::{Anyone, Needs};
-    use Right::{Approve, Operate, Read};
+    use Right::{Administer, Approve, Operate, Read};
     vec![
         get("/assets/{name}", Anyone, assets::serve),
         get("/auth/login", Anyone, page::login::show),
@@ -93,12 +93,22 @@ pub(crate) fn page_table() -> Vec<Route> {
         get("/reports/{run}", Needs(Read), export::page_or_file),
         get("/runs/{run}", Needs(Read), page::run::show),
         post("/runs/{run}/cancel", Needs(Operate), page::run::cancel),
+        post("/runs/{run}/retry-missing", Needs(Operate), page::run::retry_missing),
         get("/scans", Needs(Read), page::scans::show),
-        Route { body_cap: DEFINITION, ..post("/scans", Needs(Operate), page::scan_new::create) },
+        Route { body_cap: DEFINITION, ..post("/scans", Needs(Operate), page::scan_form::create) },
         get("/scans/check", Needs(Operate), page::scan_check::show),
-        get("/scans/new", Needs(Operate), page::scan_new::show),
+        get("/scans/new", Needs(Operate), page::scan_form::show_new),
         get("/scans/{scan}", Needs(Read), page::scan::show),
-        post("/scans/{scan}/run", Needs(Operate), page::scan::run_now),
+        post("/scans/{scan}/activate", Needs(Operate), page::scan::actions::activate),
+        get("/scans/{scan}/deactivate", Needs(Operate), page::scan::actions::ask_to_deactivate),
+        post("/scans/{scan}/deactivate", Needs(Operate), page::scan::actions::deactivate),
+        post("/scans/{scan}/duplicate", Needs(Operate), page::scan::actions::duplicate),
+        get("/scans/{scan}/edit", Needs(Operate), page::scan_form::show_edit),
+        Route { body_cap: DEFINITION, ..post("/scans/{scan}/edit", Needs(Operate), page::scan_form::edit) },
+        post("/scans/{scan}/run", Needs(Operate), page::scan::actions::run_now),
+        post("/scans/{scan}/schedule", Needs(Operate), page::scan::actions::schedule),
+        get("/schedule", Needs(Operate), page::schedule::show),
+        post("/schedule/reload", Needs(Administer), page::schedule::reload),
     ]
 }
 
@@ -261,7 +271,7 @@ impl Asked {
 }
 
 /// All but letters, digits and a few harmless marks as `%xx`.
-fn percent_encoded(text: &str) -> String {
+pub(crate) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
         match byte {
