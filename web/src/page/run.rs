@@ -2,7 +2,9 @@
 
 mod tasks;
 
-pub(crate) use tasks::{TaskRow, Tasks};
+#[cfg(test)]
+pub(crate) use tasks::TaskRow;
+pub(crate) use tasks::Tasks;
 
 use crate::App;
 use crate::error::WebError;

@@ -103,11 +103,11 @@ async fn a_scan_is_copied_switched_off_taken_out_of_use_and_back() {
     assert_eq!(at, "/scans/2/edit");
     has(&copy, &["<h1>Edit Lab copy</h1>", "name=\"scheduled\" value=\"true\">"]);
 
-    has(&page(&site, &cookie, "/scans/1").await, &["daily", "Switch schedule off", "in 23 h"]);
+    has(&page(&site, &cookie, "/scans/1").await, &["daily", "Switch schedule off", "Next run</dt><dd><time"]);
     let (off, _) = go(&site, &cookie, "/scans/1/schedule", "scheduled=false").await;
     has(&off, &["daily", "schedule is off", "Switch schedule on"]);
     let (on, _) = go(&site, &cookie, "/scans/1/schedule", "scheduled=true").await;
-    has(&on, &["in 23 h"]);
+    has(&on, &["Next run</dt><dd><time"]);
 
     has(
         &page(&site, &cookie, "/scans/1/deactivate").await,
@@ -170,7 +170,10 @@ async fn the_schedule_shows_what_the_scheduler_holds_and_is_read_anew() {
     let cookie = site.sign_in().await;
     has(&page(&site, &cookie, "/schedule").await, &["No scan runs by itself"]);
     post(&site, &cookie, "/scans", LAB).await;
-    has(&page(&site, &cookie, "/schedule").await, &["href=\"/scans/1\">Lab</a>", "<span>held</span>", "in 23 h"]);
+    has(
+        &page(&site, &cookie, "/schedule").await,
+        &["href=\"/scans/1\">Lab</a>", "<span>held</span>", "<td data-label=\"Wakes\"><span><time"],
+    );
     let (anew, at) = go(&site, &cookie, "/schedule/reload", "").await;
     assert_eq!(at, "/schedule?reloaded=0");
     has(&anew, &["None had differed from the store", "<span>held</span>"]);
