@@ -1,4 +1,5 @@
-//! The dashboard in a real browser: sign in, approve a node, make and run a scan, read the report; with script and without.
+//! The dashboard in a real browser: sign in, approve a node, make and run a scan, read the report,
+//! change the scan; with script and without.
 
 use crate::harness::{Browser, Hosts, Mesh, PASSWORD, Script, own_net};
 
@@ -34,6 +35,24 @@ async fn scan(browser: &Browser, mesh: &Mesh, targets: &str) {
     browser.click("//a[normalize-space()='View report']").await;
 }
 
+/// Renames the scan, copies it, takes it out of use and back.
+async fn change(browser: &Browser, mesh: &Mesh) {
+    browser.goto(&format!("{}/scans/1", mesh.dashboard())).await;
+    browser.click("//a[normalize-space()='Edit']").await;
+    browser.find("//h1[normalize-space()='Edit office']").await;
+    browser.fill("name", "works").await;
+    browser.click("//button[normalize-space()='Save scan']").await;
+    browser.find("//h1[normalize-space()='works']").await;
+    browser.click("//button[normalize-space()='Duplicate']").await;
+    browser.find("//h1[normalize-space()='Edit works copy']").await;
+    browser.goto(&format!("{}/scans/1", mesh.dashboard())).await;
+    browser.click("//a[normalize-space()='Deactivate']").await;
+    browser.click("//button[normalize-space()='Deactivate scan']").await;
+    browser.find("//*[contains(., 'This scan is inactive')]").await;
+    browser.click("//button[normalize-space()='Activate']").await;
+    browser.find("//button[normalize-space()='Run now']").await;
+}
+
 async fn story(script: Script, net: &str) {
     let Some(browser) = Browser::open(script).await else { return };
     let mut hosts = Hosts::default();
@@ -48,7 +67,12 @@ async fn story(script: Script, net: &str) {
     scan(&browser, &mesh, &ranges).await;
     browser.find("//h1").await;
     assert!(browser.url().await.ends_with("/reports/1"), "{}", browser.url().await);
+    change(&browser, &mesh).await;
     assert_eq!(browser.console(), Vec::<String>::new());
+    let scans = mesh.json(&["scans", "list"]);
+    let named = |scan: &serde_json::Value| (scan["name"].clone(), scan["active"].clone());
+    let scans: Vec<_> = scans.as_array().unwrap().iter().map(named).collect();
+    assert_eq!(scans, [("works".into(), true.into()), ("works copy".into(), true.into())]);
     let seen = mesh.json(&["reports", "show", "1"]);
     assert_eq!((&seen["hosts_up"], &seen["open_ports"]), (&1.into(), &1.into()));
     drop(hosts);
@@ -56,7 +80,7 @@ async fn story(script: Script, net: &str) {
 }
 
 #[tokio::test]
-async fn a_person_signs_in_approves_a_node_scans_and_reads_the_report() {
+async fn a_person_signs_in_approves_a_node_scans_reads_the_report_and_changes_the_scan() {
     story(Script::On, &own_net(63)).await;
 }
 

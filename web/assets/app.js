@@ -87,6 +87,17 @@
     });
   }
 
+  // A link to a page that asks first opens the same question in place.
+  function askInPlace() {
+    document.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      const dialog = document.getElementById(event.target.closest("a[data-dialog]")?.dataset.dialog);
+      if (!dialog) return;
+      event.preventDefault();
+      dialog.showModal();
+    });
+  }
+
   function focusFirstFault() {
     document.getElementById("faults")?.focus();
   }
@@ -101,6 +112,7 @@
   startLiveIndicator();
   endRequestsWithPage();
   holdSentForms();
+  askInPlace();
   focusFirstFault();
   closeMenuOnEscape();
 })();

@@ -78,6 +78,12 @@ pub(crate) fn noun<'a>(
     Ok(if count.to_string() == "1" { singular } else { plural })
 }
 
+/// With a capital in front.
+#[filter_fn]
+pub(crate) fn capital(text: &str, _: &dyn Values) -> askama::Result<String> {
+    Ok(capital_text(text))
+}
+
 /// A message as a sentence: with a capital and a full stop.
 #[filter_fn]
 pub(crate) fn sentence(message: impl Display, _: &dyn Values) -> askama::Result<String> {

@@ -5,6 +5,7 @@ pub(crate) mod alerts;
 pub(crate) mod choices;
 pub(crate) mod compare;
 pub(crate) mod enrol;
+pub(crate) mod found;
 pub(crate) mod history;
 pub(crate) mod login;
 pub(crate) mod nodes;
@@ -17,8 +18,9 @@ pub(crate) mod run;
 mod samples;
 pub(crate) mod scan;
 pub(crate) mod scan_check;
-pub(crate) mod scan_new;
+pub(crate) mod scan_form;
 pub(crate) mod scans;
+pub(crate) mod schedule;
 #[cfg(test)]
 mod tests;
 

@@ -7,6 +7,8 @@ mod imports;
 mod live;
 mod pages;
 mod rights;
+mod run_pages;
+mod scan_pages;
 mod scans;
 
 use crate::{App, Settings, router, socket_router};

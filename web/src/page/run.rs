@@ -1,26 +1,31 @@
-//! `/runs/{id}`: how far a run is, and what came of it.
+//! `/runs/{id}`: how far a run is, who does what of it, and what came of it.
+
+mod tasks;
+
+#[cfg(test)]
+pub(crate) use tasks::TaskRow;
+pub(crate) use tasks::Tasks;
 
 use crate::App;
 use crate::error::WebError;
 use crate::filters;
-use crate::filters::{Percent, grouped_text};
+use crate::filters::{Percent, grouped_text, span_text};
 use crate::live::Topics;
-use crate::look::{Badge, Progress};
-use crate::page::report::service_words;
+use crate::look::{Badge, Progress, Tone};
+use crate::page::found::Found;
 use crate::page::scan::has_report;
 use crate::page::{Head, Page, Section, View};
 use crate::session::Caller;
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Redirect;
-use coordinator::run::{Look, Run, TaskRecord, TaskState, Trigger};
-use coordinator::{NodeView, Right, RunView, TaskView};
-use protocol::NodeId;
-use protocol::Timestamp;
-use protocol::observation::{HostObservation, PortState};
-use protocol::task::{RunId, ScanId, TaskId};
-use protocol::text::Text;
+use coordinator::run::{Run, RunState, Trigger};
+use coordinator::{Actor, NodeProgress, NodeView, Phase, Right, RunView};
+use protocol::task::{RunId, ScanId};
+use protocol::{NodeId, Timestamp};
+use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 #[derive(Template)]
@@ -30,57 +35,68 @@ pub(crate) struct RunPage {
     pub(crate) scan: ScanId,
     pub(crate) scan_name: String,
     pub(crate) cause: String,
+    pub(crate) origin: Origin,
     pub(crate) is_live: bool,
     pub(crate) may_stop: bool,
     pub(crate) state: Badge,
+    pub(crate) phase: &'static str,
     pub(crate) progress: Progress,
     pub(crate) hosts: u32,
     pub(crate) created: Timestamp,
-    pub(crate) took: Option<Duration>,
+    /// Since a node began with it.
+    pub(crate) elapsed: Duration,
     /// Estimated; told only after a tenth is done.
     pub(crate) left: Option<Duration>,
     pub(crate) has_report: bool,
     pub(crate) reason: String,
     pub(crate) missing: Vec<Gap>,
-    /// Hosts of an ended run, the first of them.
-    pub(crate) found: Vec<HostRow>,
-    pub(crate) more_hosts: usize,
-    pub(crate) tasks: Vec<TaskRow>,
+    pub(crate) retry: Retry,
+    pub(crate) nodes: Vec<NodeRow>,
+    /// Hosts of an ended run.
+    pub(crate) found: Found,
+    pub(crate) tasks: Tasks,
+}
+
+/// What a run is when it is no run of the whole scan by nodes.
+pub(crate) enum Origin {
+    /// It is one.
+    Whole,
+    /// It makes up for what another run missed.
+    Missing { of: RunId, targets: String, addresses: u128 },
+    /// It came as a document of another scanner.
+    Import { is_authoritative: bool },
+}
+
+/// Whether what a run missed can be run again.
+pub(crate) enum Retry {
+    /// It missed nothing, or the caller may not, or the scan is out of use.
+    No,
+    /// Now.
+    Possible,
+    /// Another run of the scan has to end first.
+    After(RunId),
+    /// That was done already.
+    Done(RunId),
 }
 
 /// Addresses that nobody looked at.
 pub(crate) struct Gap {
     pub(crate) targets: String,
+    pub(crate) addresses: u128,
     pub(crate) reason: &'static str,
 }
 
-/// A host that was found up.
-pub(crate) struct HostRow {
-    pub(crate) address: String,
-    pub(crate) names: String,
-    pub(crate) ports: Vec<OpenPort>,
-}
-
-/// An open port of a host.
-pub(crate) struct OpenPort {
-    /// `443/tcp`
-    pub(crate) number: String,
-    pub(crate) service: String,
-}
-
-/// One task of the run.
-pub(crate) struct TaskRow {
-    pub(crate) id: TaskId,
-    pub(crate) is_second_look: bool,
-    pub(crate) targets: String,
-    pub(crate) state: Badge,
-    pub(crate) why: String,
-    pub(crate) node: String,
-    pub(crate) attempts: u32,
-    /// Of its cells; not told before it starts, nor of one that ended early.
-    pub(crate) progress: Option<Percent>,
-    pub(crate) leased: Option<Timestamp>,
-    pub(crate) took: Option<Duration>,
+/// What one node does of the run.
+pub(crate) struct NodeRow {
+    pub(crate) label: String,
+    /// While the run goes on.
+    pub(crate) state: Option<Badge>,
+    pub(crate) running: u32,
+    pub(crate) done: u32,
+    pub(crate) failed: u32,
+    pub(crate) addresses: u64,
+    pub(crate) hosts: u32,
+    pub(crate) heard: Option<Timestamp>,
 }
 
 impl View for RunPage {
@@ -91,19 +107,37 @@ impl View for RunPage {
     }
 }
 
+/// Where the pages of hosts and of tasks begin.
+#[derive(Default, Deserialize)]
+pub(crate) struct Start {
+    /// Behind this host.
+    after: Option<IpAddr>,
+    /// With the task of this number.
+    first: Option<u32>,
+}
+
 /// `GET /runs/{run}`
 pub(crate) async fn show(
     State(app): State<App>,
     Caller(actor): Caller,
     Path(run): Path<RunId>,
+    Query(Start { after, first }): Query<Start>,
 ) -> Result<Page<RunPage>, WebError> {
     let (view, nodes) = (app.coordinator.run(&actor, run).await?, app.coordinator.nodes(&actor).await?);
-    let page = RunPage::of(&view, &labels(nodes), actor.role.may(Right::Operate), Timestamp::now());
-    if page.is_live {
-        return Ok(Page(page));
+    let labels = labels(nodes);
+    let mut page = RunPage::of(&view, actor.role.may(Right::Operate));
+    page.tasks = match first {
+        None => Tasks::newest(&view, &labels),
+        Some(first) => {
+            let records = app.coordinator.run_tasks(&actor, run, first).await?;
+            Tasks::from(&view, first, &records, &labels)
+        }
+    };
+    if !page.is_live {
+        page.found = Found::read(&app, &actor, run, after, page.path()).await?;
+        page.retry = Retry::of(&app, &actor, &view.run).await?;
     }
-    let hosts = app.coordinator.run_hosts(&actor, run).await?;
-    Ok(Page(page.with_hosts(&hosts)))
+    Ok(Page(page))
 }
 
 /// `POST /runs/{run}/cancel`
@@ -116,48 +150,72 @@ pub(crate) async fn cancel(
     Ok(Redirect::to(&app.link(&format!("/runs/{run}"))))
 }
 
+/// `POST /runs/{run}/retry-missing`
+pub(crate) async fn retry_missing(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(run): Path<RunId>,
+) -> Result<Redirect, WebError> {
+    let retry = app.coordinator.retry_missing(&actor, run).await?;
+    Ok(Redirect::to(&app.link(&format!("/runs/{}", retry.id))))
+}
+
+/// What people call the nodes.
 type Labels = BTreeMap<NodeId, String>;
 
 fn labels(nodes: Vec<NodeView>) -> Labels {
     nodes.into_iter().map(|node| (node.record.key, node.record.label.into())).collect()
 }
 
-/// The most hosts that the page lists.
-const MOST_HOSTS: usize = 500;
-
 impl RunPage {
-    fn with_hosts(mut self, hosts: &[HostObservation]) -> Self {
-        self.found = hosts.iter().take(MOST_HOSTS).map(HostRow::from).collect();
-        self.more_hosts = hosts.len().saturating_sub(MOST_HOSTS);
-        self
+    fn path(&self) -> String {
+        format!("/runs/{}", self.id)
     }
 
-    fn of(RunView { run, tasks, progress }: &RunView, labels: &Labels, may_operate: bool, now: Timestamp) -> Self {
-        let took = run.ended.unwrap_or(now).since(run.created);
+    fn of(RunView { run, tasks: _, progress }: &RunView, may_operate: bool) -> Self {
+        let is_live = !run.state.is_final();
         Self {
             id: run.id,
             scan: run.scan,
             scan_name: run.definition.name().to_string(),
             cause: cause(&run.trigger),
-            is_live: !run.state.is_final(),
-            may_stop: may_operate && !run.state.is_final(),
+            origin: Origin::of(run),
+            is_live,
+            may_stop: may_operate && is_live,
             state: run.state.into(),
+            phase: phase_words(progress.phase),
             progress: bar(run, progress),
             hosts: progress.hosts_found,
             created: run.created,
-            took: Some(took),
+            elapsed: progress.elapsed,
             left: progress.left,
             has_report: has_report(run),
             reason: run.outcome.as_ref().map(|outcome| outcome.reason.to_string()).unwrap_or_default(),
-            missing: run
-                .uncovered
-                .iter()
-                .map(|part| Gap { targets: part.targets.to_string(), reason: part.reason.words() })
-                .collect(),
-            found: Vec::new(),
-            more_hosts: 0,
-            tasks: tasks.iter().map(|task| TaskRow::of(task, labels)).collect(),
+            missing: run.uncovered.iter().map(Gap::from).collect(),
+            retry: Retry::No,
+            nodes: progress.nodes.iter().map(|node| NodeRow::of(node, is_live)).collect(),
+            found: Found::default(),
+            tasks: Tasks::default(),
         }
+    }
+}
+
+impl Retry {
+    async fn of(app: &App, actor: &Actor, run: &Run) -> Result<Self, WebError> {
+        let is_short = matches!(run.state, RunState::Partial | RunState::Failed) && !run.missing().is_empty();
+        if !is_short {
+            return Ok(Self::No);
+        }
+        let makes_up = |other: &&Run| matches!(other.trigger, Trigger::Missing { of, .. } if of == run.id);
+        let counts = |other: &&Run| !matches!(other.state, RunState::Failed | RunState::Cancelled);
+        let runs = app.coordinator.runs(actor, Some(run.scan)).await?;
+        let scan = app.coordinator.scan(actor, run.scan).await?;
+        Ok(match (runs.iter().filter(makes_up).find(counts), scan.open_run) {
+            (Some(done), _) => Self::Done(done.id),
+            _ if !scan.scan.active || !actor.role.may(Right::Operate) => Self::No,
+            (None, Some(open)) => Self::After(open),
+            (None, None) => Self::Possible,
+        })
     }
 }
 
@@ -167,6 +225,36 @@ fn cause(trigger: &Trigger) -> String {
         Trigger::Schedule => "started by its schedule".to_owned(),
         Trigger::Missing { of, by } => format!("started by {by} for what run {of} missed"),
         Trigger::Import { by, .. } => format!("imported by {by}"),
+    }
+}
+
+impl Origin {
+    fn of(run: &Run) -> Self {
+        match &run.trigger {
+            Trigger::Person(_) | Trigger::Schedule => Self::Whole,
+            Trigger::Missing { of, .. } => {
+                let wanted = run.wanted();
+                Self::Missing { of: *of, targets: wanted.to_string(), addresses: wanted.count() }
+            }
+            Trigger::Import { authoritative, .. } => Self::Import { is_authoritative: *authoritative },
+        }
+    }
+}
+
+impl From<&coordinator::run::Uncovered> for Gap {
+    fn from(part: &coordinator::run::Uncovered) -> Self {
+        let (targets, addresses) = (part.targets.to_string(), part.targets.count());
+        Self { targets, addresses, reason: part.reason.words() }
+    }
+}
+
+fn phase_words(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Queued => "queued: no node has begun",
+        Phase::Scanning => "scanning",
+        Phase::Confirming => "confirming: a second look at what seems gone",
+        Phase::Reporting => "reporting: changes, alerts and score are worked out",
+        Phase::Ended => "ended",
     }
 }
 
@@ -187,38 +275,24 @@ fn bar(run: &Run, progress: &coordinator::Progress) -> Progress {
     }
 }
 
-impl From<&HostObservation> for HostRow {
-    fn from(host: &HostObservation) -> Self {
-        let open = host.ports.iter().filter(|port| port.state == PortState::Open);
+impl NodeRow {
+    fn of(node: &NodeProgress, is_live: bool) -> Self {
+        let NodeProgress { node, label, running, done, failed, addresses_done, hosts_found, last_heard, silent_for } =
+            node;
+        let state = match silent_for {
+            Some(silent) => Badge::plain(Tone::High, "triangle-alert", format!("no word for {}", span_text(*silent))),
+            None if *running > 0 => Badge::presence(true, true),
+            None => Badge::plain(Tone::Muted, "circle", "waits"),
+        };
         Self {
-            address: host.address.to_string(),
-            names: host.names.iter().map(Text::as_str).collect::<Vec<_>>().join(", "),
-            ports: open
-                .map(|port| OpenPort {
-                    number: format!("{}/{}", port.port, port.protocol),
-                    service: port.service.as_ref().map(service_words).unwrap_or_default(),
-                })
-                .collect(),
-        }
-    }
-}
-
-impl TaskRow {
-    fn of(TaskView { record, result: _, running }: &TaskView, labels: &Labels) -> Self {
-        let TaskRecord { id, look, targets, state, attempts, holder, leased, ended, reason, .. } = record;
-        let done = running.as_ref().map(|task| Percent::of(task.cells_done.into(), task.cells_total.into()));
-        let name = |node: NodeId| labels.get(&node).cloned().unwrap_or_else(|| node.to_string());
-        Self {
-            id: *id,
-            is_second_look: *look == Look::Second,
-            targets: targets.to_string(),
-            state: (*state).into(),
-            why: reason.to_string(),
-            node: holder.map(name).unwrap_or_default(),
-            attempts: *attempts,
-            progress: if *state == TaskState::Done { Some(Percent(100)) } else { done },
-            leased: *leased,
-            took: leased.zip(*ended).map(|(leased, ended)| ended.since(leased)),
+            label: if label.is_empty() { node.to_string() } else { label.to_string() },
+            state: is_live.then_some(state),
+            running: *running,
+            done: *done,
+            failed: *failed,
+            addresses: *addresses_done,
+            hosts: *hosts_found,
+            heard: *last_heard,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! One filled view of every page, for tests: `word` stands wherever foreign text can.
 
 mod findings;
+mod of_scans;
 
 use super::*;
-use crate::faults::Faults;
 use crate::filters::Percent;
-use crate::look::{Badge, Gauge, Progress, Tone};
+use crate::look::{Badge, Gauge, Tone};
 use coordinator::{Actor, Role};
-use protocol::task::{RunId, ScanId, TaskId};
+use protocol::task::{RunId, ScanId};
 use std::time::Duration;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -35,11 +35,6 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
                 ..Default::default()
             }),
         ),
-        ("scans", Arc::new(scans(word))),
-        ("scan_new", Arc::new(scan_new(word))),
-        ("scan", Arc::new(scan(word))),
-        ("run", Arc::new(run(word))),
-        ("run-ended", Arc::new(run::RunPage { is_live: false, may_stop: false, ..run(word) })),
         (
             "reports",
             Arc::new(reports::Reports {
@@ -54,9 +49,8 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
                 problem: Problem { detail: word.into(), ..Problem::of(StatusCode::NOT_FOUND) },
             }),
         ),
-        ("scan_check", Arc::new(scan_check::ScanCheck { faults: vec![word.into()], sum: None })),
     ];
-    let pages = pages.into_iter().chain(findings::filled(word));
+    let pages = pages.into_iter().chain(findings::filled(word)).chain(of_scans::filled(word));
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: name != "scan_check" })).collect()
 }
 
@@ -76,12 +70,9 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
         ),
         ("nodes", Arc::new(nodes::Nodes { pending: vec![], nodes: vec![], may_approve: true, fault: None })),
         ("enrol", Arc::new(enrol::Enrol::default())),
-        ("scans", Arc::new(scans::Scans { scans: vec![], may_run: true })),
-        ("scan_new", Arc::new(scan_new::ScanNew { form: scan_new::ScanForm::default(), faults: Faults::default() })),
-        ("scan", Arc::new(scan::ScanPage { runs: vec![], ..scan("Office") })),
         ("reports", Arc::new(reports::Reports { networks: vec![], total: 0, filter: reports::Filter::default() })),
     ];
-    let pages = pages.into_iter().chain(findings::empty());
+    let pages = pages.into_iter().chain(findings::empty()).chain(of_scans::empty());
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
 }
 
@@ -174,118 +165,4 @@ fn nodes(word: &str) -> nodes::Nodes {
         row(Badge::plain(Tone::Critical, "x", "offline"), word),
     ];
     nodes::Nodes { pending: vec![pending], nodes: rows, may_approve: true, fault: Some(word.into()) }
-}
-
-fn scans(word: &str) -> scans::Scans {
-    let row = |state, active| scans::ScanRow {
-        path: "/scans/1".into(),
-        name: word.into(),
-        is_active: active,
-        is_running: false,
-        targets: "192.168.10.0/24".into(),
-        addresses: 256,
-        ports: "T:22,80,443".into(),
-        last: Some(scans::LastRun { path: "/runs/7".into(), state, time: NOW.minus(hours(5)) }),
-        next: Some(NOW.plus(hours(19))),
-    };
-    scans::Scans {
-        scans: vec![
-            row(Badge::plain(Tone::Ok, "circle-check", "completed"), true),
-            row(Badge::plain(Tone::Low, "loader-circle", "running"), false),
-        ],
-        may_run: true,
-    }
-}
-
-fn scan_new(word: &str) -> scan_new::ScanNew {
-    let mut faults = Faults::default();
-    faults.add("name", word);
-    faults.add("targets", word);
-    let form = scan_new::ScanForm {
-        name: word.into(),
-        targets: word.into(),
-        args: word.into(),
-        scheduled: true,
-        ..Default::default()
-    };
-    scan_new::ScanNew { form, faults }
-}
-
-fn scan(word: &str) -> scan::ScanPage {
-    let run = |id, state, running: bool| scan::RunRow {
-        id: RunId(id),
-        state,
-        started: NOW.minus(hours(5)),
-        took: (!running).then_some(Duration::from_secs(128)),
-        hosts: Some(17),
-        coverage: Some(Percent(94)),
-        has_report: !running,
-    };
-    scan::ScanPage {
-        id: ScanId(1),
-        name: word.into(),
-        description: word.into(),
-        is_active: true,
-        may_run: true,
-        open_run: None,
-        targets: "192.168.10.0/24".into(),
-        addresses: 250,
-        exclusions: "192.168.10.1-192.168.10.6".into(),
-        ports: "T:22,80,443".into(),
-        args: word.into(),
-        engine: "auto",
-        site: word.into(),
-        schedule: "every 24 h".into(),
-        next: Some(NOW.plus(hours(19))),
-        runs: vec![
-            run(8, Badge::plain(Tone::Low, "loader-circle", "running"), true),
-            run(7, Badge::plain(Tone::Ok, "circle-check", "completed"), false),
-        ],
-    }
-}
-
-fn run(word: &str) -> run::RunPage {
-    let task = |index, state| run::TaskRow {
-        id: TaskId { run: RunId(8), index },
-        is_second_look: index > 0,
-        targets: "192.168.10.0-192.168.10.127".into(),
-        state,
-        why: word.into(),
-        node: word.into(),
-        attempts: 1,
-        progress: Some(Percent(44)),
-        leased: Some(NOW.minus(Duration::from_secs(40))),
-        took: None,
-    };
-    run::RunPage {
-        id: RunId(8),
-        scan: ScanId(1),
-        scan_name: word.into(),
-        cause: format!("started by {word}"),
-        is_live: true,
-        may_stop: true,
-        state: Badge::plain(Tone::Low, "contrast", "running"),
-        progress: Progress {
-            label: "Addresses done".into(),
-            percent: Percent(44),
-            count: "112 of 256 addresses".into(),
-        },
-        hosts: 9,
-        created: NOW.minus(Duration::from_secs(48)),
-        took: Some(Duration::from_secs(48)),
-        left: Some(Duration::from_secs(62)),
-        has_report: false,
-        reason: word.into(),
-        found: vec![run::HostRow {
-            address: "192.168.10.4".into(),
-            names: word.into(),
-            ports: vec![run::OpenPort { number: "443/tcp".into(), service: word.into() }],
-        }],
-        more_hosts: 3,
-        missing: vec![run::Gap { targets: "10.9.0.0/24".into(), reason: "no approved node has them in its ranges" }],
-        tasks: vec![
-            task(0, Badge::plain(Tone::Low, "loader-circle", "leased")),
-            task(1, Badge::plain(Tone::Muted, "clock", "waiting")),
-        ],
-    }
 }

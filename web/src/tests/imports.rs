@@ -14,14 +14,14 @@ const DOCUMENT: &str = r#"<?xml version="1.0"?><!DOCTYPE nmaprun>
 <ports><port protocol="tcp" portid="22"><state state="open" reason="syn-ack" reason_ttl="0"/></port></ports></host>
 <runstats><finished time="1700000009" elapsed="9" exit="success"/><hosts up="1" down="3" total="4"/></runstats></nmaprun>"#;
 
-async fn import(site: &Site, cookie: &str, scan: u64, document: &str) -> Answer {
+pub(super) async fn import(site: &Site, cookie: &str, scan: u64, document: &str) -> Answer {
     let path = format!("/api/v1/scans/{scan}/import?authoritative=true");
     let request = request(Method::POST, &path).header(header::COOKIE, cookie);
     send(&site.router, request.body(Body::from(document.to_owned())).unwrap()).await
 }
 
 /// The run once it ended; the hub closes it by itself.
-async fn ended(site: &Site, cookie: &str, run: u64) -> Value {
+pub(super) async fn ended(site: &Site, cookie: &str, run: u64) -> Value {
     for _ in 0..600 {
         let seen = send(&site.router, get(&format!("/api/v1/runs/{run}"), cookie)).await.json();
         if seen["ended"] == json!(true) {
