@@ -19,18 +19,6 @@ pub(crate) struct Taken {
     pub(crate) peak_kib: f64,
 }
 
-impl Taken {
-    /// Of each number by itself.
-    pub(crate) fn median(taken: &[Self]) -> Self {
-        let of = |number: fn(&Self) -> f64| median(taken.iter().map(number));
-        Self {
-            elapsed: of(|taken| taken.elapsed),
-            processor: of(|taken| taken.processor),
-            peak_kib: of(|taken| taken.peak_kib),
-        }
-    }
-}
-
 impl fmt::Display for Taken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { elapsed, processor, peak_kib } = self;
