@@ -2,68 +2,59 @@
 //!
 //! `cargo bench --bench diff` makes the files (10,000 hosts with 20 ports each, two in a hundred hosts differ) in a
 //! folder of its own, checks that both programs find the same changes, runs each three times, and prints the medians.
-//! Needs ndiff and python3. `cargo bench --bench diff -- 1000` takes another number of hosts.
+//! Needs ndiff and python3. `cargo bench --bench diff -- 1000` takes another number of hosts; the tests run it small.
 
 #![expect(clippy::print_stdout, reason = "a benchmark speaks on standard output")]
 
-#[path = "diff/documents.rs"]
+#[path = "ndiff/documents.rs"]
 mod documents;
+#[path = "ndiff/process.rs"]
+mod process;
 
 use documents::Side;
-use serde::Deserialize;
+use process::{NDIFF, Taken, demand, measure, median};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::Path;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 const ROUNDS: usize = 3;
 const HOSTS: u32 = 10_000;
 const PORTDRIFT: &str = env!("CARGO_BIN_EXE_portdrift");
-const NDIFF: &str = "/usr/bin/ndiff";
-
-/// What one process took, as `measure.py` writes it.
-#[derive(Clone, Copy, Deserialize)]
-struct Taken {
-    elapsed: f64,
-    processor: f64,
-    peak_kib: f64,
-}
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let hosts = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(HOSTS);
+    let hosts = process::size(HOSTS);
     let folder = tempfile::tempdir()?;
-    let a = document(folder.path(), "before.xml", hosts, Side::Before)?;
-    let b = document(folder.path(), "after.xml", hosts, Side::After)?;
+    let a = documents::file(folder.path(), hosts, Side::Before)?;
+    let b = documents::file(folder.path(), hosts, Side::After)?;
     let size = std::fs::metadata(&a)?.len() / 1_000_000;
-    println!("two files of {hosts} hosts x 20 ports, {size} MB each; medians of {ROUNDS} rounds, in turn");
+    let differing = documents::differing(hosts);
+    println!(
+        "two files of {hosts} hosts x 20 ports, {size} MB each, {differing} hosts differ; medians of {ROUNDS} rounds"
+    );
     check(&a, &b)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        theirs.push(measure(&[NDIFF, &a, &b])?);
-        ours.push(measure(&[PORTDRIFT, "diff", &a, &b])?);
+        theirs.push(measure("/dev/null", &[NDIFF, &a, &b])?);
+        ours.push(measure("/dev/null", &[PORTDRIFT, "diff", &a, &b])?);
     }
-    let (ours, theirs) = (median(&ours), median(&theirs));
-    println!("time:   {:.1} times faster than ndiff", theirs.elapsed / ours.elapsed);
-    println!("memory: 1/{:.1} of ndiff's", theirs.peak_kib / ours.peak_kib);
-    for (name, taken) in [("portdrift diff", ours), ("ndiff", theirs)] {
-        let Taken { elapsed, processor, peak_kib } = taken;
-        println!(
-            "{name:<14} {elapsed:>8.3} s elapsed {processor:>8.3} s processor {:>7.1} MiB peak",
-            peak_kib / 1_024.0
-        );
-    }
-    Ok(())
+    let (ours, theirs) = (middle(&ours), middle(&theirs));
+    let (faster, smaller) = (theirs.elapsed / ours.elapsed, theirs.peak_kib / ours.peak_kib);
+    println!("time:   {faster:.1} times faster than ndiff ({:.1} by processor)", theirs.processor / ours.processor);
+    println!("memory: 1/{smaller:.1} of ndiff's");
+    println!("portdrift diff {ours}");
+    println!("ndiff          {theirs}");
+    demand(hosts < HOSTS || faster >= 20.0 && smaller >= 5.0, "20 times faster than ndiff in a fifth of its memory")
 }
 
-fn document(folder: &Path, name: &str, hosts: u32, side: Side) -> Result<String, Box<dyn Error>> {
-    let path = folder.join(name);
-    let mut out = BufWriter::new(File::create(&path)?);
-    documents::write(&mut out, hosts, side)?;
-    out.flush()?;
-    Ok(path.to_str().ok_or("the temporary folder has no readable name")?.to_owned())
+/// The median of each number by itself.
+fn middle(rounds: &[Taken]) -> Taken {
+    Taken {
+        elapsed: median(rounds.iter().map(|taken| taken.elapsed)),
+        processor: median(rounds.iter().map(|taken| taken.processor)),
+        peak_kib: median(rounds.iter().map(|taken| taken.peak_kib)),
+    }
 }
 
 /// Both must find the same hosts and ports.
@@ -108,26 +99,4 @@ fn ndiff_finds(a: &str, b: &str) -> Result<BTreeSet<String>, Box<dyn Error>> {
         lines.into_iter().flatten().filter_map(|line| Some(format!("{side} {}", line.as_str()?))).collect()
     };
     Ok(side("new").into_iter().chain(side("gone")).collect())
-}
-
-fn measure(command: &[&str]) -> Result<Taken, Box<dyn Error>> {
-    let output = Command::new("python3").args(["-c", include_str!("diff/measure.py")]).args(command).output()?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-/// Of each number by itself.
-fn median(taken: &[Taken]) -> Taken {
-    let of = |number: fn(&Taken) -> f64| {
-        let mut numbers: Vec<f64> = taken.iter().map(number).collect();
-        numbers.sort_by(f64::total_cmp);
-        numbers.get(numbers.len() / 2).copied().unwrap_or_default()
-    };
-    Taken {
-        elapsed: of(|taken| taken.elapsed),
-        processor: of(|taken| taken.processor),
-        peak_kib: of(|taken| taken.peak_kib),
-    }
 }

@@ -128,12 +128,6 @@ impl Fixture {
         Self { store, node, folder, options }
     }
 
-    /// Closes the store and gives its folder.
-    pub(crate) async fn close(self) -> TempDir {
-        self.store.close().await;
-        self.folder
-    }
-
     /// A run that is under way: one task with all addresses, leased to the node under number 1.
     pub(crate) async fn leased_run(&self) -> TaskId {
         let tasks = self.leased_tasks().await;

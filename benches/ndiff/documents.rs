@@ -1,6 +1,14 @@
 //! Two documents as nmap writes them, the same at each call: many hosts, and two in a hundred of them differ.
 
-use std::io::{self, Write};
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+/// What was scanned.
+pub(crate) const NETWORK: &str = "10.0.0.0/15";
+/// Its addresses: more hosts than these are not written.
+pub(crate) const ADDRESSES: u32 = 131_072;
 
 /// Ports that hosts have open, with what answers there.
 const SERVICES: [(u16, &str, &str, &str); 20] = [
@@ -60,19 +68,35 @@ fn difference(host: u32) -> Difference {
     }
 }
 
-/// Writes one of the documents.
-pub(crate) fn write(out: &mut impl Write, hosts: u32, side: Side) -> io::Result<()> {
+/// Writes one of the documents as a file; gives its path.
+pub(crate) fn file(folder: &Path, hosts: u32, side: Side) -> Result<String, Box<dyn Error>> {
+    if hosts > ADDRESSES {
+        return Err(format!("{NETWORK} has {ADDRESSES} addresses; take no more hosts").into());
+    }
+    let path = folder.join(if side == Side::Before { "before.xml" } else { "after.xml" });
+    let mut out = BufWriter::new(File::create(&path)?);
+    write(&mut out, hosts, side)?;
+    out.flush()?;
+    Ok(path.to_str().ok_or("the temporary folder has no readable name")?.to_owned())
+}
+
+/// How many hosts differ.
+pub(crate) fn differing(hosts: u32) -> usize {
+    (0..hosts).filter(|host| difference(*host) != Difference::None).count()
+}
+
+fn write(out: &mut impl Write, hosts: u32, side: Side) -> io::Result<()> {
     let start = if side == Side::Before { 1_700_000_000 } else { 1_700_086_400 };
     let ports: Vec<String> = SERVICES.iter().map(|(port, ..)| port.to_string()).collect();
     writeln!(
         out,
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE nmaprun>\n\
         <?xml-stylesheet href=\"file:///usr/bin/../share/nmap/nmap.xsl\" type=\"text/xsl\"?>\n\
-        <nmaprun scanner=\"nmap\" args=\"nmap -sS -sV -oX out.xml 10.0.0.0/16\" start=\"{start}\" \
+        <nmaprun scanner=\"nmap\" args=\"nmap -sS -sV -oX out.xml {NETWORK}\" start=\"{start}\" \
         startstr=\"Tue Nov 14 22:13:20 2023\" version=\"7.93\" xmloutputversion=\"1.05\">\n\
-        <scaninfo type=\"syn\" protocol=\"tcp\" numservices=\"1001\" services=\"1-981,{}\"/>\n\
+        <scaninfo type=\"syn\" protocol=\"tcp\" numservices=\"989\" services=\"1-981,{}\"/>\n\
         <verbose level=\"0\"/>\n<debugging level=\"0\"/>",
-        ports.get(13..).unwrap_or_default().join(",")
+        ports.get(12..).unwrap_or_default().join(",")
     )?;
     let absent = if side == Side::Before { Difference::New } else { Difference::Gone };
     let mut up = 0;
@@ -83,22 +107,22 @@ pub(crate) fn write(out: &mut impl Write, hosts: u32, side: Side) -> io::Result<
     writeln!(
         out,
         "<runstats><finished time=\"{}\" timestr=\"Tue Nov 14 23:13:20 2023\" summary=\"Nmap done\" \
-        elapsed=\"3600.00\" exit=\"success\"/><hosts up=\"{up}\" down=\"{}\" total=\"65536\"/>\n</runstats>\n</nmaprun>",
+        elapsed=\"3600.00\" exit=\"success\"/><hosts up=\"{up}\" down=\"{}\" total=\"{ADDRESSES}\"/>\n</runstats>\n</nmaprun>",
         start + 3_600,
-        65_536 - up
+        ADDRESSES - up
     )
 }
 
 fn write_host(out: &mut impl Write, host: u32, side: Side, start: u32) -> io::Result<()> {
-    let [_, _, high, low] = host.to_be_bytes();
+    let [_, top, high, low] = host.to_be_bytes();
     writeln!(
         out,
         "<host starttime=\"{start}\" endtime=\"{}\"><status state=\"up\" reason=\"arp-response\" reason_ttl=\"0\"/>\n\
-        <address addr=\"10.0.{high}.{low}\" addrtype=\"ipv4\"/>\n\
-        <address addr=\"00:50:56:00:{high:02X}:{low:02X}\" addrtype=\"mac\" vendor=\"VMware\"/>\n\
-        <hostnames>\n<hostname name=\"host-{high}-{low}.example.net\" type=\"PTR\"/>\n</hostnames>\n\
-        <ports><extraports state=\"closed\" count=\"981\">\n\
-        <extrareasons reason=\"reset\" count=\"981\" proto=\"tcp\" ports=\"1-981\"/>\n</extraports>",
+        <address addr=\"10.{top}.{high}.{low}\" addrtype=\"ipv4\"/>\n\
+        <address addr=\"00:50:56:{top:02X}:{high:02X}:{low:02X}\" addrtype=\"mac\" vendor=\"VMware\"/>\n\
+        <hostnames>\n<hostname name=\"host-{top}-{high}-{low}.example.net\" type=\"PTR\"/>\n</hostnames>\n\
+        <ports><extraports state=\"closed\" count=\"969\">\n\
+        <extrareasons reason=\"reset\" count=\"969\" proto=\"tcp\"/>\n</extraports>",
         start + host % 3_600
     )?;
     let changed = difference(host);
