@@ -8,6 +8,7 @@
 mod batch;
 mod ending;
 mod facts;
+mod lookers;
 mod pass;
 mod settled;
 mod survey;

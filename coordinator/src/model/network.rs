@@ -81,6 +81,8 @@ pub(super) enum Told {
 /// What one look at some addresses tells.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sight {
+    /// Which node looked.
+    pub(super) looker: usize,
     /// Addresses that were settled.
     pub(super) asked: BTreeSet<IpAddr>,
     /// The ports that were asked for.
