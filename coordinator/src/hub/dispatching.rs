@@ -22,6 +22,10 @@ const SECOND_LOOK_WITHIN: Duration = Duration::from_secs(60);
 impl Hub {
     /// Does all that is due. A step that the store fails is said and tried again at the next tick; the others go on.
     pub(super) async fn on_tick(&mut self, now: Timestamp) {
+        if now < self.ticked {
+            self.presences.clock_was_set(now);
+            self.enrolment.clock_was_set(now);
+        }
         let half = self.timing.lease / 2;
         if now.since(self.ticked) > half || self.ticked.since(now) > half {
             // We were away ourselves, or the clock was set: what nodes said meanwhile is still to be read.
