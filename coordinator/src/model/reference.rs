@@ -189,7 +189,10 @@ impl Reference {
                 outcome.lines.insert((ChangeKind::NewPort, address, Some(port)));
             }
             Some(Cell { open: true, identified: before }) => match (before, now) {
-                (Some((engine, version)), Some((by, is))) if engine == by && version != is => {
+                (Some((engine, _)), Some((by, 0))) if engine == by => {
+                    self.cells.insert((address, port), Cell { open: true, identified: before });
+                }
+                (Some((engine, version)), Some((by, is))) if engine == by && version != 0 && version != is => {
                     outcome.lines.insert((ChangeKind::ServiceChange, address, Some(port)));
                     outcome.before.insert((address, port), version);
                 }
