@@ -8,6 +8,7 @@
 mod batch;
 mod ending;
 mod facts;
+mod lookers;
 mod pass;
 mod settled;
 mod survey;
@@ -121,8 +122,8 @@ async fn step(store: &Store, id: RunId, now: Timestamp, bounds: Bounds) -> Resul
     }
 }
 
-/// Ends a run as failed, without a report.
-fn fail(draft: &mut Draft, id: RunId, reason: Text, now: Timestamp) -> Result<Closing, StoreError> {
+/// Ends a run as failed, without a report, unless it has ended.
+pub(crate) fn fail(draft: &mut Draft, id: RunId, reason: Text, now: Timestamp) -> Result<Closing, StoreError> {
     let mut run = read_run(draft, id)?;
     if !run.state.is_final() {
         (run.state, run.ended) = (RunState::Failed, Some(now));

@@ -1,5 +1,6 @@
 //! The task that owns the swarm: tasks out, verified results in. It keeps the leases and the beacons.
 
+mod closings;
 mod crew;
 mod dispatching;
 mod enrolment;
@@ -14,6 +15,7 @@ use crate::presence::Presences;
 use crate::registry::CurrentRoster;
 use crate::settings::Timing;
 use crate::store::Store;
+use closings::Closings;
 use crew::Member;
 use protocol::envelope::{Author, Message, ReplayGuard};
 use protocol::letter::{Letter, Opener};
@@ -101,6 +103,7 @@ pub(crate) struct Hub {
     crew: Crew,
     /// Runs and tasks that have not ended.
     work: Dispatch,
+    closings: Closings,
     /// Since when nodes had time to make themselves heard.
     began: Timestamp,
     /// The latest look at what is due.
@@ -130,6 +133,7 @@ impl Hub {
             members: BTreeMap::new(),
             crew: Crew::default(),
             work: Dispatch::default(),
+            closings: Closings::default(),
             began: now,
             ticked: now,
             beacons: 0,
@@ -149,10 +153,12 @@ impl Hub {
                 event = self.mesh.next() => self.on_event(event).await,
                 request = self.enrol.next() => self.on_enrol_request(request).await,
                 Some(command) = self.inbox.recv() => self.on_command(command).await,
+                Some((run, closed)) = self.closings.next() => self.on_closed(run, closed, Timestamp::now()).await,
                 _ = beacon.tick() => self.send_beacon(Timestamp::now()),
                 _ = tick.tick() => self.on_tick(Timestamp::now()).await,
             }
         }
+        self.closings.stop().await;
     }
 
     async fn on_event(&mut self, event: MeshEvent) {

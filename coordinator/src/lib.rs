@@ -70,6 +70,7 @@ use store::Store;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// A running coordinator; clones are the same one.
 #[derive(Clone)]
@@ -91,6 +92,7 @@ struct Inner {
     stop: CancellationToken,
     ended: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
+    tasks: TaskTracker,
     _lock: KeyLock,
 }
 
@@ -103,6 +105,8 @@ impl Coordinator {
     /// Stops in reverse order; what was acknowledged is on disk.
     pub async fn stop(&self) {
         self.0.schedule.clone().stop().await;
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
         self.0.stop.cancel();
         if let Some(task) = self.0.task.lock().await.take()
             && let Err(error) = task.await
@@ -159,6 +163,11 @@ impl Coordinator {
 
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// What use cases have begun and goes on without whoever asked for it.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
     }
 
     pub(crate) fn hub(&self) -> &HubHandle {

@@ -67,6 +67,11 @@ impl Presences {
         })
     }
 
+    /// The clock was set back: nobody was heard later than now.
+    pub(crate) fn clock_was_set(&self, now: Timestamp) {
+        self.with(|map| map.values_mut().for_each(|presence| presence.last_seen = presence.last_seen.min(now)));
+    }
+
     /// Notes that a node's connection stands or is lost.
     pub(crate) fn set_connected(&self, node: &NodeId, connected: bool, address: Option<SocketAddr>) {
         self.with(|map| {
@@ -75,5 +80,35 @@ impl Presences {
                 presence.address = address.or(presence.address);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::Keypair;
+
+    #[test]
+    fn a_node_that_died_before_the_clock_was_set_back_is_offline_after_the_usual_time() {
+        let (presences, node) = (Presences::default(), Keypair::from_seed(&[1; 32]).node_id());
+        let (noon, offline_after) = (Timestamp::from_millis(43_200_000), Duration::from_secs(30));
+        let presence = Presence {
+            last_seen: noon,
+            boot: 1,
+            address: None,
+            load_hundredths: 0,
+            running: Vec::new(),
+            spooled: 0,
+            clock_offset_ms: 0,
+            connected: true,
+        };
+        presences.heard(node, presence, offline_after);
+        let set_back = Timestamp::from_millis(3_600_000);
+        presences.clock_was_set(set_back);
+        let is_online =
+            |after| presences.get(&node).unwrap().is_online(set_back.plus(Duration::from_secs(after)), offline_after);
+        assert_eq!([is_online(0), is_online(30), is_online(31)], [true, true, false]);
+        presences.clock_was_set(noon);
+        assert!(!is_online(31), "a clock that is set forward makes nobody seen");
     }
 }

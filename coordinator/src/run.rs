@@ -138,6 +138,11 @@ pub enum Trigger {
 }
 
 impl Run {
+    /// True while the document of an import is being stored: no node is asked, and there is nothing to close yet.
+    pub fn is_being_imported(&self) -> bool {
+        self.state == RunState::Queued && matches!(self.trigger, Trigger::Import { .. })
+    }
+
     /// The addresses that it is to look at.
     pub fn wanted(&self) -> TargetSet {
         let all = self.definition.wanted();

@@ -11,6 +11,7 @@ use crate::schedule::{Schedule, ScheduleError};
 use crate::settings::{Settings, Timing};
 use crate::store::tables::{BOOTS, ROSTER, SETTINGS};
 use crate::store::{Reads, Store, StoreError, StoreOptions};
+use crate::use_case::imports;
 use protocol::envelope::Author;
 use protocol::identity::{KeyFileError, KeyLock};
 use protocol::letter::Opener;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How to start.
 pub struct CoordinatorOptions {
@@ -140,6 +142,7 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
         roster,
         inbox,
     };
+    imports::end_cut_short(&store, Timestamp::now()).await?;
     let stop = CancellationToken::new();
     let (ended, hub_task) = (CancellationToken::new(), Hub::new(parts, Timestamp::now()).await?.run(stop.clone()));
     // Dropped however the hub ends, by a panic too.
@@ -165,6 +168,7 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
         stop,
         ended,
         task: Mutex::new(Some(task)),
+        tasks: TaskTracker::new(),
         _lock: lock,
     })
 }

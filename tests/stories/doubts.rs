@@ -64,6 +64,32 @@ fn what_a_blind_nmap_swears_is_gone_is_found_again_by_another_node() {
 }
 
 #[test]
+fn what_one_blind_node_alone_may_scan_stays_unconfirmed_though_others_see() {
+    let net = own_net(76);
+    let _hosts = twelve_hosts(&net);
+    let mut mesh = Mesh::start();
+    let home = mesh.home().to_owned();
+    let blind = FakeNmap(&home).blind_at_night("blind-nmap");
+    mesh.set_policy("blind", &format!("nmap = {blind:?}\n"));
+    mesh.add_node("blind", &format!("{net}.1-6"));
+    mesh.add_node("sighted", &format!("{net}.7-16"));
+    create_scan(&mesh, &net, "nmap");
+    assert_eq!(run(&mesh)["hosts_up"], 12);
+    let before = alerts(&mesh);
+    assert_eq!(before.len(), 12);
+    std::fs::write(home.join("night"), "").unwrap();
+    let dark = run(&mesh);
+    assert_eq!((&dark["state"], &dark["hosts_up"]), (&json!("completed"), &json!(6)), "{dark:#}");
+    let told = report(&mesh, &dark);
+    assert_eq!(told["changes"], json!([]), "{told:#}");
+    let notes = told["notes"].as_array().unwrap();
+    assert!(!notes.is_empty() && notes.iter().all(|note| note["kind"] == "unconfirmed"), "{told:#}");
+    assert_eq!(alerts(&mesh), before);
+    std::fs::remove_file(home.join("night")).unwrap();
+    assert_eq!(report(&mesh, &run(&mesh))["changes"], json!([]), "and nothing is new in the morning");
+}
+
+#[test]
 fn results_that_the_disk_does_not_take_are_as_if_nobody_had_looked() {
     let net = own_net(74);
     let _hosts = twelve_hosts(&net);

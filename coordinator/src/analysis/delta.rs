@@ -19,7 +19,7 @@ mod volatile;
 pub use apply::apply;
 pub use confirm::{Candidates, accept, candidates, is_mass_change, settle, unsettled};
 pub use known::{IdentifiedPorts, KnownHost, combine};
-pub use volatile::same_service;
+pub use volatile::{is_service, same_service};
 
 use crate::analysis::alert::{Rule, Severity, rule_for};
 use crate::analysis::coverage::RunCoverage;

@@ -1,17 +1,18 @@
 //! What is known when a run is closed, apart from hosts: these are read in batches.
 
 use super::batch::Batch;
+use super::lookers::Lookers;
 use crate::acceptance;
 use crate::analysis::alert::{Alert, AlertState, Rule};
 use crate::analysis::coverage::RunCoverage;
 use crate::analysis::delta::{Compared, PortId, candidates, compare};
 use crate::history::reported_runs;
+use crate::intake::TaskCoverage;
 use crate::rules;
 use crate::run::{Look, Run, RunState, TaskRecord, Trigger};
 use crate::store::tables::{ALERTS, KNOWN_COVERAGE, TASK_COVERAGE, TASKS};
 use crate::store::{Reads, StoreError};
 use protocol::TargetSet;
-use protocol::observation::Coverage;
 use protocol::task::{RunId, ScanId};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -24,6 +25,8 @@ pub(super) struct Facts {
     pub(super) coverage: RunCoverage,
     /// What the second look covered.
     pub(super) coverage_again: RunCoverage,
+    /// Who looked at what.
+    pub(super) lookers: Lookers,
     /// What the second look was asked for.
     pub(super) asked_again: TargetSet,
     pub(super) known_coverage: RunCoverage,
@@ -46,11 +49,15 @@ impl Facts {
         let tasks: Vec<TaskRecord> =
             reads.within(&TASKS, &id).map(|row| row.map(|(_, task)| task)).collect::<Result<_, _>>()?;
         let again = tasks.iter().filter(|task| task.look == Look::Second);
+        let found = coverages(reads, &tasks)?;
+        let of_look =
+            |wanted: Look| found.iter().filter(move |(look, _)| *look == wanted).map(|(_, task)| &task.coverage);
         let alerts = alerts(reads, scan)?;
         let alerted = alerts.iter().filter(|alert| alert.state != AlertState::Resolved);
         Ok(Self {
-            coverage: coverage_of(reads, &tasks, Look::First)?,
-            coverage_again: coverage_of(reads, &tasks, Look::Second)?,
+            coverage: of_look(Look::First).collect(),
+            coverage_again: of_look(Look::Second).collect(),
+            lookers: Lookers::of(found.iter().map(|(look, task)| (*look, task))),
             asked_again: again.fold(TargetSet::empty(), |all, task| all.union(&task.targets)),
             known_coverage: reads.get(&KNOWN_COVERAGE, &scan)?.unwrap_or_default(),
             reported: reported_runs(reads, scan, id)?,
@@ -115,11 +122,11 @@ fn alerts(reads: &impl Reads, scan: ScanId) -> Result<Vec<Alert>, StoreError> {
     reads.within(&ALERTS, &scan).map(|row| row.map(|(_, alert)| alert)).collect()
 }
 
-/// What the tasks of one look covered.
-fn coverage_of(reads: &impl Reads, tasks: &[TaskRecord], look: Look) -> Result<RunCoverage, StoreError> {
-    let mut found: Vec<Coverage> = Vec::new();
-    for task in tasks.iter().filter(|task| task.look == look) {
-        found.extend(reads.get(&TASK_COVERAGE, &task.id)?.map(|task| task.coverage));
+/// What each task looked at that has a result.
+fn coverages(reads: &impl Reads, tasks: &[TaskRecord]) -> Result<Vec<(Look, TaskCoverage)>, StoreError> {
+    let mut found = Vec::new();
+    for task in tasks {
+        found.extend(reads.get(&TASK_COVERAGE, &task.id)?.map(|coverage| (task.look, coverage)));
     }
-    Ok(found.iter().collect())
+    Ok(found)
 }

@@ -2,6 +2,7 @@
 
 use super::batch::{Again, Batch};
 use super::facts::Facts;
+use super::lookers::{BLIND_FLOOR, Lookers};
 use crate::analysis::coverage::{Block, Cells, RunCoverage};
 use crate::analysis::delta::{
     Candidates, ChangeKind, Compared, Confirmation, HostDelta, accept, is_mass_change, settle,
@@ -12,9 +13,6 @@ use protocol::observation::{HostObservation, HostState, PortState};
 use protocol::{PortSet, TargetSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-
-/// Fewer hosts than these may all be off at once without anything being wrong with the way to them.
-const BLIND_FLOOR: u64 = 5;
 
 /// Of how many hosts a mass change is confirmed by sample, spread evenly over all that seem gone. Up to this number
 /// every one is looked at again: if one host in twenty were in truth there, a sample of 64 would miss it in 4 of 100
@@ -34,6 +32,8 @@ pub(super) struct Survey {
     pub(super) seen: TargetSet,
     /// What seems gone and is to be looked at again.
     pub(super) doubt: Candidates,
+    /// The second look's coverage without what a blind node looked at.
+    again: RunCoverage,
     word: Word,
 }
 
@@ -54,7 +54,7 @@ impl Survey {
     /// Reads all that the run found, some hosts at a time.
     pub(super) fn of(reads: &impl Reads, facts: &Facts, batch: usize) -> Result<Self, StoreError> {
         let mut first = FirstLook::read(reads, facts)?;
-        let mut tally = Tally::default();
+        let mut tally = Tally { lookers: facts.lookers.clone(), ..Tally::default() };
         let mut after = None;
         loop {
             let mut hosts = Batch::load(reads, facts, after, batch)?;
@@ -66,20 +66,24 @@ impl Survey {
                 break;
             }
         }
-        let again = |host: &HostObservation| is_there(host, &facts.coverage_again);
         let mut is_dark = first.is_dark;
         for row in reads.within(&STAGED_AGAIN, &facts.run.id) {
             let (_, host) = row?;
             is_dark &= host.state != HostState::Up;
-            first.seen.extend(again(&host).then_some(host.address));
+            first.seen.extend(is_there(&host, &facts.coverage_again).then_some(host.address));
         }
-        let word = tally.word(facts, is_dark);
+        let again = RunCoverage {
+            asked: facts.coverage_again.asked.minus(&tally.lookers.unsettled()),
+            ..facts.coverage_again.clone()
+        };
+        let word = tally.word(facts, &again, is_dark);
         Ok(Self {
             decided: first.decided,
             hosts_up: first.hosts_up,
             open_ports: first.open_ports,
             seen: first.seen.into_iter().collect(),
             doubt: tally.doubt(),
+            again,
             word,
         })
     }
@@ -96,7 +100,7 @@ impl Survey {
             Word::Granted => accept(delta),
             Word::Nothing => settle(delta, None, &RunCoverage::default()),
             Word::Rest if is_lost(&delta) && !facts.asked_again.contains(address) => accept(delta),
-            Word::Rest | Word::Each => settle(delta, again.get(&address), &facts.coverage_again),
+            Word::Rest | Word::Each => settle(delta, again.get(&address), &self.again),
         }
     }
 }
@@ -143,9 +147,10 @@ impl FirstLook {
 struct Tally {
     known: u64,
     gone: Vec<IpAddr>,
-    /// Of those that seem gone, how many a second look was asked for, and how many it found gone too.
-    sampled: u64,
-    confirmed: u64,
+    /// Of those that seem gone, how many a second look was asked for, and which it found gone too.
+    sampled: usize,
+    confirmed: Vec<IpAddr>,
+    lookers: Lookers,
     /// Hosts that are there and of which some ports seem no longer open: these ports and those that showed the host.
     doubtful: BTreeMap<PortSet, Vec<IpAddr>>,
 }
@@ -154,13 +159,16 @@ impl Tally {
     fn count(&mut self, compared: Compared, again: &Again, facts: &Facts) {
         let Compared { known, observed, delta } = compared;
         let address = delta.address;
-        self.known += u64::from(known.is_some());
+        if known.is_some() {
+            self.known += 1;
+            self.lookers.count(address, observed.as_ref(), again.get(&address));
+        }
         if is_lost(&delta) {
             self.gone.push(address);
             if facts.asked_again.contains(address) {
                 self.sampled += 1;
                 let settled = settle(delta, again.get(&address), &facts.coverage_again);
-                self.confirmed += u64::from(is_lost(&settled));
+                self.confirmed.extend(is_lost(&settled).then_some(address));
             }
             return;
         }
@@ -180,7 +188,7 @@ impl Tally {
         is_mass_change(self.gone.len() as u64, self.known)
     }
 
-    fn word(&self, facts: &Facts, is_dark: bool) -> Word {
+    fn word(&self, facts: &Facts, again: &RunCoverage, is_dark: bool) -> Word {
         match facts.authority() {
             Some(true) => return Word::Granted,
             Some(false) => return Word::Nothing,
@@ -188,9 +196,10 @@ impl Tally {
         }
         let is_blind = is_dark && self.gone.len() as u64 >= BLIND_FLOOR && self.is_mass_change();
         let is_sampled = self.gone.len() > SAMPLE && self.is_mass_change();
+        let confirmed = self.confirmed.iter().filter(|address| again.asked.contains(**address)).count();
         match (is_blind, is_sampled) {
             (true, _) => Word::Nothing,
-            (false, true) if self.sampled > 0 && self.confirmed == self.sampled => Word::Rest,
+            (false, true) if self.sampled > 0 && confirmed == self.sampled => Word::Rest,
             (false, _) => Word::Each,
         }
     }

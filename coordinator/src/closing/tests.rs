@@ -1,5 +1,6 @@
 //! A few runs from beginning to end: what they report, what they leave known, and what they must not touch.
 
+mod blind;
 mod documents;
 mod mass;
 mod pieces;

@@ -92,6 +92,23 @@ fn runs_take_turns_however_large_one_is() {
 }
 
 #[test]
+fn a_second_look_goes_back_to_the_first_node_when_the_other_died_with_it() {
+    let mut dispatch = Dispatch::default();
+    let run = Run { state: RunState::Closing, ..running(1, "10.0.0.0/24", "22") };
+    dispatch.take_up(run, TargetSet::empty(), [second_look(1, 0, 1)]);
+    let both = [1, 2].map(|number| candidate(number, "10.0.0.0/24"));
+    let [taken] = give_out(&mut dispatch, &crew(both.clone())).try_into().unwrap();
+    assert_eq!(taken.holder, Some(node(2)));
+    for standing in [Standing::Expected, Standing::Away] {
+        let dead = crew([both[0].clone(), Candidate { standing, ..both[1].clone() }]);
+        waiting(&mut dispatch, taken.clone());
+        assert!(dispatch.given_up(&dead, NOW, Patience(Duration::ZERO)).is_empty(), "{standing:?}");
+        let [again] = give_out(&mut dispatch, &dead).try_into().unwrap();
+        assert_eq!((again.holder, again.attempts), (Some(node(1)), 2), "{standing:?}");
+    }
+}
+
+#[test]
 fn a_waiting_task_comes_before_new_ones_and_avoids_who_refused() {
     let mut dispatch = taken_up([running(1, "10.0.0.0/22", "22")]);
     let both = crew([candidate(1, "10.0.0.0/16"), candidate(2, "10.0.0.0/16")]);

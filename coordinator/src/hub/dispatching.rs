@@ -22,6 +22,10 @@ const SECOND_LOOK_WITHIN: Duration = Duration::from_secs(60);
 impl Hub {
     /// Does all that is due. A step that the store fails is said and tried again at the next tick; the others go on.
     pub(super) async fn on_tick(&mut self, now: Timestamp) {
+        if now < self.ticked {
+            self.presences.clock_was_set(now);
+            self.enrolment.clock_was_set(now);
+        }
         let half = self.timing.lease / 2;
         if now.since(self.ticked) > half || self.ticked.since(now) > half {
             // We were away ourselves, or the clock was set: what nodes said meanwhile is still to be read.
@@ -35,15 +39,16 @@ impl Hub {
         said("read open runs", self.pick_up_runs().await);
         said("begin runs", self.begin_queued(now).await);
         said("take tasks back", self.take_back_overdue(now).await);
+        self.closings.try_again();
         said("give up on tasks", self.give_up(now).await);
         self.go_on(now).await;
     }
 
-    /// Gives out what there is room for, and closes what is done.
+    /// Gives out what there is room for, and has closed what is done.
     pub(super) async fn go_on(&mut self, now: Timestamp) {
         said("give out tasks", self.give_out(now).await);
         said("name what nobody covers", self.name_rests(now).await);
-        self.close_finished(now).await;
+        self.close_finished(now);
     }
 
     /// Reads runs that were open when the coordinator stopped, and gives their leases a time of grace.
@@ -186,27 +191,35 @@ impl Hub {
         self.mesh.publish(envelope);
     }
 
-    /// Closes runs whose tasks have all ended, after a second look where one is needed.
-    async fn close_finished(&mut self, now: Timestamp) {
-        for id in self.work.finished() {
-            match closing::close(&self.store, id, now).await {
-                Ok(Closing::LooksAgain { run, tasks }) => {
-                    tracing::info!(run.id = %id, tasks = tasks.len(), "a run takes a second look");
-                    self.tell(&run);
-                    self.work.add(run, tasks);
-                    said("give out tasks", self.give_out(now).await);
-                }
-                Ok(Closing::Closed { run, alerts_changed }) => {
-                    tracing::info!(run.id = %id, state = run.state.name(), "a run ended");
-                    self.tell(&run);
-                    if alerts_changed {
-                        self.events.publish(Event::Alerts { scan: run.scan });
-                    }
-                    self.drop_run(id);
-                }
-                Err(error) => tracing::error!(%error, run.id = %id, "a run cannot be closed; it is tried again"),
-            }
+    /// Has runs closed whose tasks have all ended; what that comes to is for [`Hub::on_closed`].
+    fn close_finished(&mut self, now: Timestamp) {
+        for run in self.work.finished() {
+            self.closings.begin(&self.store, run, now);
         }
+    }
+
+    /// A run was closed, or takes a second look first.
+    pub(super) async fn on_closed(&mut self, id: RunId, closed: Result<Closing, StoreError>, now: Timestamp) {
+        if self.work.run(id).is_none() {
+            return tracing::debug!(run.id = %id, "a run was cancelled while it was closed");
+        }
+        match closed {
+            Ok(Closing::LooksAgain { run, tasks }) => {
+                tracing::info!(run.id = %id, tasks = tasks.len(), "a run takes a second look");
+                self.tell(&run);
+                self.work.add(run, tasks);
+            }
+            Ok(Closing::Closed { run, alerts_changed }) => {
+                tracing::info!(run.id = %id, state = run.state.name(), "a run ended");
+                self.tell(&run);
+                if alerts_changed {
+                    self.events.publish(Event::Alerts { scan: run.scan });
+                }
+                self.drop_run(id);
+            }
+            Err(error) => tracing::error!(%error, run.id = %id, "a run cannot be closed; it is tried again"),
+        }
+        self.go_on(now).await;
     }
 
     /// Forgets a run that ended.

@@ -53,6 +53,13 @@ impl Enrolment {
         Self { endorsement, mesh_key, waiting: BTreeMap::new(), new_keys: BTreeMap::new(), told: BTreeMap::new() }
     }
 
+    /// The clock was set back: nobody is held, or counted, for longer than usual.
+    pub(super) fn clock_was_set(&mut self, now: Timestamp) {
+        self.waiting.values_mut().for_each(|(_, until)| *until = (*until).min(now.plus(HOLD)));
+        self.new_keys.values_mut().for_each(|(since, _)| *since = (*since).min(now));
+        self.told.values_mut().for_each(|(_, at)| *at = (*at).min(now));
+    }
+
     /// True the first time that this start of a node asks: it is told at once that it waits, and held when it asks on.
     fn is_first_word(&mut self, node: NodeId, boot: u64, now: Timestamp) -> bool {
         if self.told.len() > 2 * MAX_PENDING {

@@ -17,9 +17,9 @@ pub(super) struct Found {
     pub(super) tasks: Vec<TaskRecord>,
 }
 
-/// Reads a run that has not ended. Tasks that have ended stay in the store.
+/// Reads a run that has not ended; none while its document is being imported. Tasks that have ended stay in the store.
 pub(super) fn open_run(reads: &impl Reads, id: RunId) -> Result<Option<Found>, StoreError> {
-    let Some(run) = reads.get(&RUNS, &id)? else { return Ok(None) };
+    let Some(run) = reads.get(&RUNS, &id)?.filter(|run| !run.is_being_imported()) else { return Ok(None) };
     let mut tasks = Vec::new();
     for row in reads.within(&TASKS, &id) {
         let (_, task) = row?;

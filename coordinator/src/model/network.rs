@@ -68,7 +68,7 @@ fn some_ports(chance: &mut Chance) -> Host {
 /// What one look at one host tells of one of its ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
-    /// Open; the version, where the service was identified.
+    /// Open; the version, where the service was identified, and 0 where it did not tell.
     Open(Option<u8>),
     /// It answers that it is closed.
     Closed,
@@ -81,6 +81,8 @@ pub(super) enum Told {
 /// What one look at some addresses tells.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sight {
+    /// Which node looked.
+    pub(super) looker: usize,
     /// Addresses that were settled.
     pub(super) asked: BTreeSet<IpAddr>,
     /// The ports that were asked for.
@@ -124,7 +126,10 @@ impl Network {
                 let told = match (host.get(port), port.0) {
                     (_, Protocol::Udp) if chance.one_in(2) => Told::Silent,
                     (Some(_), Protocol::Tcp | Protocol::Sctp) if is_lost(chance) => Told::Filtered,
-                    (Some(version), _) => Told::Open(detection.map(|_| *version).filter(|_| !chance.one_in(4))),
+                    (Some(version), _) => {
+                        let told = if chance.one_in(5) { 0 } else { *version };
+                        Told::Open(detection.map(|_| told).filter(|_| !chance.one_in(4)))
+                    }
                     (None, _) => Told::Closed,
                 };
                 (*port, told)
@@ -178,7 +183,7 @@ fn observed_port((protocol, port): Port, told: Told) -> PortObservation {
     };
     let service = version.map(|version| Service {
         name: "http".into(),
-        version: Text::new(&version.to_string()),
+        version: if version == 0 { Text::default() } else { Text::new(&version.to_string()) },
         method: ServiceMethod::Probed,
         ..Service::default()
     });

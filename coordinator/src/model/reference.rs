@@ -50,7 +50,7 @@ struct Outcome {
 impl Reference {
     /// Takes in a run's first and second look; gives the changes that its report must hold, no more and no less.
     pub(super) fn run(&mut self, run: RunId, first: &[Sight], second: &[Sight]) -> BTreeSet<Line> {
-        let second = if self.is_blind(first, second) { &[] } else { second };
+        let second = if self.is_blind(first, second) { Vec::new() } else { self.sighted(first, second) };
         let mut outcome = Outcome::default();
         for sight in first {
             for address in &sight.asked {
@@ -88,6 +88,28 @@ impl Reference {
         let gone: usize = first.iter().map(lost).sum();
         let known = self.hosts.values().filter(|up| **up).count();
         first.iter().chain(second).all(|sight| sight.hosts.is_empty()) && gone >= 5 && gone * 100 > known * 30
+    }
+
+    /// The second look without what a node says that looked at five or more known hosts and saw none: all of it when
+    /// it did so in the first look too, otherwise what such a node had missed the first time.
+    fn sighted(&self, first: &[Sight], second: &[Sight]) -> Vec<Sight> {
+        let known = |sights: &[Sight], looker| -> BTreeSet<IpAddr> {
+            let of = sights.iter().filter(|sight| sight.looker == looker);
+            of.flat_map(|sight| &sight.asked).filter(|address| self.is_up(**address)).copied().collect()
+        };
+        let is_blind = |looker| {
+            let looks = || first.iter().chain(second).filter(|sight| sight.looker == looker);
+            let asked: BTreeSet<IpAddr> = known(first, looker).union(&known(second, looker)).copied().collect();
+            asked.len() >= 5 && !looks().any(|sight| sight.hosts.keys().any(|address| self.is_up(*address)))
+        };
+        let missed =
+            |address: &IpAddr| first.iter().any(|sight| sight.asked.contains(address) && is_blind(sight.looker));
+        let mut sighted = second.to_vec();
+        for sight in sighted.iter_mut().filter(|sight| is_blind(sight.looker)) {
+            let took_part = !known(first, sight.looker).is_empty();
+            sight.asked.retain(|address| !took_part && !missed(address));
+        }
+        sighted
     }
 
     pub(super) fn is_up(&self, address: IpAddr) -> bool {
@@ -167,7 +189,10 @@ impl Reference {
                 outcome.lines.insert((ChangeKind::NewPort, address, Some(port)));
             }
             Some(Cell { open: true, identified: before }) => match (before, now) {
-                (Some((engine, version)), Some((by, is))) if engine == by && version != is => {
+                (Some((engine, _)), Some((by, 0))) if engine == by => {
+                    self.cells.insert((address, port), Cell { open: true, identified: before });
+                }
+                (Some((engine, version)), Some((by, is))) if engine == by && version != 0 && version != is => {
                     outcome.lines.insert((ChangeKind::ServiceChange, address, Some(port)));
                     outcome.before.insert((address, port), version);
                 }

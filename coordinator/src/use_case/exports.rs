@@ -121,8 +121,8 @@ impl Coordinator {
 mod tests {
     use super::*;
     use crate::fixture::{Fixture, SCAN, TARGETS, host};
-    use protocol::Protocol;
     use protocol::observation::ProbeMethod;
+    use protocol::{Protocol, TargetSet};
 
     #[tokio::test]
     async fn a_report_comes_with_its_runs_its_network_and_its_rules() {
@@ -171,10 +171,12 @@ mod tests {
             probed,
             ..Coverage::default()
         };
-        let run = RunCoverage::from(&task(
-            "10.9.0.1",
+        let looked = RunCoverage::from(&task(
+            "10.9.0.1-2",
             vec![cells("10.9.0.1", "22,80"), ProbedCells { method: ProbeMethod::Other, ..cells("10.9.0.2", "80") }],
         ));
+        let left: TargetSet = "10.9.0.1".parse().unwrap();
+        let run = RunCoverage { asked: left.clone(), by_port_only: left, ..looked };
         let told = settled(task("10.9.0.1-2", vec![cells("10.9.0.1-2", "22,80,443")]), &run);
         assert_eq!(
             (told.asked.to_string(), told.by_port_only.to_string()),

@@ -2,8 +2,8 @@
 //!
 //! A document becomes a run with one finished task for each way in which it looked. It claims only what it proves (see
 //! `protocol::nmap_xml::coverage`), and only for addresses that its scan wants. The rows are stored first, in commits of
-//! bounded size, and the run is opened with the last one; from there the hub closes it like any other. A run whose rows
-//! were cut short stands as failed.
+//! bounded size, while the run is queued: it holds the scan's place, and no node is asked. The last commit has it run;
+//! from there the hub closes it like any other. Cut short anywhere, it fails with the reason.
 
 mod document;
 #[cfg(test)]
@@ -18,7 +18,7 @@ use crate::closing;
 use crate::events::Event;
 use crate::hub::Command;
 use crate::intake::TaskCoverage;
-use crate::run::{Look, Run, RunOutcome, RunState, TaskRecord, TaskState, Trigger, Uncovered, UncoveredReason};
+use crate::run::{Look, Run, RunState, TaskRecord, TaskState, Trigger, Uncovered, UncoveredReason};
 use crate::store::tables::{OPEN_RUNS, RUNS, RUNS_OF_SCAN, SCANS, STAGED, TASK_COVERAGE, TASKS};
 use crate::store::{Draft, Reads, Store, StoreError};
 use document::Document;
@@ -67,11 +67,36 @@ impl Coordinator {
         let wanted = wanted(self.store(), scan).await?;
         let read = tokio::task::spawn_blocking(move || document::read(document, &wanted));
         let document = read.await.map_err(|_| StoreError::Interrupted)??;
-        let imported = keep(self.store(), actor, self.id(), scan, document, authoritative, now).await?;
-        self.events().publish(Event::Run { run: imported.run.id, scan, state: imported.run.state });
-        self.hub().tell(Command::Wake).await;
-        Ok(imported)
+        let import = Import { scan, coordinator: self.id(), authoritative, now };
+        // Goes on by itself: whoever asked may hang up.
+        let (this, actor) = (self.clone(), actor.clone());
+        let kept = self.tasks().spawn(async move {
+            let imported = import.keep(this.store(), &actor, document).await?;
+            this.events().publish(Event::Run { run: imported.run.id, scan, state: imported.run.state });
+            this.hub().tell(Command::Wake).await;
+            Ok(imported)
+        });
+        kept.await.map_err(|_| StoreError::Interrupted)?
     }
+}
+
+/// Ends imports that were under way when the coordinator stopped: of their documents only a part was stored.
+pub(crate) async fn end_cut_short(store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    let ended = store.update(move |draft| {
+        let open = draft.iter(&OPEN_RUNS).map(|row| row.map(|(_, run)| run)).collect::<Result<Vec<_>, _>>()?;
+        let mut ended = Vec::new();
+        for id in open {
+            if draft.get(&RUNS, &id)?.is_some_and(|run| run.is_being_imported()) {
+                closing::fail(draft, id, "cut short by a restart; import the document again".into(), now)?;
+                ended.push(id);
+            }
+        }
+        Ok::<_, StoreError>(ended)
+    });
+    for run in ended.await? {
+        tracing::warn!(run.id = %run, "an import was cut short by a restart; import the document again");
+    }
+    Ok(())
 }
 
 /// What an import may tell of, when one may begin now.
@@ -84,50 +109,57 @@ async fn wanted(store: &Store, id: ScanId) -> Result<TargetSet, UseCaseError> {
     }
 }
 
-/// Stores the document and opens its run.
-async fn keep(
-    store: &Store,
-    actor: &Actor,
-    coordinator: NodeId,
+/// One import.
+struct Import {
     scan: ScanId,
-    document: Document,
+    coordinator: NodeId,
     authoritative: bool,
     now: Timestamp,
-) -> Result<Imported, UseCaseError> {
-    let Document { hosts, coverage, outside, started, ended, shortfall } = document;
-    let (who, why) = (actor.clone(), shortfall.clone());
-    let run = store
-        .update(move |draft| {
-            let trigger = Trigger::Import { by: who.name.clone(), authoritative };
-            let run = reserve(draft, scan, trigger, started, now)?;
-            audit::note(draft, &who, "scan import", &format!("{scan} as run {}", run.id), now)?;
-            Ok::<_, UseCaseError>(run)
-        })
-        .await?;
-    let count = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
-    let id = run.id;
-    for part in parts(hosts) {
-        store.update(move |draft| stage(draft, id, &part)).await?;
-    }
-    let tasks: Vec<(TaskRecord, TaskCoverage)> = (0u32..)
-        .zip(coverage)
-        .map(|(index, coverage)| task(TaskId { run: id, index }, coverage, why.clone(), now))
-        .map(|(record, coverage)| {
-            let hosts = if record.id.index == 0 { count } else { 0 };
-            (record, TaskCoverage { node: coordinator, started, ended, coverage, hosts })
-        })
-        .collect();
-    let opened = store.update(move |draft| open(draft, run, &tasks, now)).await;
-    match opened {
-        Ok(run) => Ok(Imported { run, hosts: count, outside, shortfall }),
-        Err(error) => {
+}
+
+impl Import {
+    /// Stores the document and opens its run. What cannot be stored whole leaves a failed run and nothing else.
+    async fn keep(self, store: &Store, actor: &Actor, document: Document) -> Result<Imported, UseCaseError> {
+        let Self { scan, coordinator: _, authoritative, now } = self;
+        let (who, started) = (actor.clone(), document.started);
+        let run = store
+            .update(move |draft| {
+                let trigger = Trigger::Import { by: who.name.clone(), authoritative };
+                let run = reserve(draft, scan, trigger, started, now)?;
+                audit::note(draft, &who, "scan import", &format!("{scan} as run {}", run.id), now)?;
+                Ok::<_, UseCaseError>(run.id)
+            })
+            .await?;
+        let kept = self.fill(store, run, document).await;
+        if let Err(error) = &kept {
+            let reason = Text::new(&format!("the import failed: {error}"));
+            store.update(move |draft| closing::fail(draft, run, reason, now)).await?;
             closing::sweep(store).await?;
-            Err(error)
         }
+        kept
+    }
+
+    async fn fill(self, store: &Store, run: RunId, document: Document) -> Result<Imported, UseCaseError> {
+        let Self { scan: _, coordinator: node, authoritative: _, now } = self;
+        let Document { hosts, coverage, outside, started, ended, shortfall } = document;
+        let count = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
+        for part in parts(hosts) {
+            store.update(move |draft| stage(draft, run, &part)).await?;
+        }
+        let tasks: Vec<(TaskRecord, TaskCoverage)> = (0u32..)
+            .zip(coverage)
+            .map(|(index, coverage)| task(TaskId { run, index }, coverage, shortfall.clone(), now))
+            .map(|(record, coverage)| {
+                let hosts = if record.id.index == 0 { count } else { 0 };
+                (record, TaskCoverage { node, started, ended, coverage, hosts })
+            })
+            .collect();
+        let run = store.update(move |draft| open(draft, run, &tasks)).await?;
+        Ok(Imported { run, hosts: count, outside, shortfall })
     }
 }
 
-/// A run of its own for the document: failed, until all of it is there.
+/// A run of its own for the document, queued until all of it is there.
 fn reserve(
     draft: &mut Draft,
     scan: ScanId,
@@ -143,13 +175,18 @@ fn reserve(
             "it was begun at {started}, before run {later} of {at}; what is known is newer, so import older documents first"
         )));
     }
-    let mut run = queue(draft, scan, trigger, now)?;
-    let reason = "the import was cut short; import the document again".into();
-    run.outcome = Some(RunOutcome { hosts_up: 0, open_ports: 0, coverage_hundredths: 0, reason });
-    (run.state, run.started, run.ended) = (RunState::Failed, Some(started), Some(now));
+    let run = Run { started: Some(started), ..queue(draft, scan, trigger, now)? };
     draft.put(&RUNS, &run.id, &run)?;
-    draft.remove(&OPEN_RUNS, &scan)?;
     Ok(run)
+}
+
+/// The run of an import that is under way; an error when a person cancelled it meanwhile.
+fn under_way(reads: &impl Reads, id: RunId) -> Result<Run, UseCaseError> {
+    let run = reads.get(&RUNS, &id)?.ok_or_else(|| UseCaseError::no_run(id))?;
+    if run.is_being_imported() {
+        return Ok(run);
+    }
+    Err(UseCaseError::Conflict(format!("run {id} is {} meanwhile; nothing of the document was kept", run.state.name())))
 }
 
 /// A run of the scan that looked later than `started`. Documents count whole seconds, so runs do here too.
@@ -183,7 +220,8 @@ fn parts(hosts: Vec<HostObservation>) -> Vec<Vec<HostObservation>> {
     parts
 }
 
-fn stage(draft: &mut Draft, run: RunId, hosts: &[HostObservation]) -> Result<(), StoreError> {
+fn stage(draft: &mut Draft, run: RunId, hosts: &[HostObservation]) -> Result<(), UseCaseError> {
+    under_way(draft, run)?;
     for host in hosts {
         draft.put(&STAGED, &(run, host.address), host)?;
     }
@@ -200,18 +238,8 @@ fn task(id: TaskId, coverage: Coverage, shortfall: Option<Text>, now: Timestamp)
 }
 
 /// The last commit: from here on the run is under way, with nothing left to do but to close it.
-fn open(
-    draft: &mut Draft,
-    mut run: Run,
-    tasks: &[(TaskRecord, TaskCoverage)],
-    now: Timestamp,
-) -> Result<Run, UseCaseError> {
-    if let Some(open) = draft.get(&OPEN_RUNS, &run.scan)? {
-        return Err(UseCaseError::AlreadyRunning(open));
-    }
-    if let Some((later, _)) = later_run(draft, run.scan, run.started.unwrap_or(now))? {
-        return Err(unfit(format!("run {later} has looked meanwhile; what is known is newer")));
-    }
+fn open(draft: &mut Draft, id: RunId, tasks: &[(TaskRecord, TaskCoverage)]) -> Result<Run, UseCaseError> {
+    let mut run = under_way(draft, id)?;
     let mut asked = TargetSet::empty();
     for (task, coverage) in tasks {
         draft.put(&TASKS, &task.id, task)?;
@@ -222,9 +250,8 @@ fn open(
     let missing = Uncovered { targets: missing, reason: UncoveredReason::NotInDocument };
     run.uncovered = [missing].into_iter().filter(|part| !part.targets.is_empty()).collect();
     run.tasks = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
-    (run.state, run.ended, run.outcome) = (RunState::Running, None, None);
+    run.state = RunState::Running;
     draft.put(&RUNS, &run.id, &run)?;
-    draft.put(&OPEN_RUNS, &run.scan, &run.id)?;
     Ok(run)
 }
 

@@ -5,7 +5,7 @@ use super::{
     rule_for,
 };
 use crate::analysis::coverage::RunCoverage;
-use crate::analysis::delta::{Change, ChangeKind, KnownHost, PortId, Side, same_service};
+use crate::analysis::delta::{Change, ChangeKind, KnownHost, PortId, Side, is_service};
 use protocol::Timestamp;
 use protocol::observation::{PortObservation, Service, ServiceMethod};
 use protocol::task::{RunId, ScanId};
@@ -214,5 +214,5 @@ fn has_rule(alert: &Alert) -> bool {
 }
 
 fn is_back(service: Option<&Service>, expected: &Service) -> bool {
-    service.is_some_and(|service| service.method == ServiceMethod::Probed && same_service(service, expected))
+    service.is_some_and(|service| service.method == ServiceMethod::Probed && is_service(service, expected))
 }

@@ -2,11 +2,11 @@
 
 use super::known::port_set;
 use super::look::{Cell, Life, Look};
-use super::volatile::{identified, same_names};
+use super::volatile::{fuller, identified, same_names};
 use super::{Change, ChangeKind, Compared, HostDelta, IdentifiedPorts, KnownHost, NoteKind, PortId, Side, known};
 use crate::analysis::coverage::RunCoverage;
 use protocol::Protocol;
-use protocol::observation::{HostObservation, PortObservation, PortState, ServiceDetection, UnlistedPorts};
+use protocol::observation::{HostObservation, PortObservation, PortState, Service, ServiceDetection, UnlistedPorts};
 use protocol::task::RunId;
 use std::collections::BTreeMap;
 
@@ -113,7 +113,7 @@ impl Merge<'_> {
             && !self.delta.notes.iter().any(|note| note.change.port == Some(port) && kept(note.kind))
     }
 
-    /// A run that did not identify the service of an open port does not make us forget it.
+    /// A run that identified the service of an open port less fully, or not at all, does not make us forget it.
     fn with_known_service<'b>(
         &'b self,
         was: Option<&PortObservation>,
@@ -121,12 +121,12 @@ impl Merge<'_> {
         how: Option<&'b ServiceDetection>,
     ) -> Merged<'b> {
         let stays = |was: &&PortObservation| was.state == PortState::Open && is.state == PortState::Open;
-        match was.filter(stays).filter(|was| identified(was).is_some() && identified(is).is_none()) {
-            Some(was) => (
-                PortObservation { service: was.service.clone(), ..is.clone() },
-                self.known.detection_of(PortId::of(is)),
-            ),
-            None => (is.clone(), how),
+        let known_how = self.known.detection_of(PortId::of(is));
+        let with = |service: Service| PortObservation { service: Some(service), ..is.clone() };
+        match (was.filter(stays).and_then(identified), identified(is)) {
+            (Some(known), None) => (with(known.clone()), known_how),
+            (Some(known), Some(seen)) if known_how.is_some() && known_how == how => (with(fuller(known, seen)), how),
+            (Some(_) | None, _) => (is.clone(), how),
         }
     }
 

@@ -166,6 +166,19 @@ fn services_compare_only_when_identified_in_the_same_way() {
 }
 
 #[test]
+fn a_service_that_tells_less_has_not_changed_and_is_known_as_fully_as_it_ever_was() {
+    let coverage = covered("10.0.0.1", "80", Some("7.93"));
+    let now = run(&coverage);
+    let mut known = known(&["10.0.0.1 80=open:http/"], &coverage);
+    for (seen, changes) in [("1", 0), ("", 0), ("1", 0), ("", 0), ("2", 1), ("", 0), ("1", 1)] {
+        let observed = hosts(&[&format!("10.0.0.1 80=open:http/{seen}")]);
+        let compared: Vec<Compared> = compare(known.into_iter(), observed.into_iter(), &now, &now).collect();
+        assert_eq!(compared.iter().map(|host| host.delta.changes.len()).sum::<usize>(), changes, "{seen}");
+        known = compared.into_iter().filter_map(|host| apply(host, &now, &now, RunId(2))).collect();
+    }
+}
+
+#[test]
 fn udp_silence_equals_nothing() {
     let coverage = covered("10.0.0.1", "U:53,161", None);
     let compare = |was: &str, is: &str| show(&between(&[was], &coverage, &[is], &coverage));

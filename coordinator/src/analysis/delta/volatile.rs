@@ -65,17 +65,45 @@ pub(super) fn identified(port: &PortObservation) -> Option<&Service> {
     port.service.as_ref().filter(told)
 }
 
-/// True when two identified services are the same, volatile fields left out.
+/// True when two identified services are the same, volatile fields left out. What only one side tells is no difference:
+/// a service may be recognised less fully from one time to the next. So this is not transitive: see [`fuller`].
 pub fn same_service(a: &Service, b: &Service) -> bool {
+    agree(a, b, |a, b| a || b)
+}
+
+/// True when `seen` is the service that was `expected`, and tells all that was expected of it.
+pub fn is_service(seen: &Service, expected: &Service) -> bool {
+    agree(seen, expected, |_, expected| expected)
+}
+
+/// The service as it is known once it was `seen`: what it does not tell this time stays as it was, unless it changed.
+pub(super) fn fuller(known: &Service, seen: &Service) -> Service {
+    if !same_service(known, seen) {
+        return seen.clone();
+    }
+    let told = |known: &Text, seen: &Text| if seen.is_empty() { known.clone() } else { seen.clone() };
+    let is_silent = stable(seen.name.as_str(), seen.extra.as_str()).next().is_none();
+    Service {
+        product: told(&known.product, &seen.product),
+        version: told(&known.version, &seen.version),
+        extra: if is_silent { known.extra.clone() } else { seen.extra.clone() },
+        ..seen.clone()
+    }
+}
+
+/// Compares what two services tell; `excused` says whether one of two different fields may be empty, told which are.
+fn agree(a: &Service, b: &Service, excused: impl Fn(bool, bool) -> bool) -> bool {
     if a == b {
         return true;
     }
     if a.name != b.name || a.tls != b.tls {
         return false;
     }
-    let stable = |extra| stable(a.name.as_str(), extra);
+    let [a_stable, b_stable] = [a, b].map(|service| stable(service.name.as_str(), service.extra.as_str()).collect());
+    let same = |a: &Text, b: &Text| a == b || excused(a.is_empty(), b.is_empty());
+    let same_extra = |a: Vec<&str>, b: Vec<&str>| a == b || excused(a.is_empty(), b.is_empty());
     NEWS.contains(&a.name.as_str())
-        || (a.product == b.product && a.version == b.version && stable(a.extra.as_str()).eq(stable(b.extra.as_str())))
+        || same(&a.product, &b.product) && same(&a.version, &b.version) && same_extra(a_stable, b_stable)
 }
 
 /// True when two lists hold the same names: order, case and the dot at the end do not matter.
@@ -198,8 +226,29 @@ mod tests {
             assert!(!same_service(&service(name, "1", a), &service(name, "1", b)), "{name}: {a} | {b}");
         }
         assert!(!same_service(&service("ssh", "8", ""), &service("ssh", "9", "")));
+        assert!(!same_service(&service("ssh", "8", ""), &service("ssh", "9", "Debian")));
         assert!(!same_service(&service("ssh", "8", ""), &service("http", "8", "")));
         assert!(!same_service(&service("http", "", ""), &Service { tls: true, ..service("http", "", "") }));
+    }
+
+    #[test]
+    fn what_only_one_side_tells_is_no_change_but_no_proof_that_a_service_is_back() {
+        let full = Service { product: "nginx".into(), ..service("http", "1.18", "Ubuntu") };
+        let rows = [
+            (Service { product: "".into(), ..full.clone() }, "no product"),
+            (Service { version: "".into(), ..full.clone() }, "no version"),
+            (Service { extra: "".into(), ..full.clone() }, "no extra"),
+            (Service { extra: "uptime 3".into(), ..full.clone() }, "nothing that stays"),
+            (service("http", "", ""), "the name alone"),
+        ];
+        for (less, name) in rows {
+            assert!(same_service(&full, &less) && same_service(&less, &full), "{name}");
+            assert!(!is_service(&less, &full) && is_service(&full, &less), "{name}");
+            assert_eq!((fuller(&full, &less), fuller(&less, &full)), (full.clone(), full.clone()), "{name}");
+        }
+        let later = Service { version: "1.20".into(), ..full.clone() };
+        assert_eq!(fuller(&full, &later), later);
+        assert!(!is_service(&later, &full) && is_service(&full, &full));
     }
 
     #[test]

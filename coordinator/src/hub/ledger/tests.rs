@@ -50,6 +50,22 @@ async fn a_run_begins_once_with_all_of_its_addresses_to_cut() {
 }
 
 #[tokio::test]
+async fn a_run_whose_document_is_being_imported_is_not_taken_up() {
+    let fixture = Fixture::new().await;
+    let queued = fixture
+        .store
+        .update(|draft| queue(draft, SCAN, Trigger::Import { by: "ada".into(), authoritative: true }, NOW));
+    let id = queued.await.unwrap().id;
+    assert!(fixture.store.read(move |view| open_run(view, id)).await.unwrap().is_none());
+    let opened = fixture.store.update(move |draft| {
+        let run = Run { state: RunState::Running, ..draft.get(&RUNS, &id)?.unwrap() };
+        draft.put(&RUNS, &id, &run)
+    });
+    opened.await.unwrap();
+    assert!(found(&fixture, id).await.rest.is_empty(), "only to be closed");
+}
+
+#[tokio::test]
 async fn only_leases_that_still_fit_are_kept() {
     let fixture = Fixture::new().await;
     let (run, holder) = (begun(&fixture).await, fixture.node);

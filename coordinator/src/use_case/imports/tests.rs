@@ -5,7 +5,7 @@ use crate::accounts::Role;
 use crate::analysis::coverage::RunCoverage;
 use crate::analysis::delta::{KnownHost, apply, compare, delta};
 use crate::closing::{Closing, close};
-use crate::fixture::{Fixture, NOW, PORTS, SCAN, host};
+use crate::fixture::{Fixture, NOW, PORTS, SCAN, TARGETS, host};
 use crate::store::tables::AUDIT;
 use proptest::prelude::*;
 use protocol::nmap_xml::{self, RunFacts};
@@ -36,7 +36,8 @@ async fn import(fixture: &Fixture, document: &str) -> Result<Imported, UseCaseEr
     let wanted = wanted(&fixture.store, SCAN).await?;
     let document = document::read(document.as_bytes(), &wanted)?;
     let now = NOW.plus(Duration::from_secs(1_000));
-    keep(&fixture.store, &ada(), fixture.node, SCAN, document, true, now).await
+    let import = Import { scan: SCAN, coordinator: fixture.node, authoritative: true, now };
+    import.keep(&fixture.store, &ada(), document).await
 }
 
 async fn closed(fixture: &Fixture, run: RunId) -> Run {
@@ -122,15 +123,96 @@ async fn a_cut_document_counts_for_the_hosts_that_it_lists() {
     assert_eq!((run.state, missing), (RunState::Partial, 15));
 }
 
+/// An import of which one host of two is stored.
+async fn half_imported(fixture: &Fixture) -> RunId {
+    fixture.finished_run("10.9.0.0/28", vec![host("10.9.0.1", &[22]), host("10.9.0.2", &[22])]).await;
+    let trigger = Trigger::Import { by: "ada".into(), authoritative: true };
+    let begun = fixture.store.update(move |draft| {
+        let run = reserve(draft, SCAN, trigger, NOW, NOW)?.id;
+        stage(draft, run, &[host("10.9.0.1", &[22])])?;
+        Ok::<_, UseCaseError>(run)
+    });
+    begun.await.unwrap()
+}
+
+async fn staged(fixture: &Fixture) -> usize {
+    fixture.store.read(|view| Ok(view.iter(&STAGED).count())).await.unwrap()
+}
+
 #[tokio::test]
-async fn an_import_that_stops_half_way_stands_as_failed_and_hinders_nothing() {
+async fn another_closing_leaves_a_half_stored_import_alone_and_no_other_run_begins() {
     let fixture = Fixture::new().await;
-    let trigger = Trigger::Import { by: "ada".into(), authoritative: false };
-    let run = fixture.store.update(move |draft| reserve(draft, SCAN, trigger, NOW, NOW)).await.unwrap();
-    assert_eq!(run.state, RunState::Failed);
-    assert!(run.outcome.is_some_and(|outcome| outcome.reason.as_str().contains("cut short")));
+    let run = half_imported(&fixture).await;
+    closing::sweep(&fixture.store).await.unwrap();
+    assert_eq!(staged(&fixture).await, 1);
+    let other = fixture.store.update(|draft| queue(draft, SCAN, Trigger::Schedule, NOW)).await;
+    assert!(matches!(other, Err(UseCaseError::AlreadyRunning(open)) if open == run), "{other:?}");
+    let asked: TargetSet = "10.9.0.0/28".parse().unwrap();
+    let cells = ProbedCells { targets: asked.clone(), ports: PORTS.parse().unwrap(), method: ProbeMethod::Connect };
+    let coverage = Coverage { asked, probed: vec![cells], ..Coverage::default() };
+    let (record, coverage) = task(TaskId { run, index: 0 }, coverage, None, NOW);
+    let covered = TaskCoverage { node: fixture.node, started: NOW, ended: NOW, coverage, hosts: 2 };
+    let opened = fixture.store.update(move |draft| {
+        stage(draft, run, &[host("10.9.0.2", &[22])])?;
+        open(draft, run, &[(record, covered)])
+    });
+    assert_eq!(opened.await.unwrap().state, RunState::Running);
+    assert_eq!(closed(&fixture, run).await.state, RunState::Completed);
+    let report = fixture.store.read(move |view| crate::report::read(view, run)).await.unwrap().unwrap();
+    assert_eq!((report.changes, report.notes), (Vec::new(), Vec::new()), "no host is lost");
+}
+
+#[tokio::test]
+async fn an_import_that_is_cancelled_half_way_stays_so_and_hinders_nothing() {
+    let fixture = Fixture::new().await;
+    let run = half_imported(&fixture).await;
+    let cancel = move |draft: &mut Draft| crate::use_case::runs::cancel(draft, run, &"ada".into(), NOW);
+    fixture.store.update(cancel).await.unwrap();
+    let more = fixture.store.update(move |draft| stage(draft, run, &[host("10.9.0.2", &[22])])).await;
+    let opened = fixture.store.update(move |draft| open(draft, run, &[])).await;
+    let said = [more.unwrap_err(), opened.unwrap_err()].map(|error| error.to_string());
+    assert_eq!(said, ["run 2 is cancelled meanwhile; nothing of the document was kept"; 2]);
+    fixture.store.update(move |draft| closing::fail(draft, run, "late".into(), NOW)).await.unwrap();
+    closing::sweep(&fixture.store).await.unwrap();
+    assert_eq!(staged(&fixture).await, 0);
+    let stands = fixture.store.read(move |view| view.get(&RUNS, &run)).await.unwrap().unwrap();
+    assert_eq!(stands.state, RunState::Cancelled);
     let next = import(&fixture, &document(5, "10.9.0.0/28", &[host("10.9.0.1", &[22])])).await.unwrap();
     assert_eq!(closed(&fixture, next.run.id).await.state, RunState::Completed);
+}
+
+#[tokio::test]
+async fn an_import_that_a_restart_cuts_short_has_failed_and_leaves_nothing() {
+    let fixture = Fixture::new().await;
+    let run = half_imported(&fixture).await;
+    let fixture = fixture.reopen().await;
+    end_cut_short(&fixture.store, NOW).await.unwrap();
+    closing::sweep(&fixture.store).await.unwrap();
+    assert_eq!(staged(&fixture).await, 0);
+    let stands = fixture.store.read(move |view| view.get(&RUNS, &run)).await.unwrap().unwrap();
+    assert_eq!((stands.state, stands.ended), (RunState::Failed, Some(NOW)));
+    assert!(stands.outcome.unwrap().reason.as_str().contains("import the document again"));
+    let under_way = fixture.leased_run().await.run;
+    end_cut_short(&fixture.store, NOW).await.unwrap();
+    let other = fixture.store.read(move |view| view.get(&RUNS, &under_way)).await.unwrap().unwrap();
+    assert_eq!(other.state, RunState::Running, "other runs go on");
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_stored_leaves_a_failed_run_with_the_reason() {
+    let fixture = Fixture::new().await;
+    let text = document(5, "10.9.0.0/28", &[host("10.9.0.1", &[22])]);
+    let mut read = document::read(text.as_bytes(), &TARGETS.parse().unwrap()).unwrap();
+    // More than one commit can hold.
+    let name = Text::new(&"x".repeat(4_000));
+    read.hosts[0].names = vec![name; 20_000];
+    let import = Import { scan: SCAN, coordinator: fixture.node, authoritative: true, now: NOW };
+    let failed = import.keep(&fixture.store, &ada(), read).await.unwrap_err();
+    let run = fixture.store.read(|view| view.last(&RUNS)).await.unwrap().unwrap().1;
+    let reason = run.outcome.unwrap().reason.to_string();
+    assert_eq!((run.state, reason), (RunState::Failed, Text::new(&format!("the import failed: {failed}")).to_string()));
+    let open = fixture.store.read(|view| Ok(view.iter(&OPEN_RUNS).count())).await.unwrap();
+    assert_eq!((open, staged(&fixture).await), (0, 0));
 }
 
 #[test]

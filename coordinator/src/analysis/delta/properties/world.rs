@@ -230,7 +230,7 @@ fn seen_port((protocol, port): (Protocol, u16), bits: u64) -> Option<PortObserva
     };
     let method = bits.pick(&[ServiceMethod::Table, ServiceMethod::Probed, ServiceMethod::Probed]);
     let name = bits.pick(&["http", "http", "http", "ssh", "tcpwrapped"]).into();
-    let version = bits.pick(&["1", "2"]).into();
+    let version = bits.pick(&["1", "1", "2", "2", ""]).into();
     let extra = bits.pick(&["", "uptime 3", "uptime 4"]).into();
     let service = (bits.below(5) > 0).then(|| Service { name, version, extra, method, ..Service::default() });
     Some(PortObservation { protocol, port, state, reason: bits.pick(&["", "rst"]).into(), service })
