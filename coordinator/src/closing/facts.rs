@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use crate::acceptance;
-use crate::analysis::alert::{Alert, AlertState, Rule};
+use crate::analysis::alert::{Alert, AlertKey, AlertState, Rule};
 use crate::analysis::coverage::RunCoverage;
 use crate::analysis::delta::{Compared, PortId, candidates, compare};
 use crate::history::reported_runs;
@@ -63,12 +63,18 @@ impl Facts {
         })
     }
 
-    /// Whether what a person or another run may change is still as it was read.
+    /// Whether all that the changes rest on is still as it was read. Alerts may move: their steps are taken from where
+    /// they stand, so that people who work on alerts never keep a run from ending.
     pub(super) fn hold(&self, reads: &impl Reads) -> Result<bool, StoreError> {
         Ok(super::read_run(reads, self.run.id)? == self.run
             && rules::in_force(reads)? == self.rules
-            && acceptance::accepted_cells(reads, self.run.scan)? == self.accepted
-            && alerts(reads, self.run.scan)? == self.alerts)
+            && acceptance::accepted_cells(reads, self.run.scan)? == self.accepted)
+    }
+
+    /// An alert as it was read.
+    pub(super) fn alert(&self, key: &AlertKey) -> Option<&Alert> {
+        let at = self.alerts.binary_search_by_key(&key, |alert| &alert.key).ok()?;
+        self.alerts.get(at)
     }
 
     /// The latest run before, that has a report.

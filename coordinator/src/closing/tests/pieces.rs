@@ -5,12 +5,12 @@ use super::super::facts::Facts;
 use super::super::survey::Survey;
 use super::super::{Bounds, close, close_within};
 use super::{lines, report};
-use crate::analysis::alert::AlertState;
+use crate::analysis::alert::{Alert, AlertState, Rule, Severity};
 use crate::analysis::delta::{ChangeKind, NoteKind};
 use crate::fixture::{Fixture, NOW, TARGETS, host, result};
 use crate::run::Run;
-use crate::store::tables::{ALERTS, REPORT_PARTS, REPORTS, RUNS};
-use crate::store::{Reads, StoreError, Table};
+use crate::store::tables::{ACCEPTED, ALERTS, REPORT_PARTS, REPORTS, RULES, RUNS};
+use crate::store::{Draft, Reads, StoreError, Table};
 use protocol::observation::HostObservation;
 use protocol::task::RunId;
 use std::net::IpAddr;
@@ -102,10 +102,47 @@ async fn a_person_who_acts_while_a_run_is_closed_is_not_overruled() {
         })
         .await
         .unwrap();
-    assert!(ending.store(&fixture.store, NOW).await.unwrap().is_none(), "it is worked out again");
-    close(&fixture.store, run, NOW).await.unwrap();
+    assert!(ending.store(&fixture.store, NOW).await.unwrap().is_some(), "nobody starts it over");
     let alert = fixture.store.read(|view| view.last(&ALERTS)).await.unwrap().unwrap().1;
     assert_eq!((alert.state, alert.verified), (AlertState::Ignored, run));
+    assert_eq!(report(&fixture, run).await.score.exposure, 0, "an ignored alert costs nothing");
+}
+
+#[tokio::test]
+async fn only_new_rules_and_accepted_cells_start_a_closing_over() {
+    type Act = fn(&mut Draft) -> Result<(), StoreError>;
+    let rules: Act = |draft| draft.put(&RULES, &(), &Vec::new());
+    let accepts: Act = |draft| {
+        let key = draft.last(&ALERTS)?.expect("SSH has an alert").0;
+        draft.put(&ACCEPTED, &(key.scan, key.address, key.port), &RunId(1))
+    };
+    for (act, is_over) in [(rules, false), (accepts, false), ((|_| Ok(())) as Act, true)] {
+        let fixture = Fixture::new().await;
+        fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[22])]).await;
+        let run = fixture.looked_once(TARGETS, vec![host("10.9.0.1", &[22])]).await;
+        let ending = worked_out(&fixture, run).await;
+        fixture.store.update(act).await.unwrap();
+        assert_eq!(ending.store(&fixture.store, NOW).await.unwrap().is_some(), is_over);
+    }
+}
+
+#[tokio::test]
+async fn a_decision_about_an_alert_whose_rule_is_renamed_meanwhile_is_handed_on() {
+    let fixture = Fixture::new().await;
+    fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[22])]).await;
+    let rule = Rule { name: "Shell".into(), severity: Severity::High, protocol: protocol::Protocol::Tcp, port: 22 };
+    fixture.store.update(move |draft| draft.put(&RULES, &(), &vec![rule])).await.unwrap();
+    let run = fixture.looked_once(TARGETS, vec![host("10.9.0.1", &[22])]).await;
+    let ending = worked_out(&fixture, run).await;
+    let ignore = |draft: &mut Draft| {
+        let (key, alert) = draft.last(&ALERTS)?.expect("SSH has an alert");
+        draft.put(&ALERTS, &key, &Alert { state: AlertState::Ignored, ..alert })
+    };
+    fixture.store.update(ignore).await.unwrap();
+    assert!(ending.store(&fixture.store, NOW).await.unwrap().is_none(), "it is worked out again");
+    close(&fixture.store, run, NOW).await.unwrap();
+    let shell = fixture.store.read(|view| view.last(&ALERTS)).await.unwrap().unwrap();
+    assert_eq!((shell.0.rule.as_str(), shell.1.state), ("Shell", AlertState::Ignored));
 }
 
 #[tokio::test]
