@@ -104,7 +104,7 @@ impl Ending {
             hosts_up: self.outcome.hosts_up,
             open_ports: self.outcome.open_ports,
             newly_covered_cells: cells(covered.newly_covered.count()),
-            no_longer_covered_cells: cells(covered.no_longer_covered.count()),
+            no_longer_covered_cells: cells(facts.no_longer_covered(covered.no_longer_covered).count()),
         };
         Found {
             report: StoredReport { report, parts: u32::try_from(parts.len()).unwrap_or(u32::MAX) },

@@ -3,8 +3,8 @@
 use super::batch::Batch;
 use crate::acceptance;
 use crate::analysis::alert::{Alert, AlertKey, AlertState, Rule};
-use crate::analysis::coverage::RunCoverage;
-use crate::analysis::delta::{Compared, PortId, candidates, compare};
+use crate::analysis::coverage::{Block, Cells, RunCoverage};
+use crate::analysis::delta::{Compared, NoteKind, PortId, candidates, compare};
 use crate::history::reported_runs;
 use crate::rules;
 use crate::run::{Look, Run, RunState, TaskRecord, Trigger};
@@ -107,7 +107,20 @@ impl Facts {
                 is_no_proof || self.alerted.contains(&(address, port))
             });
         }
+        if let Some(part) = &self.run.part {
+            // The others were not to be looked at: that they were not says nothing of what is covered.
+            for host in compared.iter_mut().filter(|host| !part.contains(host.delta.address)) {
+                host.delta.notes.retain(|note| note.kind != NoteKind::NoLongerCovered);
+            }
+        }
         compared
+    }
+
+    /// Of the cells that were looked at before and not now, those that this run was to look at.
+    pub(super) fn no_longer_covered(&self, no_longer: Cells) -> Cells {
+        let Some(part) = &self.run.part else { return no_longer };
+        let blocks = no_longer.blocks().into_iter();
+        blocks.map(|block| Block { targets: block.targets.intersection(part), ..block }).collect()
     }
 
     /// The alerts of addresses after `after`, up to `last`; `None` is no bound.
