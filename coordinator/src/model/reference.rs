@@ -191,6 +191,7 @@ impl Reference {
         if !self.is_up(address) {
             self.hosts.insert(address, false);
             sight.ports.iter().for_each(|port| self.found_closed(address, *port, outcome));
+            self.found_gone(address, outcome);
             return;
         }
         let Some(again) = again else { return };
@@ -209,6 +210,13 @@ impl Reference {
         sight.ports.iter().for_each(|port| self.found_closed(address, *port, outcome));
         let others = self.cells.iter_mut().filter(|((of, _), _)| *of == address);
         others.for_each(|(_, cell)| *cell = Cell::default());
+        self.found_gone(address, outcome);
+    }
+
+    /// With a host all its ports are gone, also those that nobody asked.
+    fn found_gone(&self, address: IpAddr, outcome: &mut Outcome) {
+        let of_host = self.alerts.keys().filter(|(of, _, _)| *of == address);
+        outcome.verified.extend(of_host.map(|(_, port, _)| (address, *port)));
     }
 
     /// What becomes of the alerts.

@@ -144,6 +144,13 @@ impl Cells<'_> {
         covers && !self.facts.unsettled.contains(&(address, port))
     }
 
+    /// Whether the run shows that no host is there, and with it no open port, whichever ports it asked for. Where only
+    /// ports prove a host that says nothing of ports that were not asked: they stay unverified.
+    fn is_gone(&self, address: IpAddr, host: Option<&KnownHost>) -> bool {
+        let RunCoverage { asked, by_port_only, .. } = self.facts.coverage;
+        host.is_none() && asked.contains(address) && !by_port_only.contains(address)
+    }
+
     /// Whether the cell is still as someone accepted it.
     fn is_accepted(&self, address: IpAddr, port: PortId) -> bool {
         self.facts.accepted.contains(&(address, port)) && !self.changed.contains(&(address, port))
@@ -178,7 +185,8 @@ impl Cells<'_> {
     /// What becomes of an alert by what is known of its cell now; `None` when the run did not look, or it is over.
     fn fate(&self, alert: &Alert, host: Option<&KnownHost>) -> Option<Transition> {
         let AlertKey { address, port, .. } = &alert.key;
-        if alert.state == AlertState::Resolved || !self.settles(*address, *port) {
+        let is_settled = self.settles(*address, *port) || self.is_gone(*address, host);
+        if alert.state == AlertState::Resolved || !is_settled {
             return None;
         }
         let rule = rule_for(self.facts.rules, *port).filter(|rule| rule.name == alert.key.rule);

@@ -179,7 +179,9 @@ proptest! {
             let cell = (key.address, key.port);
             let begins = matches!(transition, Transition::Raise(_) | Transition::Reopen(_));
             let is_shown = world.covered.is_empty() && world.open.contains_key(&cell);
-            prop_assert!(world.settles(&cell) || begins && (world.has_changed(&cell) || is_shown), "{:?}", transition);
+            let is_gone = world.covered.iter().any(|(address, _)| *address == key.address)
+                && world.open.keys().all(|(address, _)| *address != key.address);
+            prop_assert!(world.settles(&cell) || is_gone || begins && (world.has_changed(&cell) || is_shown), "{:?}", transition);
             prop_assert_eq!(key.scan, SCAN);
         }
     }

@@ -161,6 +161,23 @@ fn only_evidence_resolves() {
 }
 
 #[test]
+fn a_host_that_is_gone_ends_alerts_on_ports_the_run_did_not_ask() {
+    let rdp = |state| [Alert { severity: Severity::Critical, ..alert(3389, "RDP", state) }];
+    let open = AlertState::Open;
+    assert_eq!(transitions("22", &[], &[], &rdp(open), &[]), ["resolve RDP 3389 HostGone"]);
+    assert_eq!(transitions("22", &[], &[], &rdp(AlertState::Ignored), &[]), ["keep RDP 3389"]);
+    assert_eq!(transitions("22", &[], &[known(&[])], &rdp(open), &[]), Vec::<String>::new(), "it is there");
+    let (rules, none) = (default_rules(), Default::default());
+    let ports_prove = RunCoverage { by_port_only: "10.0.0.1".parse().unwrap(), ..coverage("22") };
+    let not_asked = RunCoverage { asked: "10.0.0.2".parse().unwrap(), ..coverage("22") };
+    for coverage in [&ports_prove, &not_asked] {
+        let (unsettled, accepted) = (&none, &none);
+        let facts = Evaluation { scan: ScanId(1), run: RUN, now: NOW, rules: &rules, coverage, unsettled, accepted };
+        assert_eq!(evaluate(facts, &[], [], &rdp(open)), []);
+    }
+}
+
+#[test]
 fn a_changed_service_is_over_when_the_old_one_is_back() {
     let open = [alert(80, SERVICE_CHANGE, AlertState::Open)];
     let back = [change(ChangeKind::ServiceChange, 80, ("2", "1"))];

@@ -4,10 +4,10 @@ use super::super::ending::Ending;
 use super::super::facts::Facts;
 use super::super::survey::Survey;
 use super::super::{Bounds, close, close_within};
-use super::{lines, report};
+use super::{lines, narrow_run, report};
 use crate::analysis::alert::{Alert, AlertState, Rule, Severity};
 use crate::analysis::delta::{ChangeKind, NoteKind};
-use crate::fixture::{Fixture, NOW, TARGETS, host, result};
+use crate::fixture::{Fixture, NOW, TARGETS, host};
 use crate::run::Run;
 use crate::store::tables::{ACCEPTED, ALERTS, REPORT_PARTS, REPORTS, RULES, RUNS};
 use crate::store::{Draft, Reads, StoreError, Table};
@@ -158,17 +158,6 @@ async fn a_run_that_is_cancelled_while_it_is_closed_stays_cancelled() {
     assert!(ending.store(&fixture.store, NOW).await.unwrap().is_none());
     let none = fixture.store.read(move |view| view.get(&REPORTS, &run)).await.unwrap();
     assert_eq!(none, None);
-}
-
-/// The first run looks at port 80 only.
-async fn narrow_run(fixture: &Fixture, hosts: Vec<HostObservation>) {
-    let task = fixture.leased_run().await;
-    let mut narrow = result(task, 1, TARGETS, hosts);
-    for cells in &mut narrow.coverage.probed {
-        cells.ports = "80".parse().unwrap();
-    }
-    crate::intake::take(&fixture.store, fixture.node, narrow, NOW).await.unwrap();
-    close(&fixture.store, task.run, NOW).await.unwrap();
 }
 
 #[tokio::test]
