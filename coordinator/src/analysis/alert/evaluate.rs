@@ -74,10 +74,11 @@ pub fn evaluate<'a>(
         let former = decided.get(&(raised.key.address, raised.key.port)).filter(|_| has_rule(&raised));
         let raised = former.map_or_else(|| raised.clone(), |former| inherit(former, &raised));
         let key = raised.key.clone();
-        match alerts.get(&key).map(|alert| alert.state) {
+        match alerts.get(&key).map(|alert| (alert.state, is_further_change(alert, &raised))) {
             None => transitions.insert(key, Transition::Raise(raised)),
-            Some(AlertState::Resolved) => transitions.insert(key, Transition::Reopen(raised)),
-            Some(AlertState::Open | AlertState::Actioned | AlertState::Ignored) => None,
+            Some((AlertState::Resolved, _)) => transitions.insert(key, Transition::Reopen(raised)),
+            Some((_, true)) => transitions.insert(key, Transition::Renew(raised)),
+            Some((AlertState::Open | AlertState::Actioned | AlertState::Ignored, false)) => None,
         };
     }
     transitions.into_values().collect()
@@ -219,6 +220,13 @@ impl Cells<'_> {
 /// True when an edited rule raised it, and not a change alone.
 fn has_rule(alert: &Alert) -> bool {
     ![NEW_PORT, SERVICE_CHANGE].contains(&alert.key.rule.as_str())
+}
+
+/// True when a service changed into what is neither what the alert shows nor what was there before.
+fn is_further_change(alert: &Alert, raised: &Alert) -> bool {
+    let Some(service) = &raised.service else { return false };
+    let is_other = |known: &Option<Service>| known.as_ref().is_none_or(|known| !same_service(known, service));
+    alert.key.rule.as_str() == SERVICE_CHANGE && is_other(&alert.service) && is_other(&alert.expected)
 }
 
 fn is_back(service: Option<&Service>, expected: &Service) -> bool {
