@@ -122,7 +122,14 @@ impl Ending {
         let run = self.facts.run.id;
         let parts = self.found.as_mut().map(|found| std::mem::take(&mut found.parts)).unwrap_or_default();
         for (number, part) in (0u32..).zip(parts) {
-            store.update(move |draft| draft.put(&REPORT_PARTS, &(run, number), &part)).await?;
+            let expected = self.facts.clone();
+            let write = move |draft: &mut Draft| {
+                let is_open = draft.get(&RUNS, &run)?.as_ref() == Some(&expected.run);
+                if is_open { draft.put(&REPORT_PARTS, &(run, number), &part).map(|()| true) } else { Ok(false) }
+            };
+            if !store.update(write).await? {
+                return Ok(None);
+            }
         }
         store.update(move |draft| self.end(draft, now)).await
     }

@@ -81,10 +81,14 @@ async fn a_row_that_cannot_be_read_is_an_error_and_never_a_host_that_is_gone() {
 
 /// The ending of a run whose second look is over, worked out and not stored yet.
 async fn worked_out(fixture: &Fixture, run: RunId) -> Ending {
+    worked_out_within(fixture, run, Bounds::default()).await
+}
+
+async fn worked_out_within(fixture: &Fixture, run: RunId, bounds: Bounds) -> Ending {
     let facts = Arc::new(fixture.store.read(move |view| Facts::read(view, run)).await.unwrap());
     let shared = facts.clone();
     let survey = fixture.store.read(move |view| Survey::of(view, &shared, 100)).await.unwrap();
-    Ending::of(&fixture.store, facts, survey, NOW, Bounds::default()).await.unwrap().expect("the run is open")
+    Ending::of(&fixture.store, facts, survey, NOW, bounds).await.unwrap().expect("the run is open")
 }
 
 #[tokio::test]
@@ -158,6 +162,21 @@ async fn a_run_that_is_cancelled_while_it_is_closed_stays_cancelled() {
     assert!(ending.store(&fixture.store, NOW).await.unwrap().is_none());
     let none = fixture.store.read(move |view| view.get(&REPORTS, &run)).await.unwrap();
     assert_eq!(none, None);
+}
+
+#[tokio::test]
+async fn no_part_of_a_report_is_written_for_a_run_that_was_cancelled_meanwhile() {
+    let fixture = Fixture::new().await;
+    fixture.finished_run(TARGETS, some(&[80])).await;
+    let run = fixture.looked_once(TARGETS, some(&[80, 3389])).await;
+    let ending = worked_out_within(&fixture, run, Bounds { part: 5, ..Bounds::default() }).await;
+    let cancelled = move |draft: &mut Draft| {
+        let run = Run { state: crate::run::RunState::Cancelled, ..draft.get(&RUNS, &run)?.unwrap() };
+        draft.put(&RUNS, &run.id, &run)
+    };
+    fixture.store.update(cancelled).await.unwrap();
+    assert!(ending.store(&fixture.store, NOW).await.unwrap().is_none());
+    assert_eq!(fixture.store.read(|view| Ok(view.iter(&REPORT_PARTS).count())).await.unwrap(), 0);
 }
 
 #[tokio::test]
