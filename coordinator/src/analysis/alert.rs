@@ -14,7 +14,7 @@ mod trail;
 mod transit;
 
 pub use decide::{Action, MAX_COMMENT_CHARS, Refusal, accept, decide, unaccept};
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{Evaluation, MAX_RAISED_BY_CHANGE, evaluate};
 pub use filter::{AlertFilter, AlertSort};
 pub use id::BadAlertId;
 pub use trail::{By, Deed, MAX_STEPS, Step, Trail};

@@ -13,6 +13,9 @@ use protocol::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+/// The most alerts about new ports without a rule, and changed services, that one run raises for one host.
+pub const MAX_RAISED_BY_CHANGE: usize = 100;
+
 /// What a finished and settled run tells about alerts.
 #[derive(Clone, Copy, Debug)]
 pub struct Evaluation<'a> {
@@ -54,7 +57,8 @@ pub fn evaluate<'a>(
     let facts = Cells { facts, changed };
     let mut wanted = Vec::new();
     for host in known {
-        let raised = by_change.remove(&host.address).unwrap_or_default().into_iter().chain(facts.raised_by_host(host));
+        let by_change = limited(by_change.remove(&host.address).unwrap_or_default());
+        let raised = by_change.into_iter().chain(facts.raised_by_host(host));
         let name = host.observation.names.first().cloned().unwrap_or_default();
         wanted.extend(raised.map(|alert| Alert { host: name.clone(), ..alert }));
         hosts.entry(host.address).and_modify(|entry| *entry = Some(host));
@@ -82,6 +86,18 @@ pub fn evaluate<'a>(
         };
     }
     transitions.into_values().collect()
+}
+
+/// The first of the alerts that changes of one host raise; the last of them tells how many there are more. A host that
+/// answers on every port would raise one for each, and the report lists them all anyway.
+fn limited(mut raised: Vec<Alert>) -> Vec<Alert> {
+    let more = raised.len().saturating_sub(MAX_RAISED_BY_CHANGE);
+    raised.truncate(MAX_RAISED_BY_CHANGE);
+    let last = raised.last_mut().and_then(|alert| alert.trail.steps.last_mut());
+    if let Some(step) = last.filter(|_| more > 0) {
+        step.comment = Text::new(&format!("and {more} more ports of this host; the report lists them"));
+    }
+    raised
 }
 
 /// Under the name that its rule has now, what a person decided still holds.

@@ -1,5 +1,7 @@
 //! The life of an alert, run by run.
 
+mod flood;
+
 use super::*;
 use crate::analysis::coverage::RunCoverage;
 use crate::analysis::delta::{Change, ChangeKind, Confirmation, KnownHost, Side};

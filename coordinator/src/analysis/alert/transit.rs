@@ -45,7 +45,8 @@ fn verified(alert: Alert, run: RunId, now: Timestamp) -> Alert {
 
 /// What came before stays on record.
 fn again(former: Alert, alert: Alert) -> Alert {
-    let trail = former.trail.with(alert.raised_at, By::Run(alert.raised), Deed::RaisedAgain, Text::default());
+    let comment = alert.trail.steps.last().map(|step| step.comment.clone()).unwrap_or_default();
+    let trail = former.trail.with(alert.raised_at, By::Run(alert.raised), Deed::RaisedAgain, comment);
     Alert { trail, ..alert }
 }
 
