@@ -32,7 +32,7 @@ use protocol::text::Text;
 use std::sync::Arc;
 use survey::Survey;
 
-/// How often a closing begins again because a person changed alerts or rules meanwhile, before it waits for the next
+/// How often a closing begins again because a person accepted changes or edited rules meanwhile, before it waits for the next
 /// tick.
 const MAX_ATTEMPTS: u32 = 8;
 
@@ -78,7 +78,7 @@ impl Default for Bounds {
 /// A run that found more than the store can hold fails, with that reason, and leaves what is known as it was.
 ///
 /// # Errors
-/// [`StoreError::Overtaken`] when people changed alerts or rules again and again meanwhile: try again later.
+/// [`StoreError::Overtaken`] when people accepted changes or edited rules again and again meanwhile: try again later.
 pub(crate) async fn close(store: &Store, id: RunId, now: Timestamp) -> Result<Closing, StoreError> {
     close_within(store, id, now, Bounds::default()).await
 }

@@ -149,6 +149,13 @@ impl Run {
         self.part.as_ref().map_or_else(|| all.clone(), |part| part.intersection(&all))
     }
 
+    /// True when it says something of a part of its network only, by design: it makes up for what another run missed,
+    /// or it is a document that shows a part.
+    pub fn is_of_part(&self) -> bool {
+        let is_document = matches!(self.trigger, Trigger::Import { .. });
+        self.part.is_some() || is_document && self.state != RunState::Completed
+    }
+
     /// The addresses that it wanted and nobody looked at, once it ended.
     pub fn missing(&self) -> TargetSet {
         let named = self.uncovered.iter().fold(TargetSet::empty(), |all, part| all.union(&part.targets));

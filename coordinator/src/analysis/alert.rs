@@ -14,7 +14,7 @@ mod trail;
 mod transit;
 
 pub use decide::{Action, MAX_COMMENT_CHARS, Refusal, accept, decide, unaccept};
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{Evaluation, MAX_RAISED_BY_CHANGE, evaluate};
 pub use filter::{AlertFilter, AlertSort};
 pub use id::BadAlertId;
 pub use trail::{By, Deed, MAX_STEPS, Step, Trail};
@@ -176,7 +176,8 @@ pub struct Alert {
     pub host: Text,
     /// What answered there when it was raised.
     pub service: Option<Service>,
-    /// For a changed service: what was there before, which resolves it when it comes back.
+    /// For a changed service: what was there before, which resolves it when it comes back. After a further change it is
+    /// still what was there at first; where a person had ignored the alert, it is what they ignored.
     pub expected: Option<Service>,
     /// How it ended, while it is resolved.
     pub resolution: Option<Resolution>,
@@ -246,13 +247,15 @@ pub enum Transition {
     Resolve(AlertKey, Evidence),
     /// It was over, and holds again.
     Reopen(Alert),
+    /// It holds, and its service changed further: nobody has decided about that yet, so it is open again.
+    Renew(Alert),
 }
 
 impl Transition {
     /// Which alert it is about.
     pub fn key(&self) -> &AlertKey {
         match self {
-            Self::Raise(alert) | Self::Reopen(alert) => &alert.key,
+            Self::Raise(alert) | Self::Reopen(alert) | Self::Renew(alert) => &alert.key,
             Self::Keep(key) | Self::Regrade(key, _) | Self::Resolve(key, _) => key,
         }
     }

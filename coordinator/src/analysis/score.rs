@@ -116,6 +116,14 @@ impl Score {
             0..=49 => Band::Critical,
         }
     }
+
+    /// The score of the same changes, with these `alerts` of the network in place of those it counted.
+    pub fn with_alerts(self, alerts: impl IntoIterator<Item = (Severity, AlertState)>, known_hosts: u64) -> Self {
+        let changes = self.parts.into_iter().filter(|part| part.what.is_change());
+        let mut counts = changes.map(|part| (part.what, part.count)).collect();
+        count(&mut counts, alerts.into_iter().filter_map(count_alert));
+        sum_up(counts, known_hosts)
+    }
 }
 
 /// The score after a report with `changes` (without accepted ones), with all `alerts` of the network, and `known_hosts`
@@ -126,11 +134,19 @@ pub fn score<'a>(
     alerts: impl IntoIterator<Item = (Severity, AlertState)>,
     known_hosts: u64,
 ) -> Score {
-    let mut counts: BTreeMap<Counted, u64> = BTreeMap::new();
-    let counted = changes.into_iter().flat_map(|change| count_change(change, rules));
-    for what in counted.chain(alerts.into_iter().filter_map(count_alert)) {
+    let mut counts = BTreeMap::new();
+    count(&mut counts, changes.into_iter().flat_map(|change| count_change(change, rules)));
+    count(&mut counts, alerts.into_iter().filter_map(count_alert));
+    sum_up(counts, known_hosts)
+}
+
+fn count(counts: &mut BTreeMap<Counted, u64>, counted: impl Iterator<Item = Counted>) {
+    for what in counted {
         *counts.entry(what).or_default() += 1;
     }
+}
+
+fn sum_up(counts: BTreeMap<Counted, u64>, known_hosts: u64) -> Score {
     let parts =
         counts.into_iter().map(|(what, count)| ScorePart { what, count, points: count.saturating_mul(what.each()) });
     let mut parts: Vec<ScorePart> = parts.collect();
@@ -244,6 +260,9 @@ mod tests {
             let changes: Vec<Change> = ports.into_iter().map(|port| change(ChangeKind::NewPort, port)).collect();
             let score = score(&changes, &default_rules(), vec![(Severity::High, AlertState::Open); alerts], hosts);
             prop_assert_eq!(score.value, 100 - score.change - score.exposure);
+            let calm = score.clone().with_alerts([], hosts);
+            prop_assert_eq!((calm.value, calm.exposure), (100 - score.change, 0));
+            prop_assert_eq!(&calm.with_alerts(vec![(Severity::High, AlertState::Open); alerts], hosts), &score);
             let points: u64 = score.parts.iter().filter(|part| part.what.is_change()).map(|part| part.points).sum();
             prop_assert_eq!(u64::from(score.change), points.min(60));
         }

@@ -5,7 +5,7 @@ use super::pass::Pass;
 use super::survey::Survey;
 use super::{Bounds, Closing};
 use crate::acceptance;
-use crate::analysis::alert::{self, Alert, AlertKey, Transition};
+use crate::analysis::alert::{Evidence, Transition, transit};
 use crate::analysis::coverage::RunCoverage;
 use crate::analysis::delta::PortId;
 use crate::analysis::score::score;
@@ -18,7 +18,6 @@ use crate::store::{Draft, Reads, Store, StoreError};
 use protocol::Timestamp;
 use protocol::task::RunId;
 use protocol::text::Text;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -39,9 +38,8 @@ struct Found {
     parts: Vec<Lines>,
     look: RunLook,
     known_coverage: RunCoverage,
-    /// Alerts that are not as they were.
-    alerts: Vec<(AlertKey, Alert)>,
-    alerts_changed: bool,
+    /// What becomes of the alerts, whatever people do to them until then.
+    transitions: Vec<Transition>,
     /// Cells that were accepted as they were before.
     changed_again: Vec<(IpAddr, PortId)>,
 }
@@ -82,9 +80,7 @@ impl Ending {
         let facts = &self.facts;
         let Pass { lines, status, transitions, known_hosts, doubts, changed_again, .. } = pass;
         let (lines, left_out) = lines.finish();
-        let alerts = alert::after(&facts.alerts, &transitions, facts.run.id, now);
-        let alert_states = alerts.values().map(|alert| (alert.severity, alert.state));
-        let score = score(&lines.changes, &facts.rules, alert_states, known_hosts);
+        let score = score(&lines.changes, &facts.rules, [], known_hosts);
         let coverage = doubts.settled(&survey.decided);
         let covered = coverage.change_from(&facts.known_coverage);
         let cells = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
@@ -108,17 +104,15 @@ impl Ending {
             hosts_up: self.outcome.hosts_up,
             open_ports: self.outcome.open_ports,
             newly_covered_cells: cells(covered.newly_covered.count()),
-            no_longer_covered_cells: cells(covered.no_longer_covered.count()),
+            no_longer_covered_cells: cells(facts.no_longer_covered(covered.no_longer_covered).count()),
         };
-        let before: BTreeMap<&AlertKey, &Alert> = facts.alerts.iter().map(|alert| (&alert.key, alert)).collect();
         Found {
             report: StoredReport { report, parts: u32::try_from(parts.len()).unwrap_or(u32::MAX) },
             parts: parts.collect(),
             known_coverage: facts.known_coverage.union(&coverage),
             look: RunLook { coverage, seen: survey.seen.clone() },
-            alerts: alerts.into_iter().filter(|(key, alert)| before.get(key) != Some(&alert)).collect(),
+            transitions,
             changed_again,
-            alerts_changed: transitions.iter().any(|transition| !matches!(transition, Transition::Keep(_))),
         }
     }
 
@@ -128,33 +122,72 @@ impl Ending {
         let run = self.facts.run.id;
         let parts = self.found.as_mut().map(|found| std::mem::take(&mut found.parts)).unwrap_or_default();
         for (number, part) in (0u32..).zip(parts) {
-            store.update(move |draft| draft.put(&REPORT_PARTS, &(run, number), &part)).await?;
+            let expected = self.facts.clone();
+            let write = move |draft: &mut Draft| {
+                let is_open = draft.get(&RUNS, &run)?.as_ref() == Some(&expected.run);
+                if is_open { draft.put(&REPORT_PARTS, &(run, number), &part).map(|()| true) } else { Ok(false) }
+            };
+            if !store.update(write).await? {
+                return Ok(None);
+            }
         }
         store.update(move |draft| self.end(draft, now)).await
     }
 
     fn end(self, draft: &mut Draft, now: Timestamp) -> Result<Option<Closing>, StoreError> {
-        if !self.facts.hold(draft)? {
+        let Self { facts, state, outcome, uncovered, found } = self;
+        let transitions = found.as_ref().map(|found| found.transitions.as_slice()).unwrap_or_default();
+        if !facts.hold(draft)? || !hands_on_the_latest(draft, &facts, transitions)? {
             return Ok(None);
         }
-        let Self { facts, state, outcome, uncovered, found } = self;
         let mut run = facts.run.clone();
-        let alerts_changed = found.as_ref().is_some_and(|found| found.alerts_changed);
-        if let Some(Found { report, parts: _, look, known_coverage, alerts, changed_again, .. }) = found {
+        let alerts_changed = transitions.iter().any(|transition| !matches!(transition, Transition::Keep(_)));
+        if let Some(Found { mut report, parts: _, look, known_coverage, transitions, changed_again }) = found {
             acceptance::end_changed(draft, run.scan, changed_again)?;
             drop_parts(draft, run.id, report.parts)?;
+            move_alerts(draft, &transitions, run.id, now)?;
+            expose(draft, &mut report.report)?;
             draft.put(&REPORTS, &run.id, &report)?;
             draft.put(&RUN_LOOKS, &run.id, &look)?;
             draft.put(&KNOWN_COVERAGE, &run.scan, &known_coverage)?;
-            for (key, alert) in &alerts {
-                draft.put(&ALERTS, key, alert)?;
-            }
         }
         (run.state, run.ended, run.outcome, run.uncovered) = (state, Some(now), Some(outcome), uncovered);
         draft.put(&RUNS, &run.id, &run)?;
         draft.remove(&OPEN_RUNS, &run.scan)?;
         Ok(Some(Closing::Closed { run, alerts_changed }))
     }
+}
+
+/// Moves the alerts on as they stand now, with all that people decided while the run was closed.
+fn move_alerts(draft: &mut Draft, transitions: &[Transition], run: RunId, now: Timestamp) -> Result<(), StoreError> {
+    for transition in transitions {
+        let stands = draft.get(&ALERTS, transition.key())?;
+        if let Some(next) = transit(stands.clone(), transition, run, now).filter(|next| Some(next) != stands.as_ref()) {
+            draft.put(&ALERTS, transition.key(), &next)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes into the score what the alerts cost as they stand now.
+fn expose(reads: &impl Reads, report: &mut Report) -> Result<(), StoreError> {
+    let rows = reads.within(&ALERTS, &report.scan).map(|row| row.map(|(_, alert)| (alert.severity, alert.state)));
+    let standing = rows.collect::<Result<Vec<_>, _>>()?;
+    report.score = report.score.clone().with_alerts(standing, report.known_hosts);
+    Ok(())
+}
+
+/// False when somebody decided meanwhile about an alert whose rule was renamed or removed: another alert takes over what
+/// was decided about it, and only its latest state may be handed on.
+fn hands_on_the_latest(reads: &impl Reads, facts: &Facts, transitions: &[Transition]) -> Result<bool, StoreError> {
+    for transition in transitions {
+        if let Transition::Resolve(key, Evidence::RuleChanged) = transition
+            && reads.get(&ALERTS, key)?.as_ref() != facts.alert(key)
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Removes parts of a report beyond the first `kept`, which an earlier attempt has left.

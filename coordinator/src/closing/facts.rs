@@ -3,9 +3,9 @@
 use super::batch::Batch;
 use super::lookers::Lookers;
 use crate::acceptance;
-use crate::analysis::alert::{Alert, AlertState, Rule};
-use crate::analysis::coverage::RunCoverage;
-use crate::analysis::delta::{Compared, PortId, candidates, compare};
+use crate::analysis::alert::{Alert, AlertKey, AlertState, Rule};
+use crate::analysis::coverage::{Block, Cells, RunCoverage};
+use crate::analysis::delta::{Compared, NoteKind, PortId, candidates, compare};
 use crate::history::reported_runs;
 use crate::intake::TaskCoverage;
 use crate::rules;
@@ -70,12 +70,18 @@ impl Facts {
         })
     }
 
-    /// Whether what a person or another run may change is still as it was read.
+    /// Whether all that the changes rest on is still as it was read. Alerts may move: their steps are taken from where
+    /// they stand, so that people who work on alerts never keep a run from ending.
     pub(super) fn hold(&self, reads: &impl Reads) -> Result<bool, StoreError> {
         Ok(super::read_run(reads, self.run.id)? == self.run
             && rules::in_force(reads)? == self.rules
-            && acceptance::accepted_cells(reads, self.run.scan)? == self.accepted
-            && alerts(reads, self.run.scan)? == self.alerts)
+            && acceptance::accepted_cells(reads, self.run.scan)? == self.accepted)
+    }
+
+    /// An alert as it was read.
+    pub(super) fn alert(&self, key: &AlertKey) -> Option<&Alert> {
+        let at = self.alerts.binary_search_by_key(&key, |alert| &alert.key).ok()?;
+        self.alerts.get(at)
     }
 
     /// The latest run before, that has a report.
@@ -108,7 +114,20 @@ impl Facts {
                 is_no_proof || self.alerted.contains(&(address, port))
             });
         }
+        if let Some(part) = &self.run.part {
+            // The others were not to be looked at: that they were not says nothing of what is covered.
+            for host in compared.iter_mut().filter(|host| !part.contains(host.delta.address)) {
+                host.delta.notes.retain(|note| note.kind != NoteKind::NoLongerCovered);
+            }
+        }
         compared
+    }
+
+    /// Of the cells that were looked at before and not now, those that this run was to look at.
+    pub(super) fn no_longer_covered(&self, no_longer: Cells) -> Cells {
+        let Some(part) = &self.run.part else { return no_longer };
+        let blocks = no_longer.blocks().into_iter();
+        blocks.map(|block| Block { targets: block.targets.intersection(part), ..block }).collect()
     }
 
     /// The alerts of addresses after `after`, up to `last`; `None` is no bound.

@@ -1,7 +1,8 @@
-//! Removes observations that wait for runs which have ended, a piece at a time.
+//! Removes what is left of runs which have ended, a piece at a time: observations, and parts of reports that were never
+//! made.
 
-use crate::store::tables::{RUNS, STAGED, STAGED_AGAIN};
-use crate::store::{Reads, Store, StoreError, Table};
+use crate::store::tables::{REPORT_PARTS, REPORTS, RUNS, STAGED, STAGED_AGAIN};
+use crate::store::{Reads, Store, StoreError, Table, View};
 use protocol::observation::HostObservation;
 use protocol::task::RunId;
 use std::net::{IpAddr, Ipv6Addr};
@@ -22,7 +23,27 @@ pub(crate) async fn sweep(store: &Store) -> Result<(), StoreError> {
             store.update(move |draft| keys.iter().try_for_each(|key| draft.remove(table, key))).await?;
         }
     }
-    Ok(())
+    loop {
+        let keys = store.read(orphans).await?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        store.update(move |draft| keys.iter().try_for_each(|key| draft.remove(&REPORT_PARTS, key))).await?;
+    }
+}
+
+/// The first parts of reports of ended runs that have none.
+fn orphans(reads: &View) -> Result<Vec<(RunId, u32)>, StoreError> {
+    let mut rows = reads.iter(&REPORT_PARTS);
+    while let Some(row) = rows.unread().next().transpose()? {
+        let run = row.key.0;
+        let has_ended = reads.get(&RUNS, &run)?.is_none_or(|run| run.state.is_final());
+        if has_ended && !reads.contains(&REPORTS, &run)? {
+            return reads.within(&REPORT_PARTS, &run).unread().take(KEYS_AT_ONCE).map(|row| Ok(row?.key)).collect();
+        }
+        rows = reads.iter(&REPORT_PARTS).after(&(run, u32::MAX));
+    }
+    Ok(Vec::new())
 }
 
 /// The first observations of runs that have ended.

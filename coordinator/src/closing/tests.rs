@@ -7,7 +7,7 @@ mod pieces;
 mod restarts;
 
 use super::{Closing, close};
-use crate::analysis::alert::{AlertState, Severity};
+use crate::analysis::alert::{AlertState, Evidence, Severity};
 use crate::analysis::delta::{ChangeKind, NoteKind, Status};
 use crate::fixture::{Fixture, NOW, SCAN, TARGETS, host};
 use crate::history::last_seen;
@@ -118,6 +118,28 @@ async fn a_run_that_saw_nothing_fails_and_reports_nothing() {
     assert_eq!(report(&fixture, next).await.changes, []);
     let seen = |view: &View| last_seen(view, SCAN, "10.9.0.1".parse().unwrap());
     assert_eq!(fixture.store.read(seen).await.unwrap(), Some(next));
+}
+
+/// A run that looks at port 80 only, and is closed; a second look, if it takes one, finds nothing.
+async fn narrow_run(fixture: &Fixture, hosts: Vec<HostObservation>) -> RunId {
+    let task = fixture.leased_run().await;
+    let mut narrow = crate::fixture::result(task, 1, TARGETS, hosts);
+    for cells in &mut narrow.coverage.probed {
+        cells.ports = "80".parse().unwrap();
+    }
+    crate::intake::take(&fixture.store, fixture.node, narrow, NOW).await.unwrap();
+    fixture.finish(task.run, Some(vec![])).await
+}
+
+#[tokio::test]
+async fn an_alert_of_a_host_that_is_gone_ends_though_its_port_is_asked_no_more() {
+    let fixture = Fixture::new().await;
+    fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[22, 80]), host("10.9.0.2", &[80])]).await;
+    let run = narrow_run(&fixture, vec![host("10.9.0.2", &[80])]).await;
+    assert_eq!(report(&fixture, run).await.count(ChangeKind::RemovedHost), 1);
+    let ssh = fixture.store.read(|view| view.last(&ALERTS)).await.unwrap().unwrap().1;
+    let how = ssh.resolution.map(|how| (how.run, how.evidence));
+    assert_eq!((ssh.state, how), (AlertState::Resolved, Some((run, Evidence::HostGone))));
 }
 
 #[tokio::test]

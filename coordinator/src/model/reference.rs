@@ -26,7 +26,9 @@ struct Cell {
 pub(super) struct Alert {
     pub(super) state: AlertState,
     pub(super) verified: RunId,
+    /// For a changed service: what was there before, and what it changed into.
     expected: Option<u8>,
+    shown: Option<u8>,
 }
 
 /// All that was ever told, cell by cell; what was never told has no entry.
@@ -216,6 +218,7 @@ impl Reference {
         if !self.is_up(address) {
             self.hosts.insert(address, false);
             sight.ports.iter().for_each(|port| self.found_closed(address, *port, outcome));
+            self.found_gone(address, outcome);
             return;
         }
         let Some(again) = again else { return };
@@ -234,6 +237,13 @@ impl Reference {
         sight.ports.iter().for_each(|port| self.found_closed(address, *port, outcome));
         let others = self.cells.iter_mut().filter(|((of, _), _)| *of == address);
         others.for_each(|(_, cell)| *cell = Cell::default());
+        self.found_gone(address, outcome);
+    }
+
+    /// With a host all its ports are gone, also those that nobody asked.
+    fn found_gone(&self, address: IpAddr, outcome: &mut Outcome) {
+        let of_host = self.alerts.keys().filter(|(of, _, _)| *of == address);
+        outcome.verified.extend(of_host.map(|(_, port, _)| (address, *port)));
     }
 
     /// What becomes of the alerts.
@@ -250,24 +260,30 @@ impl Reference {
                 alert.state = AlertState::Resolved;
             }
         }
-        let mut raise = |id: AlertId, expected| {
-            if before.get(&id).is_none_or(|alert| alert.state == AlertState::Resolved) {
-                self.alerts.insert(id, Alert { state: AlertState::Open, verified: run, expected });
-            }
+        let mut raise = |id: AlertId, expected: Option<u8>, shown: Option<u8>| {
+            let expected = match before.get(&id).filter(|alert| alert.state != AlertState::Resolved) {
+                None => expected,
+                Some(alert) if shown == alert.shown || shown == alert.expected => return,
+                Some(Alert { state: AlertState::Ignored, .. }) => expected,
+                Some(alert) => alert.expected,
+            };
+            self.alerts.insert(id, Alert { state: AlertState::Open, verified: run, expected, shown });
         };
         for ((address, port), _) in self.cells.iter().filter(|(_, cell)| cell.open) {
             if let Some(rule) = rule(*port) {
-                raise((*address, *port, rule.to_owned()), None);
+                raise((*address, *port, rule.to_owned()), None, None);
             }
         }
         for (kind, address, port) in &outcome.lines {
             match (kind, port) {
                 (ChangeKind::NewPort, Some(port)) if rule(*port).is_none() => {
-                    raise((*address, *port, NEW_PORT.to_owned()), None);
+                    raise((*address, *port, NEW_PORT.to_owned()), None, None);
                 }
                 (ChangeKind::ServiceChange, Some(port)) => {
                     let expected = outcome.before.get(&(*address, *port)).copied();
-                    raise((*address, *port, SERVICE_CHANGE.to_owned()), expected);
+                    let shown = self.cells.get(&(*address, *port)).and_then(|cell| cell.identified);
+                    let shown = shown.map(|(_, version)| version);
+                    raise((*address, *port, SERVICE_CHANGE.to_owned()), expected, shown);
                 }
                 _ => {}
             }

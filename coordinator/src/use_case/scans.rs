@@ -8,10 +8,10 @@ use super::nodes;
 use crate::Coordinator;
 use crate::accounts::{Actor, Right};
 use crate::audit;
-use crate::report::{self, Report};
+use crate::report::{self, Report, StoredReport};
 use crate::run::Run;
 use crate::scan::{DraftError, FieldError, MAX_NAME_CHARS, Scan, ScanDefinition, ScanDraft, ScanField};
-use crate::store::tables::{OPEN_RUNS, RUNS, RUNS_OF_SCAN, SCANS};
+use crate::store::tables::{OPEN_RUNS, REPORTS, RUNS, RUNS_OF_SCAN, SCANS};
 use crate::store::{Draft, Reads, StoreError};
 use protocol::task::{RunId, ScanId};
 use protocol::text::Text;
@@ -24,6 +24,9 @@ const COMING: usize = 3;
 /// The most copies of one name that are tried.
 const MOST_COPIES: usize = 1_000;
 
+/// Of how many runs over a part the reports count, when no run over all comes before.
+const MOST_PARTS: usize = 64;
+
 /// A scan with where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanView {
@@ -33,7 +36,8 @@ pub struct ScanView {
     pub open_run: Option<RunId>,
     /// The latest run.
     pub last_run: Option<Run>,
-    /// The latest report.
+    /// The report that says where the network stands: that of the latest run over all of it, or a later one over a part
+    /// of it when that is worse, by status and then by score.
     pub last_report: Option<Report>,
 }
 
@@ -53,17 +57,23 @@ pub struct Reach {
 }
 
 pub(crate) fn view(reads: &impl Reads, scan: Scan) -> Result<ScanView, StoreError> {
-    let (mut last_run, mut last_report) = (None, None);
+    let (mut last_run, mut standing, mut parts) = (None, None::<StoredReport>, 0);
     for row in reads.within(&RUNS_OF_SCAN, &scan.id).rev() {
         let ((_, id), ()) = row?;
-        if last_run.is_none() {
-            last_run = reads.get(&RUNS, &id)?;
+        let run = reads.get(&RUNS, &id)?;
+        let is_of_part = run.as_ref().is_some_and(Run::is_of_part);
+        last_run = last_run.or(run);
+        let Some(stored) = reads.get(&REPORTS, &id)? else { continue };
+        let rank = |stored: &StoredReport| (stored.report.status, stored.report.score.value);
+        if standing.as_ref().is_none_or(|worst| rank(&stored) < rank(worst)) {
+            standing = Some(stored);
         }
-        last_report = report::read(reads, id)?;
-        if last_report.is_some() {
+        parts += 1;
+        if !is_of_part || parts >= MOST_PARTS {
             break;
         }
     }
+    let last_report = standing.map(|stored| report::whole(reads, stored)).transpose()?;
     Ok(ScanView { open_run: reads.get(&OPEN_RUNS, &scan.id)?, scan, last_run, last_report })
 }
 

@@ -13,6 +13,9 @@ use protocol::text::Text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+/// The most alerts about new ports without a rule, and changed services, that one run raises for one host.
+pub const MAX_RAISED_BY_CHANGE: usize = 100;
+
 /// What a finished and settled run tells about alerts.
 #[derive(Clone, Copy, Debug)]
 pub struct Evaluation<'a> {
@@ -54,7 +57,8 @@ pub fn evaluate<'a>(
     let facts = Cells { facts, changed };
     let mut wanted = Vec::new();
     for host in known {
-        let raised = by_change.remove(&host.address).unwrap_or_default().into_iter().chain(facts.raised_by_host(host));
+        let by_change = limited(by_change.remove(&host.address).unwrap_or_default());
+        let raised = by_change.into_iter().chain(facts.raised_by_host(host));
         let name = host.observation.names.first().cloned().unwrap_or_default();
         wanted.extend(raised.map(|alert| Alert { host: name.clone(), ..alert }));
         hosts.entry(host.address).and_modify(|entry| *entry = Some(host));
@@ -74,13 +78,26 @@ pub fn evaluate<'a>(
         let former = decided.get(&(raised.key.address, raised.key.port)).filter(|_| has_rule(&raised));
         let raised = former.map_or_else(|| raised.clone(), |former| inherit(former, &raised));
         let key = raised.key.clone();
-        match alerts.get(&key).map(|alert| alert.state) {
+        match alerts.get(&key).map(|alert| (alert.state, is_further_change(alert, &raised))) {
             None => transitions.insert(key, Transition::Raise(raised)),
-            Some(AlertState::Resolved) => transitions.insert(key, Transition::Reopen(raised)),
-            Some(AlertState::Open | AlertState::Actioned | AlertState::Ignored) => None,
+            Some((AlertState::Resolved, _)) => transitions.insert(key, Transition::Reopen(raised)),
+            Some((_, true)) => transitions.insert(key, Transition::Renew(raised)),
+            Some((AlertState::Open | AlertState::Actioned | AlertState::Ignored, false)) => None,
         };
     }
     transitions.into_values().collect()
+}
+
+/// The first of the alerts that changes of one host raise; the last of them tells how many there are more. A host that
+/// answers on every port would raise one for each, and the report lists them all anyway.
+fn limited(mut raised: Vec<Alert>) -> Vec<Alert> {
+    let more = raised.len().saturating_sub(MAX_RAISED_BY_CHANGE);
+    raised.truncate(MAX_RAISED_BY_CHANGE);
+    let last = raised.last_mut().and_then(|alert| alert.trail.steps.last_mut());
+    if let Some(step) = last.filter(|_| more > 0) {
+        step.comment = Text::new(&format!("and {more} more ports of this host; the report lists them"));
+    }
+    raised
 }
 
 /// Under the name that its rule has now, what a person decided still holds.
@@ -144,6 +161,13 @@ impl Cells<'_> {
         covers && !self.facts.unsettled.contains(&(address, port))
     }
 
+    /// Whether the run shows that no host is there, and with it no open port, whichever ports it asked for. Where only
+    /// ports prove a host that says nothing of ports that were not asked: they stay unverified.
+    fn is_gone(&self, address: IpAddr, host: Option<&KnownHost>) -> bool {
+        let RunCoverage { asked, by_port_only, .. } = self.facts.coverage;
+        host.is_none() && asked.contains(address) && !by_port_only.contains(address)
+    }
+
     /// Whether the cell is still as someone accepted it.
     fn is_accepted(&self, address: IpAddr, port: PortId) -> bool {
         self.facts.accepted.contains(&(address, port)) && !self.changed.contains(&(address, port))
@@ -178,7 +202,8 @@ impl Cells<'_> {
     /// What becomes of an alert by what is known of its cell now; `None` when the run did not look, or it is over.
     fn fate(&self, alert: &Alert, host: Option<&KnownHost>) -> Option<Transition> {
         let AlertKey { address, port, .. } = &alert.key;
-        if alert.state == AlertState::Resolved || !self.settles(*address, *port) {
+        let is_settled = self.settles(*address, *port) || self.is_gone(*address, host);
+        if alert.state == AlertState::Resolved || !is_settled {
             return None;
         }
         let rule = rule_for(self.facts.rules, *port).filter(|rule| rule.name == alert.key.rule);
@@ -211,6 +236,13 @@ impl Cells<'_> {
 /// True when an edited rule raised it, and not a change alone.
 fn has_rule(alert: &Alert) -> bool {
     ![NEW_PORT, SERVICE_CHANGE].contains(&alert.key.rule.as_str())
+}
+
+/// True when a service changed into what is neither what the alert shows nor what was there before.
+fn is_further_change(alert: &Alert, raised: &Alert) -> bool {
+    let Some(service) = &raised.service else { return false };
+    let is_other = |known: &Option<Service>| known.as_ref().is_none_or(|known| !same_service(known, service));
+    alert.key.rule.as_str() == SERVICE_CHANGE && is_other(&alert.service) && is_other(&alert.expected)
 }
 
 fn is_back(service: Option<&Service>, expected: &Service) -> bool {

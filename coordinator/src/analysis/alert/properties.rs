@@ -177,9 +177,11 @@ proptest! {
         for transition in world.transitions(&world.changes(), &world.alerts) {
             let key = transition.key();
             let cell = (key.address, key.port);
-            let begins = matches!(transition, Transition::Raise(_) | Transition::Reopen(_));
+            let begins = matches!(transition, Transition::Raise(_) | Transition::Reopen(_) | Transition::Renew(_));
             let is_shown = world.covered.is_empty() && world.open.contains_key(&cell);
-            prop_assert!(world.settles(&cell) || begins && (world.has_changed(&cell) || is_shown), "{:?}", transition);
+            let is_gone = world.covered.iter().any(|(address, _)| *address == key.address)
+                && world.open.keys().all(|(address, _)| *address != key.address);
+            prop_assert!(world.settles(&cell) || is_gone || begins && (world.has_changed(&cell) || is_shown), "{:?}", transition);
             prop_assert_eq!(key.scan, SCAN);
         }
     }
@@ -210,14 +212,15 @@ proptest! {
             let heir = rule_for(&world.rules, ignored.key.port).map(|rule| AlertKey { rule: rule.name.clone(), ..ignored.key.clone() });
             let heir = heir.filter(|key| *key != ignored.key).and_then(|key| after.get(&key));
             let is_replaced = now.resolution.is_some_and(|how| how.evidence == Evidence::RuleChanged) && heir.is_some();
-            prop_assert!(now.state == AlertState::Ignored || is_replaced, "{:?}", now);
+            let is_renewed = now.state == AlertState::Open && now.service == Some(service(1)) && world.has_changed(&(now.key.address, now.key.port));
+            prop_assert!(now.state == AlertState::Ignored || is_replaced || is_renewed, "{:?}", now);
         }
     }
 
     #[test]
     fn an_accepted_cell_raises_nothing_while_it_stays(world in world()) {
         for transition in world.transitions(&world.changes(), &world.alerts) {
-            if let Transition::Raise(alert) | Transition::Reopen(alert) = transition {
+            if let Transition::Raise(alert) | Transition::Reopen(alert) | Transition::Renew(alert) = transition {
                 let cell = (alert.key.address, alert.key.port);
                 prop_assert!(!world.accepted.contains(&cell) || world.has_changed(&cell), "{:?}", alert);
             }

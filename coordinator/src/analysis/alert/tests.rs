@@ -1,5 +1,7 @@
 //! The life of an alert, run by run.
 
+mod flood;
+
 use super::*;
 use crate::analysis::coverage::RunCoverage;
 use crate::analysis::delta::{Change, ChangeKind, Confirmation, KnownHost, Side};
@@ -125,6 +127,7 @@ fn shown(
         Transition::Regrade(key, severity) => format!("regrade {} {}", name(key), severity.name()),
         Transition::Resolve(key, why) => format!("resolve {} {why:?}", name(key)),
         Transition::Reopen(alert) => format!("reopen {}", name(&alert.key)),
+        Transition::Renew(alert) => format!("renew {}", name(&alert.key)),
     };
     evaluate(facts, changes, known, alerts).iter().map(show).collect()
 }
@@ -161,11 +164,65 @@ fn only_evidence_resolves() {
 }
 
 #[test]
+fn a_host_that_is_gone_ends_alerts_on_ports_the_run_did_not_ask() {
+    let rdp = |state| [Alert { severity: Severity::Critical, ..alert(3389, "RDP", state) }];
+    let open = AlertState::Open;
+    assert_eq!(transitions("22", &[], &[], &rdp(open), &[]), ["resolve RDP 3389 HostGone"]);
+    assert_eq!(transitions("22", &[], &[], &rdp(AlertState::Ignored), &[]), ["keep RDP 3389"]);
+    assert_eq!(transitions("22", &[], &[known(&[])], &rdp(open), &[]), Vec::<String>::new(), "it is there");
+    let (rules, none) = (default_rules(), Default::default());
+    let ports_prove = RunCoverage { by_port_only: "10.0.0.1".parse().unwrap(), ..coverage("22") };
+    let not_asked = RunCoverage { asked: "10.0.0.2".parse().unwrap(), ..coverage("22") };
+    for coverage in [&ports_prove, &not_asked] {
+        let (unsettled, accepted) = (&none, &none);
+        let facts = Evaluation { scan: ScanId(1), run: RUN, now: NOW, rules: &rules, coverage, unsettled, accepted };
+        assert_eq!(evaluate(facts, &[], [], &rdp(open)), []);
+    }
+}
+
+#[test]
 fn a_changed_service_is_over_when_the_old_one_is_back() {
     let open = [alert(80, SERVICE_CHANGE, AlertState::Open)];
     let back = [change(ChangeKind::ServiceChange, 80, ("2", "1"))];
     assert_eq!(transitions("80", &back, &[known(&[(80, "1")])], &open, &[]), ["resolve service change 80 ServiceBack"]);
     assert_eq!(transitions("80", &[], &[known(&[(80, "2")])], &open, &[]), ["keep service change 80"]);
+}
+
+/// A service change from 1 to 2, in this state, that a run sees change from 2 to `version`.
+fn changed_further(state: AlertState, version: &str) -> (Vec<String>, Alert) {
+    let former = Alert { service: Some(service("2")), ..alert(80, SERVICE_CHANGE, state) };
+    let changes = [change(ChangeKind::ServiceChange, 80, ("2", version))];
+    let (rules, none, coverage) = (default_rules(), Default::default(), coverage("80"));
+    let facts = Evaluation {
+        scan: ScanId(1),
+        run: RUN,
+        now: NOW,
+        rules: &rules,
+        coverage: &coverage,
+        unsettled: &none,
+        accepted: &none,
+    };
+    let known = [known(&[(80, version)])];
+    let transitions = evaluate(facts, &changes, &known, [&former]);
+    let after = after(std::slice::from_ref(&former), &transitions, RUN, NOW).into_values().next().unwrap();
+    (shown(&rules, "80", &changes, &known, &[former], (&[], &[])), after)
+}
+
+#[test]
+fn a_service_that_changes_further_is_open_again_whatever_was_decided_before() {
+    use AlertState::{Actioned, Ignored, Open, Resolved};
+    for (state, expected) in [(Open, "1"), (Actioned, "1"), (Ignored, "2")] {
+        let (shown, after) = changed_further(state, "3");
+        assert_eq!(shown, ["renew service change 80"], "{state:?}");
+        assert_eq!((after.state, after.before, after.raised), (Open, Open, RUN), "{state:?}");
+        assert_eq!((after.service, after.expected), (Some(service("3")), Some(service(expected))), "{state:?}");
+        let deeds: Vec<Deed> = after.trail.steps.iter().map(|step| step.what).collect();
+        assert_eq!(deeds, [Deed::Raised, Deed::RaisedAgain], "{state:?}");
+    }
+    for (state, now) in [(Open, Resolved), (Actioned, Resolved), (Ignored, Ignored)] {
+        assert_eq!(changed_further(state, "1").1.state, now, "back to what it was");
+        assert_eq!(changed_further(state, "2").1.state, state, "what the alert shows already");
+    }
 }
 
 #[test]

@@ -22,14 +22,17 @@ pub fn after(alerts: &[Alert], transitions: &[Transition], run: RunId, now: Time
 pub fn transit(current: Option<Alert>, transition: &Transition, run: RunId, now: Timestamp) -> Option<Alert> {
     let Some(current) = current else {
         return match transition {
-            Transition::Raise(alert) | Transition::Reopen(alert) => Some(alert.clone()),
+            Transition::Raise(alert) | Transition::Reopen(alert) | Transition::Renew(alert) => Some(alert.clone()),
             Transition::Keep(_) | Transition::Regrade(..) | Transition::Resolve(..) => None,
         };
     };
     let is_over = current.state == AlertState::Resolved;
     Some(match transition {
-        Transition::Raise(alert) | Transition::Reopen(alert) if is_over => again(current, alert.clone()),
+        Transition::Raise(alert) | Transition::Reopen(alert) | Transition::Renew(alert) if is_over => {
+            again(current, alert.clone())
+        }
         _ if is_over => current,
+        Transition::Renew(alert) => renewed(current, alert.clone()),
         Transition::Raise(_) | Transition::Reopen(_) | Transition::Keep(_) => verified(current, run, now),
         Transition::Regrade(_, severity) => regraded(verified(current, run, now), *severity),
         Transition::Resolve(_, evidence) => resolved(verified(current, run, now), *evidence),
@@ -42,8 +45,15 @@ fn verified(alert: Alert, run: RunId, now: Timestamp) -> Alert {
 
 /// What came before stays on record.
 fn again(former: Alert, alert: Alert) -> Alert {
-    let trail = former.trail.with(alert.raised_at, By::Run(alert.raised), Deed::RaisedAgain, Text::default());
+    let comment = alert.trail.steps.last().map(|step| step.comment.clone()).unwrap_or_default();
+    let trail = former.trail.with(alert.raised_at, By::Run(alert.raised), Deed::RaisedAgain, comment);
     Alert { trail, ..alert }
+}
+
+/// What was ignored counts as how it should be; otherwise that is still what was there at first.
+fn renewed(current: Alert, alert: Alert) -> Alert {
+    let expected = if current.state == AlertState::Ignored { alert.expected.clone() } else { current.expected.clone() };
+    again(current, Alert { expected, ..alert })
 }
 
 fn regraded(alert: Alert, severity: Severity) -> Alert {

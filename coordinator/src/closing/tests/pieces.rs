@@ -4,13 +4,13 @@ use super::super::ending::Ending;
 use super::super::facts::Facts;
 use super::super::survey::Survey;
 use super::super::{Bounds, close, close_within};
-use super::{lines, report};
-use crate::analysis::alert::AlertState;
+use super::{lines, narrow_run, report};
+use crate::analysis::alert::{Alert, AlertState, Rule, Severity};
 use crate::analysis::delta::{ChangeKind, NoteKind};
-use crate::fixture::{Fixture, NOW, TARGETS, host, result};
+use crate::fixture::{Fixture, NOW, TARGETS, host};
 use crate::run::Run;
-use crate::store::tables::{ALERTS, REPORT_PARTS, REPORTS, RUNS};
-use crate::store::{Reads, StoreError, Table};
+use crate::store::tables::{ACCEPTED, ALERTS, REPORT_PARTS, REPORTS, RULES, RUNS};
+use crate::store::{Draft, Reads, StoreError, Table};
 use protocol::observation::HostObservation;
 use protocol::task::RunId;
 use std::net::IpAddr;
@@ -81,10 +81,14 @@ async fn a_row_that_cannot_be_read_is_an_error_and_never_a_host_that_is_gone() {
 
 /// The ending of a run whose second look is over, worked out and not stored yet.
 async fn worked_out(fixture: &Fixture, run: RunId) -> Ending {
+    worked_out_within(fixture, run, Bounds::default()).await
+}
+
+async fn worked_out_within(fixture: &Fixture, run: RunId, bounds: Bounds) -> Ending {
     let facts = Arc::new(fixture.store.read(move |view| Facts::read(view, run)).await.unwrap());
     let shared = facts.clone();
     let survey = fixture.store.read(move |view| Survey::of(view, &shared, 100)).await.unwrap();
-    Ending::of(&fixture.store, facts, survey, NOW, Bounds::default()).await.unwrap().expect("the run is open")
+    Ending::of(&fixture.store, facts, survey, NOW, bounds).await.unwrap().expect("the run is open")
 }
 
 #[tokio::test]
@@ -102,10 +106,47 @@ async fn a_person_who_acts_while_a_run_is_closed_is_not_overruled() {
         })
         .await
         .unwrap();
-    assert!(ending.store(&fixture.store, NOW).await.unwrap().is_none(), "it is worked out again");
-    close(&fixture.store, run, NOW).await.unwrap();
+    assert!(ending.store(&fixture.store, NOW).await.unwrap().is_some(), "nobody starts it over");
     let alert = fixture.store.read(|view| view.last(&ALERTS)).await.unwrap().unwrap().1;
     assert_eq!((alert.state, alert.verified), (AlertState::Ignored, run));
+    assert_eq!(report(&fixture, run).await.score.exposure, 0, "an ignored alert costs nothing");
+}
+
+#[tokio::test]
+async fn only_new_rules_and_accepted_cells_start_a_closing_over() {
+    type Act = fn(&mut Draft) -> Result<(), StoreError>;
+    let rules: Act = |draft| draft.put(&RULES, &(), &Vec::new());
+    let accepts: Act = |draft| {
+        let key = draft.last(&ALERTS)?.expect("SSH has an alert").0;
+        draft.put(&ACCEPTED, &(key.scan, key.address, key.port), &RunId(1))
+    };
+    for (act, is_over) in [(rules, false), (accepts, false), ((|_| Ok(())) as Act, true)] {
+        let fixture = Fixture::new().await;
+        fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[22])]).await;
+        let run = fixture.looked_once(TARGETS, vec![host("10.9.0.1", &[22])]).await;
+        let ending = worked_out(&fixture, run).await;
+        fixture.store.update(act).await.unwrap();
+        assert_eq!(ending.store(&fixture.store, NOW).await.unwrap().is_some(), is_over);
+    }
+}
+
+#[tokio::test]
+async fn a_decision_about_an_alert_whose_rule_is_renamed_meanwhile_is_handed_on() {
+    let fixture = Fixture::new().await;
+    fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[22])]).await;
+    let rule = Rule { name: "Shell".into(), severity: Severity::High, protocol: protocol::Protocol::Tcp, port: 22 };
+    fixture.store.update(move |draft| draft.put(&RULES, &(), &vec![rule])).await.unwrap();
+    let run = fixture.looked_once(TARGETS, vec![host("10.9.0.1", &[22])]).await;
+    let ending = worked_out(&fixture, run).await;
+    let ignore = |draft: &mut Draft| {
+        let (key, alert) = draft.last(&ALERTS)?.expect("SSH has an alert");
+        draft.put(&ALERTS, &key, &Alert { state: AlertState::Ignored, ..alert })
+    };
+    fixture.store.update(ignore).await.unwrap();
+    assert!(ending.store(&fixture.store, NOW).await.unwrap().is_none(), "it is worked out again");
+    close(&fixture.store, run, NOW).await.unwrap();
+    let shell = fixture.store.read(|view| view.last(&ALERTS)).await.unwrap().unwrap();
+    assert_eq!((shell.0.rule.as_str(), shell.1.state), ("Shell", AlertState::Ignored));
 }
 
 #[tokio::test]
@@ -123,15 +164,19 @@ async fn a_run_that_is_cancelled_while_it_is_closed_stays_cancelled() {
     assert_eq!(none, None);
 }
 
-/// The first run looks at port 80 only.
-async fn narrow_run(fixture: &Fixture, hosts: Vec<HostObservation>) {
-    let task = fixture.leased_run().await;
-    let mut narrow = result(task, 1, TARGETS, hosts);
-    for cells in &mut narrow.coverage.probed {
-        cells.ports = "80".parse().unwrap();
-    }
-    crate::intake::take(&fixture.store, fixture.node, narrow, NOW).await.unwrap();
-    close(&fixture.store, task.run, NOW).await.unwrap();
+#[tokio::test]
+async fn no_part_of_a_report_is_written_for_a_run_that_was_cancelled_meanwhile() {
+    let fixture = Fixture::new().await;
+    fixture.finished_run(TARGETS, some(&[80])).await;
+    let run = fixture.looked_once(TARGETS, some(&[80, 3389])).await;
+    let ending = worked_out_within(&fixture, run, Bounds { part: 5, ..Bounds::default() }).await;
+    let cancelled = move |draft: &mut Draft| {
+        let run = Run { state: crate::run::RunState::Cancelled, ..draft.get(&RUNS, &run)?.unwrap() };
+        draft.put(&RUNS, &run.id, &run)
+    };
+    fixture.store.update(cancelled).await.unwrap();
+    assert!(ending.store(&fixture.store, NOW).await.unwrap().is_none());
+    assert_eq!(fixture.store.read(|view| Ok(view.iter(&REPORT_PARTS).count())).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use super::super::{Bounds, close_within};
 use crate::analysis::delta::KnownHost;
 use crate::fixture::{Fixture, NOW, SCAN, TARGETS, host};
 use crate::history::PastRun;
+use crate::report::Lines;
 use crate::run::{Run, RunState};
 use crate::store::tables::{
     ALERTS, HISTORY, KNOWN_COVERAGE, OPEN_RUNS, REPORT_PARTS, REPORTS, RUN_LOOKS, RUNS, STAGED, STAGED_AGAIN,
@@ -104,6 +105,28 @@ async fn an_ending_broken_off_anywhere_is_not_seen_and_done_again_it_is_the_same
         cuts += 1;
     }
     assert!(cuts >= 20, "{cuts} writes are few: the bounds were not small");
+}
+
+#[tokio::test]
+async fn parts_of_a_report_that_was_never_made_are_removed_and_others_stay() {
+    let (fixture, _, run) = before_the_end().await;
+    close_within(&fixture.store, run, NOW, SMALL).await.unwrap();
+    let numbers = |view: &View| view.iter(&REPORT_PARTS).map(|row| row.map(|(key, _)| key.0)).collect();
+    let kept: Vec<RunId> = fixture.store.read(numbers).await.unwrap();
+    assert!(kept.len() > 2, "the report has parts: {kept:?}");
+    let next = fixture.looked_once(TARGETS, after()).await;
+    let leaves = move |draft: &mut crate::store::Draft| {
+        draft.put(&REPORT_PARTS, &(next, 0), &Lines::default())?;
+        draft.put(&REPORT_PARTS, &(next, 1), &Lines::default())
+    };
+    fixture.store.update(leaves).await.unwrap();
+    crate::closing::sweep(&fixture.store).await.unwrap();
+    let during: Vec<RunId> = fixture.store.read(numbers).await.unwrap();
+    assert_eq!(during.len(), kept.len() + 2, "its closing may go on");
+    cancel(&fixture, next).await;
+    crate::closing::sweep(&fixture.store).await.unwrap();
+    let left: Vec<RunId> = fixture.store.read(numbers).await.unwrap();
+    assert_eq!(left, kept);
 }
 
 /// Ends the run as a person does who cancels it.

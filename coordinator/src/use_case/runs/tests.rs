@@ -1,9 +1,11 @@
 //! Making up for what was missed, stopping, and finding runs.
 
 use super::*;
+use crate::analysis::delta::Status;
 use crate::fixture::{Fixture, NOW, SCAN, TARGETS, host};
 use crate::run::{Uncovered, UncoveredReason};
 use crate::store::tables::{ALERTS, HISTORY, UNCUT};
+use protocol::observation::HostObservation;
 
 async fn retry(fixture: &Fixture, run: RunId) -> Result<Run, UseCaseError> {
     fixture.store.update(move |draft| queue_missing(draft, run, "ada".into(), NOW)).await
@@ -11,6 +13,51 @@ async fn retry(fixture: &Fixture, run: RunId) -> Result<Run, UseCaseError> {
 
 fn refusal(retried: Result<Run, UseCaseError>) -> String {
     retried.expect_err("it is refused").to_string()
+}
+
+/// What `of` missed is run again, on one node, and that is over.
+async fn retried(fixture: &Fixture, of: RunId, covered: &str, hosts: Vec<HostObservation>) -> RunId {
+    let (id, node) = (retry(fixture, of).await.unwrap().id, fixture.node);
+    let task = TaskId { run: id, index: 0 };
+    let begin = move |draft: &mut Draft| {
+        let run = draft.get(&RUNS, &id)?.expect("queued");
+        let mut record = TaskRecord::new(task, crate::run::Look::First, run.wanted(), NOW);
+        record.lease_to(node, NOW);
+        draft.put(&TASKS, &task, &record)?;
+        draft.put(&RUNS, &id, &Run { state: RunState::Running, tasks: 1, ..run })
+    };
+    fixture.store.update(begin).await.unwrap();
+    let seen = crate::fixture::result(task, 1, covered, hosts);
+    crate::intake::take(&fixture.store, node, seen, NOW).await.unwrap();
+    fixture.finish(id, None).await
+}
+
+/// The latest run of the scan, and the report that says where its network stands.
+async fn standing(fixture: &Fixture) -> (RunId, RunId, Status) {
+    let read = |view: &crate::store::View| {
+        let scan = view.get(&SCANS, &SCAN)?.expect("the fixture's scan");
+        crate::use_case::scans::view(view, scan)
+    };
+    let view = fixture.store.read(read).await.unwrap();
+    let report = view.last_report.expect("a report");
+    (view.last_run.expect("a run").id, report.run, report.status)
+}
+
+#[tokio::test]
+async fn a_run_of_the_missing_part_never_makes_a_network_look_better() {
+    let fixture = Fixture::new().await;
+    fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[22])]).await;
+    let there = || vec![host("10.9.0.1", &[22, 3389])];
+    let half = fixture.finished_run("10.9.0.0/29", there()).await;
+    assert_eq!(standing(&fixture).await, (half, half, Status::Critical));
+    let calm = retried(&fixture, half, "10.9.0.8/29", vec![]).await;
+    assert_eq!(standing(&fixture).await, (calm, half, Status::Critical));
+    let report = fixture.store.read(move |view| crate::report::read(view, calm)).await.unwrap().unwrap();
+    assert_eq!((report.status, report.notes, report.no_longer_covered_cells), (Status::Stable, vec![], 0));
+    let whole = fixture.finished_run("10.9.0.0/29", there()).await;
+    assert_eq!(standing(&fixture).await, (whole, whole, Status::Stable));
+    let worse = retried(&fixture, whole, "10.9.0.8/29", vec![host("10.9.0.9", &[3389])]).await;
+    assert_eq!(standing(&fixture).await, (worse, worse, Status::Critical));
 }
 
 #[tokio::test]
@@ -33,22 +80,7 @@ async fn a_run_of_the_missing_part_is_complete_when_that_part_was_looked_at() {
     let fixture = Fixture::new().await;
     fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[22]), host("10.9.0.9", &[3389])]).await;
     let half = fixture.finished_run("10.9.0.0/29", vec![host("10.9.0.1", &[22])]).await;
-    let id = retry(&fixture, half).await.unwrap().id;
-    fixture
-        .store
-        .update(move |draft| {
-            let task = TaskId { run: id, index: 0 };
-            let run = draft.get(&RUNS, &id)?.expect("queued");
-            let mut record = TaskRecord::new(task, crate::run::Look::First, run.wanted(), NOW);
-            record.lease_to(protocol::Keypair::from_seed(&[7; 32]).node_id(), NOW);
-            draft.put(&TASKS, &task, &record)?;
-            draft.put(&RUNS, &id, &Run { state: RunState::Running, tasks: 1, ..run })
-        })
-        .await
-        .unwrap();
-    let seen = crate::fixture::result(TaskId { run: id, index: 0 }, 1, "10.9.0.8/29", vec![host("10.9.0.9", &[3389])]);
-    crate::intake::take(&fixture.store, fixture.node, seen, NOW).await.unwrap();
-    fixture.finish(id, None).await;
+    let id = retried(&fixture, half, "10.9.0.8/29", vec![host("10.9.0.9", &[3389])]).await;
     let (run, report, known) = fixture
         .store
         .read(move |view| {
