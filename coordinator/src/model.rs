@@ -186,7 +186,8 @@ impl Sequence {
             let node = self.chance.index(2);
             let fence = self.lab.lease(task, self.lab.nodes[node], self.now).await;
             let detection = self.detects.then_some(self.engines[node]);
-            let sight = self.network.look(targets, &self.ports, detection, faults, &mut self.chance);
+            let ports = self.lab.asked_ports(task, &self.ports).await;
+            let sight = self.network.look(targets, &ports, detection, faults, &mut self.chance);
             if fails || self.chance.one_in(4) {
                 let goes_on = self.lab.lose(task, self.now).await;
                 self.late.push(Late { node, task, fence, sight });

@@ -114,7 +114,7 @@ impl Ending {
         Found {
             report: StoredReport { report, parts: u32::try_from(parts.len()).unwrap_or(u32::MAX) },
             parts: parts.collect(),
-            known_coverage: facts.known_coverage.union(&coverage),
+            known_coverage: facts.known_coverage.union(&coverage).without_ways(),
             look: RunLook { coverage, seen: survey.seen.clone() },
             alerts: alerts.into_iter().filter(|(key, alert)| before.get(key) != Some(&alert)).collect(),
             changed_again,

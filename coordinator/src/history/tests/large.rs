@@ -70,6 +70,7 @@ async fn run(fixture: &Fixture, is_later: bool) -> Duration {
 async fn two_runs(hosts: u32) -> (Fixture, [Duration; 2]) {
     let targets: &'static str = targets(hosts).leak();
     let fixture = Fixture::with(targets, StoreOptions::default()).await;
+    fixture.ask_for("8000-8019", "-sV").await;
     let times = [run(&fixture, false).await, run(&fixture, true).await];
     (fixture, times)
 }
