@@ -7,7 +7,7 @@ use crate::registry::{Approval, NodeRecord};
 use crate::run::{Look, Run, RunState, TaskRecord, TaskState, Trigger};
 use crate::scan::{Scan, ScanDraft};
 use crate::store::tables::{NODES, RUNS, SCANS, TASKS};
-use crate::store::{Draft, Store, StoreError, StoreOptions};
+use crate::store::{Draft, Reads, Store, StoreError, StoreOptions};
 use crate::use_case::runs::queue;
 use protocol::letter::SealingKey;
 use protocol::message::{EnrolRequest, NodeFacts, TaskResult};
@@ -120,6 +120,17 @@ impl Fixture {
         Self { store, node, folder, options }
     }
 
+    /// Runs from now on ask for these ports in this way.
+    pub(crate) async fn ask_for(&self, ports: &'static str, args: &'static str) {
+        let edit = self.store.update(move |draft| {
+            let mut scan = draft.get(&SCANS, &SCAN)?.expect("the fixture's scan");
+            let text = ScanDraft { ports: ports.into(), args: args.into(), ..ScanDraft::from(&scan.definition) };
+            scan.redefine(text.check().unwrap(), NOW);
+            draft.put(&SCANS, &SCAN, &scan)
+        });
+        edit.await.unwrap();
+    }
+
     /// The same after a restart.
     pub(crate) async fn reopen(self) -> Self {
         let Self { store, node, folder, options } = self;
@@ -206,7 +217,10 @@ impl Fixture {
         self.store.update(move |draft| draft.put(&TASKS, &stored.id, &stored)).await.unwrap();
         if let Some(hosts) = again {
             let seen = hosts.iter().filter(|host| task.targets.contains(host.address)).cloned().collect();
-            let result = result(task.id, 1, &task.targets.to_string(), seen);
+            let mut result = result(task.id, 1, &task.targets.to_string(), seen);
+            let run = self.store.read(move |view| view.get(&RUNS, &task.id.run)).await.unwrap().unwrap();
+            let ports = task.ports.as_ref().or(run.definition.ports()).unwrap();
+            result.coverage.probed.iter_mut().for_each(|cells| cells.ports.clone_from(ports));
             let taken = crate::intake::take(&self.store, self.node, result, NOW).await.unwrap();
             assert!(taken.ended.is_some(), "{taken:?}");
         }

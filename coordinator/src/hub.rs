@@ -16,7 +16,7 @@ use crate::registry::CurrentRoster;
 use crate::settings::Timing;
 use crate::store::Store;
 use closings::Closings;
-use crew::Member;
+use crew::{Member, RangesTaken};
 use protocol::envelope::{Author, Message, ReplayGuard};
 use protocol::letter::{Letter, Opener};
 use protocol::mesh::{EnrolServer, Mesh, MeshEvent};
@@ -99,6 +99,8 @@ pub(crate) struct Hub {
     uploads: Uploads,
     /// Every approved node.
     members: BTreeMap<NodeId, Member>,
+    /// When they last changed their own ranges.
+    ranges_taken: RangesTaken,
     /// The same as of the latest look around.
     crew: Crew,
     /// Runs and tasks that have not ended.
@@ -131,6 +133,7 @@ impl Hub {
             replay: ReplayGuard::default(),
             uploads: Uploads::default(),
             members: BTreeMap::new(),
+            ranges_taken: RangesTaken::default(),
             crew: Crew::default(),
             work: Dispatch::default(),
             closings: Closings::default(),

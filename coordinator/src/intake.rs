@@ -1,17 +1,16 @@
 //! The path of one result: checked against the lease and the task's scope, then stored whole, once.
 
+mod scope;
+
 use crate::run::{Look, Tally, TaskRecord, TaskState};
-use crate::store::tables::{NODES, STAGED, STAGED_AGAIN, TASK_COVERAGE, TASKS};
+use crate::store::tables::{NODES, RUNS, STAGED, STAGED_AGAIN, TASK_COVERAGE, TASKS};
 use crate::store::{Draft, Reads, Store, StoreError, Table};
 use protocol::codec::{Decode, Encode};
 use protocol::message::{ReceiptOutcome, TaskResult};
 use protocol::observation::{Coverage, HostObservation, HostState};
 use protocol::task::{RunId, TaskId};
-use protocol::{NodeId, TargetSet, Timestamp};
+use protocol::{NodeId, Timestamp};
 use std::net::IpAddr;
-
-/// The most blocks of cells, and ways of looking, that one task's coverage may have; engines need a handful.
-const MAX_PIECES: usize = 16;
 
 /// What a task with a result looked at, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -46,7 +45,7 @@ impl From<ReceiptOutcome> for Taken {
 /// Takes one result from `sender`. When this returns, it is on disk or will never be.
 ///
 /// Accepted is: the first result for a task, from its latest holder, under its latest lease, from an approved node,
-/// about addresses of the task and nothing else.
+/// about addresses and ports of the task and nothing else.
 pub(crate) async fn take(
     store: &Store,
     sender: NodeId,
@@ -64,7 +63,10 @@ pub(crate) async fn take(
             if let Some(refusal) = member_fault(draft, sender, now)? {
                 return Ok(refusal.into());
             }
-            if let Some(fault) = scope_fault(&task.targets, &result) {
+            let Some(run) = draft.get(&RUNS, &task.id.run)? else {
+                return Ok(ReceiptOutcome::Rejected("its run is gone".into()).into());
+            };
+            if let Some(fault) = scope::fault(&task, &run.definition, &result) {
                 return Ok(ReceiptOutcome::Rejected(fault.into()).into());
             }
             let task = ended(task, &result, now);
@@ -98,26 +100,6 @@ fn member_fault(draft: &Draft, sender: NodeId, now: Timestamp) -> Result<Option<
     } else {
         Ok(Some(ReceiptOutcome::Rejected("this node is not approved any more".into())))
     }
-}
-
-/// What a result claims beyond its task, if anything.
-fn scope_fault(targets: &TargetSet, result: &TaskResult) -> Option<&'static str> {
-    let Coverage { asked, by_port_only, probed, services: _, options } = &result.coverage;
-    if probed.len() > MAX_PIECES || options.len() > MAX_PIECES {
-        return Some("its coverage is in too many pieces");
-    }
-    let claims = [asked, by_port_only].into_iter().chain(probed.iter().map(|cells| &cells.targets));
-    if !claims.into_iter().all(|claim| targets.covers(claim)) {
-        return Some("it claims addresses outside its task");
-    }
-    if !result.hosts.is_sorted_by(|a, b| a.address < b.address) {
-        return Some("its hosts are not sorted, each once");
-    }
-    if !result.hosts.iter().all(|host| asked.contains(host.address)) {
-        return Some("it tells of a host that it does not claim to have asked");
-    }
-    let sorted = |host: &HostObservation| host.ports.is_sorted_by(|a, b| (a.protocol, a.port) < (b.protocol, b.port));
-    (!result.hosts.iter().all(sorted)).then_some("a host's ports are not sorted, each once")
 }
 
 fn ended(mut task: TaskRecord, result: &TaskResult, now: Timestamp) -> TaskRecord {

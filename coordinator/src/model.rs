@@ -186,7 +186,8 @@ impl Sequence {
             let node = self.chance.index(2);
             let fence = self.lab.lease(task, self.lab.nodes[node], self.now).await;
             let detection = self.detects.then_some(self.engines[node]);
-            let seen = self.network.look(targets, &self.ports, detection, faults, &mut self.chance);
+            let ports = self.lab.asked_ports(task, &self.ports).await;
+            let seen = self.network.look(targets, &ports, detection, faults, &mut self.chance);
             let sight = Sight { looker: node, ..seen };
             if fails || self.chance.one_in(4) {
                 let goes_on = self.lab.lose(task, self.now).await;

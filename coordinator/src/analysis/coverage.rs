@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+/// The most different options that a run keeps; its scan has one set of arguments, so engines and their versions count.
+const MAX_OPTIONS: usize = 64;
+
 /// What all tasks of a run looked at; also, summed over runs, what a scan ever looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct RunCoverage {
@@ -92,6 +95,12 @@ impl RunCoverage {
             identified: by_way(identified.map(|part| (&part.how, &part.targets))),
             options: distinct(self.options.iter().chain(&other.options)),
         }
+    }
+
+    /// What of it comparing with later runs needs: how each of them looked is kept with the run, and would grow here
+    /// for ever.
+    pub fn without_ways(self) -> Self {
+        Self { identified: Vec::new(), options: Vec::new(), ..self }
     }
 
     /// What both looked at.
@@ -250,5 +259,5 @@ fn distinct<'a>(options: impl Iterator<Item = &'a EffectiveOptions>) -> Vec<Effe
         (engine, version, options, raw)
     };
     let sorted: BTreeMap<_, _> = options.map(|options| (key(options), options)).collect();
-    sorted.into_values().cloned().collect()
+    sorted.into_values().take(MAX_OPTIONS).cloned().collect()
 }

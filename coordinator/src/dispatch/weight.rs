@@ -70,12 +70,17 @@ impl Weight {
     }
 }
 
-fn cells_of_an_address(ports: Option<&PortSet>, args: &ScanArgs) -> u32 {
-    let default = match args.default_ports() {
+/// How many ports of each protocol an engine takes when none are named.
+pub(crate) fn default_ports(args: &ScanArgs) -> u32 {
+    match args.default_ports() {
         DefaultPorts::Standard => 1_000,
         DefaultPorts::Fast => 100,
         DefaultPorts::Top(count) => u32::from(count),
-    };
+    }
+}
+
+fn cells_of_an_address(ports: Option<&PortSet>, args: &ScanArgs) -> u32 {
+    let default = default_ports(args);
     let cells = args.protocols().into_iter().map(|protocol| {
         let count = ports.map_or(default, |ports| ports.only(protocol).count());
         if protocol == Protocol::Udp { count.saturating_mul(UDP_PROBES) } else { count }

@@ -4,7 +4,7 @@ mod large;
 
 use super::{Comparison, PastRun, compare, last_seen};
 use crate::analysis::delta::{Change, ChangeKind, PortId};
-use crate::fixture::{Fixture, NOW, SCAN, TARGETS, host, result};
+use crate::fixture::{Fixture, NOW, PORTS, SCAN, TARGETS, host, result};
 use crate::report::Report;
 use crate::store::tests::rounds;
 use proptest::prelude::*;
@@ -130,6 +130,7 @@ async fn web_run(fixture: &Fixture, version: &str, scanner: Option<&str>) -> Run
 #[tokio::test]
 async fn a_service_counts_only_in_runs_that_identified_it_in_the_same_way() {
     let fixture = Fixture::new().await;
+    fixture.ask_for(PORTS, "-sV").await;
     let named = web_run(&fixture, "1.18", Some("7.93")).await;
     let unnamed = web_run(&fixture, "", None).await;
     let renamed = web_run(&fixture, "1.20", Some("7.93")).await;

@@ -66,8 +66,8 @@ impl Lab {
             .collect();
         let has = |protocol| ports.iter().any(|port| port.0 == protocol);
         let args = match (has(protocol::Protocol::Tcp), has(protocol::Protocol::Udp)) {
-            (true, true) => "-sT -sU",
-            (_, udp) => ["", "-sU"][usize::from(udp)],
+            (true, true) => "-sV -sT -sU",
+            (_, udp) => ["-sV", "-sV -sU"][usize::from(udp)],
         };
         let (targets, ports) = (targets.to_string(), list.join(","));
         let text = ScanDraft { name: "Office".into(), targets, ports, args: args.into(), ..ScanDraft::default() };
@@ -117,6 +117,13 @@ impl Lab {
             Ok::<_, UseCaseError>(record.fence)
         });
         leased.await.unwrap()
+    }
+
+    /// Those of `ports` that a task asks for.
+    pub(super) async fn asked_ports(&self, task: TaskId, ports: &[Port]) -> Vec<Port> {
+        let record = self.fixture.store.read(move |view| view.get(&TASKS, &task)).await.unwrap().unwrap();
+        let is_asked = |port: &&Port| record.ports.as_ref().is_none_or(|asked| asked.contains(port.0, port.1));
+        ports.iter().filter(is_asked).copied().collect()
     }
 
     /// The holder died or gave the task back; false when that was the last attempt.

@@ -4,14 +4,14 @@
 mod tests;
 
 use super::UseCaseError;
-use super::nodes;
+use super::{nodes, reports};
 use crate::Coordinator;
 use crate::accounts::{Actor, Right};
 use crate::audit;
-use crate::report::{self, Report, StoredReport};
+use crate::report::ReportSummary;
 use crate::run::Run;
 use crate::scan::{DraftError, FieldError, MAX_NAME_CHARS, Scan, ScanDefinition, ScanDraft, ScanField};
-use crate::store::tables::{OPEN_RUNS, REPORTS, RUNS, RUNS_OF_SCAN, SCANS};
+use crate::store::tables::{OPEN_RUNS, REPORT_SUMMARIES, RUNS, RUNS_OF_SCAN, SCANS};
 use crate::store::{Draft, Reads, StoreError};
 use protocol::task::{RunId, ScanId};
 use protocol::text::Text;
@@ -36,9 +36,9 @@ pub struct ScanView {
     pub open_run: Option<RunId>,
     /// The latest run.
     pub last_run: Option<Run>,
-    /// The report that says where the network stands: that of the latest run over all of it, or a later one over a part
-    /// of it when that is worse, by status and then by score.
-    pub last_report: Option<Report>,
+    /// The report that says where the network stands, without its lines: that of the latest run over all of it, or a
+    /// later one over a part of it when that is worse, by status and then by score.
+    pub last_report: Option<ReportSummary>,
 }
 
 /// What a draft would cover.
@@ -57,23 +57,23 @@ pub struct Reach {
 }
 
 pub(crate) fn view(reads: &impl Reads, scan: Scan) -> Result<ScanView, StoreError> {
-    let (mut last_run, mut standing, mut parts) = (None, None::<StoredReport>, 0);
+    let (mut last_run, mut standing, mut parts) = (None, None::<ReportSummary>, 0);
     for row in reads.within(&RUNS_OF_SCAN, &scan.id).rev() {
         let ((_, id), ()) = row?;
         let run = reads.get(&RUNS, &id)?;
         let is_of_part = run.as_ref().is_some_and(Run::is_of_part);
         last_run = last_run.or(run);
-        let Some(stored) = reads.get(&REPORTS, &id)? else { continue };
-        let rank = |stored: &StoredReport| (stored.report.status, stored.report.score.value);
-        if standing.as_ref().is_none_or(|worst| rank(&stored) < rank(worst)) {
-            standing = Some(stored);
+        let Some(summary) = reads.get(&REPORT_SUMMARIES, &id)? else { continue };
+        let rank = |summary: &ReportSummary| (summary.status, summary.score.value);
+        if standing.as_ref().is_none_or(|worst| rank(&summary) < rank(worst)) {
+            standing = Some(summary);
         }
         parts += 1;
         if !is_of_part || parts >= MOST_PARTS {
             break;
         }
     }
-    let last_report = standing.map(|stored| report::whole(reads, stored)).transpose()?;
+    let last_report = standing;
     Ok(ScanView { open_run: reads.get(&OPEN_RUNS, &scan.id)?, scan, last_run, last_report })
 }
 
@@ -196,6 +196,7 @@ impl Coordinator {
                 let mut scan = before.clone();
                 change(&mut scan, now)?;
                 if scan != before {
+                    refuse_other_site(draft, &before, &scan)?;
                     refuse_taken_name(draft, &scan)?;
                     audit::note(draft, &who, action, &format!("{id} {}", scan.definition.name()), now)?;
                     draft.put(&SCANS, &id, &scan)?;
@@ -241,8 +242,10 @@ fn reach(
     let scan = match edited {
         None => Scan::new(ScanId(0), definition, Text::default(), now),
         Some(id) => {
-            let mut scan = reads.get(&SCANS, &id)?.ok_or_else(|| UseCaseError::no_scan(id))?;
+            let before = reads.get(&SCANS, &id)?.ok_or_else(|| UseCaseError::no_scan(id))?;
+            let mut scan = before.clone();
             scan.redefine(definition, now);
+            refuse_other_site(reads, &before, &scan)?;
             scan
         }
     };
@@ -262,6 +265,19 @@ fn refuse_taken_name(reads: &impl Reads, scan: &Scan) -> Result<(), UseCaseError
         Some(other) => Err(DraftError::one(ScanField::Name, FieldError::NameTaken(other)).into()),
         None => Ok(()),
     }
+}
+
+/// Addresses mean other hosts at another site: a scan that has a report, or is about to, stays at its site.
+fn refuse_other_site(reads: &impl Reads, before: &Scan, after: &Scan) -> Result<(), UseCaseError> {
+    let site = before.definition.site();
+    let has_looked = || -> Result<bool, StoreError> {
+        let report = reports::history(reads, before.id).next().transpose()?;
+        Ok(report.is_some() || reads.contains(&OPEN_RUNS, &before.id)?)
+    };
+    if site != after.definition.site() && has_looked()? {
+        return Err(DraftError::one(ScanField::Site, FieldError::OtherSite(site.clone())).into());
+    }
+    Ok(())
 }
 
 fn folded(name: &Text) -> String {

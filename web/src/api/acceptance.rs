@@ -85,7 +85,7 @@ fn pattern(line: &Line) -> Result<LinePattern, WebError> {
 
 impl From<AcceptOutcome> for Accepted {
     fn from(AcceptOutcome { report, selected, changed }: AcceptOutcome) -> Self {
-        Self { selected, changed, report: (&report).into() }
+        Self { selected, changed, report: (&coordinator::report::ReportSummary::from(&report)).into() }
     }
 }
 

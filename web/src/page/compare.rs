@@ -14,7 +14,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use coordinator::report::Report;
+use coordinator::report::ReportSummary;
 use coordinator::{Actor, Comparison};
 use protocol::task::{RunId, ScanId};
 
@@ -195,7 +195,7 @@ fn words(pairs: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     pairs.iter().map(|(value, words)| (value.as_str(), words.as_str()))
 }
 
-fn choice(report: &Report) -> (String, String) {
+fn choice(report: &ReportSummary) -> (String, String) {
     let hosts = counted(report.hosts_up.into(), "host", "hosts");
     (report.run.to_string(), format!("run {}, {}, {hosts}", report.run, absolute_text(report.made)))
 }

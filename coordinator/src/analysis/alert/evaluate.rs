@@ -5,7 +5,7 @@ use super::{
     rule_for,
 };
 use crate::analysis::coverage::RunCoverage;
-use crate::analysis::delta::{Change, ChangeKind, KnownHost, PortId, Side, is_service};
+use crate::analysis::delta::{Change, ChangeKind, KnownHost, PortId, Side, is_service, same_service};
 use protocol::Timestamp;
 use protocol::observation::{PortObservation, Service, ServiceMethod};
 use protocol::task::{RunId, ScanId};

@@ -56,6 +56,7 @@ async fn run(fixture: &Fixture, is_later: bool) {
 async fn two_runs(hosts: u32) -> Fixture {
     let targets: &'static str = targets(hosts).leak();
     let fixture = Fixture::with(targets, StoreOptions::default()).await;
+    fixture.ask_for("8000-8019", "-sV").await;
     run(&fixture, false).await;
     run(&fixture, true).await;
     fixture

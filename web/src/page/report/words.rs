@@ -1,13 +1,10 @@
 //! A report in a sentence, and its score in lines.
 
 use super::Part;
-use super::lines::severity;
 use crate::filters::Percent;
-use coordinator::analysis::alert::{Severity, rule_for};
-use coordinator::analysis::delta::{Change, ChangeKind};
+use coordinator::analysis::delta::ChangeKind;
 use coordinator::analysis::score::{Counted, Score, ScorePart};
-use coordinator::report::Report;
-use std::collections::BTreeSet;
+use coordinator::report::{Report, ReportSummary};
 
 /// `2 ports opened, 1 port closed since run 6, coverage 94 %.`
 pub(super) fn sentence(report: &Report) -> String {
@@ -28,7 +25,8 @@ pub(super) fn sentence(report: &Report) -> String {
 }
 
 /// What changed, counted by kind; `None` when nothing did.
-pub(crate) fn changes_words(report: &Report) -> Option<String> {
+pub(crate) fn changes_words(report: impl Into<ReportSummary>) -> Option<String> {
+    let report = report.into();
     if report.is_baseline() {
         return Some("First look".to_owned());
     }
@@ -53,7 +51,7 @@ pub(crate) fn changes_words(report: &Report) -> Option<String> {
 }
 
 /// What changed, as a line of a timeline: `+1 RDP port opened, −2 ports closed`.
-pub(crate) fn timeline_words(report: &Report) -> String {
+pub(crate) fn timeline_words(report: &ReportSummary) -> String {
     if report.is_baseline() {
         let (hosts, ports) = (report.hosts_up.into(), report.open_ports.into());
         return format!(
@@ -62,11 +60,12 @@ pub(crate) fn timeline_words(report: &Report) -> String {
             counted(ports, "open port", "open ports")
         );
     }
-    let named = |name: &str| report.changes.iter().filter(|change| rule_name(change, report) == Some(name)).count();
-    let names: BTreeSet<&str> = report.changes.iter().filter_map(|change| rule_name(change, report)).collect();
-    let ruled: usize = names.iter().map(|name| named(name)).sum();
-    let opened = report.count(ChangeKind::NewPort).saturating_sub(ruled);
-    let grave = names.iter().map(|name| format!("+{}", counted_ports(named(name), &format!("{name} "), "opened")));
+    let ruled: u32 = report.grave.values().sum();
+    let opened = report.count(ChangeKind::NewPort).saturating_sub(size(ruled));
+    let grave = report
+        .grave
+        .iter()
+        .map(|(name, count)| format!("+{}", counted_ports(size(*count), &format!("{name} "), "opened")));
     let others = [
         (opened > 0).then(|| format!("+{}", counted_ports(opened, "", "opened"))),
         Some(report.count(ChangeKind::ClosedPort))
@@ -83,19 +82,15 @@ pub(crate) fn timeline_words(report: &Report) -> String {
     if parts.is_empty() { "no changes".to_owned() } else { parts.join(", ") }
 }
 
-/// The rule that makes a new port grave.
-fn rule_name<'a>(change: &Change, report: &'a Report) -> Option<&'a str> {
-    matches!(severity(change, &report.rules), Some(Severity::Critical | Severity::High))
-        .then(|| change.port.and_then(|port| rule_for(&report.rules, port)))
-        .flatten()
-        .map(|rule| rule.name.as_str())
+fn size(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 fn counted_ports(count: usize, rule: &str, deed: &str) -> String {
     format!("{count} {rule}{} {deed}", if count == 1 { "port" } else { "ports" })
 }
 
-fn told(report: &Report, kind: ChangeKind, mark: &str, one: &str, many: &str) -> Option<String> {
+fn told(report: &ReportSummary, kind: ChangeKind, mark: &str, one: &str, many: &str) -> Option<String> {
     match report.count(kind) {
         0 => None,
         count => Some(format!("{mark}{count} {}", if count == 1 { one } else { many })),
