@@ -1,9 +1,11 @@
 //! Reports: what a run found changed against what was known, as kept and shown.
 
 mod lines;
+mod summary;
 
 pub use lines::Lines;
 pub(crate) use lines::{Collector, MAX_LINES};
+pub use summary::ReportSummary;
 
 use crate::analysis::alert::Rule;
 use crate::analysis::delta::{Change, ChangeKind, Note, Status};

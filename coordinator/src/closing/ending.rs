@@ -11,9 +11,11 @@ use crate::analysis::delta::PortId;
 use crate::analysis::score::score;
 use crate::dispatch::uncovered::uncovered;
 use crate::history::RunLook;
-use crate::report::{Lines, Report, StoredReport};
+use crate::report::{Lines, Report, ReportSummary, StoredReport};
 use crate::run::{Look, RunOutcome, RunState, TaskState, Uncovered};
-use crate::store::tables::{ALERTS, KNOWN_COVERAGE, OPEN_RUNS, REPORT_PARTS, REPORTS, RUN_LOOKS, RUNS};
+use crate::store::tables::{
+    ALERTS, KNOWN_COVERAGE, OPEN_RUNS, REPORT_PARTS, REPORT_SUMMARIES, REPORTS, RUN_LOOKS, RUNS,
+};
 use crate::store::{Draft, Reads, Store, StoreError};
 use protocol::Timestamp;
 use protocol::task::RunId;
@@ -35,6 +37,7 @@ pub(super) struct Ending {
 /// What a run that looked at something leaves.
 struct Found {
     report: StoredReport,
+    summary: ReportSummary,
     /// Further lines of the report, in parts.
     parts: Vec<Lines>,
     look: RunLook,
@@ -88,18 +91,16 @@ impl Ending {
         let coverage = doubts.settled(&survey.decided);
         let covered = coverage.change_from(&facts.known_coverage);
         let cells = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
-        let mut parts = lines.parts(bounds.part).into_iter();
-        let Lines { changes, notes } = parts.next().unwrap_or_default();
-        let report = Report {
+        let mut report = Report {
             run: facts.run.id,
             scan: facts.run.scan,
             baseline: facts.baseline(),
             made: now,
             rules: facts.rules.clone(),
             known_hosts,
-            changes,
+            changes: Vec::new(),
             accepted: Vec::new(),
-            notes,
+            notes: Vec::new(),
             left_out,
             status,
             score,
@@ -110,9 +111,13 @@ impl Ending {
             newly_covered_cells: cells(covered.newly_covered.count()),
             no_longer_covered_cells: cells(covered.no_longer_covered.count()),
         };
+        let summary = ReportSummary::with(&report, &lines.changes);
+        let mut parts = lines.parts(bounds.part).into_iter();
+        Lines { changes: report.changes, notes: report.notes } = parts.next().unwrap_or_default();
         let before: BTreeMap<&AlertKey, &Alert> = facts.alerts.iter().map(|alert| (&alert.key, alert)).collect();
         Found {
             report: StoredReport { report, parts: u32::try_from(parts.len()).unwrap_or(u32::MAX) },
+            summary,
             parts: parts.collect(),
             known_coverage: facts.known_coverage.union(&coverage).without_ways(),
             look: RunLook { coverage, seen: survey.seen.clone() },
@@ -140,10 +145,11 @@ impl Ending {
         let Self { facts, state, outcome, uncovered, found } = self;
         let mut run = facts.run.clone();
         let alerts_changed = found.as_ref().is_some_and(|found| found.alerts_changed);
-        if let Some(Found { report, parts: _, look, known_coverage, alerts, changed_again, .. }) = found {
+        if let Some(Found { report, summary, parts: _, look, known_coverage, alerts, changed_again, .. }) = found {
             acceptance::end_changed(draft, run.scan, changed_again)?;
             drop_parts(draft, run.id, report.parts)?;
             draft.put(&REPORTS, &run.id, &report)?;
+            draft.put(&REPORT_SUMMARIES, &run.id, &summary)?;
             draft.put(&RUN_LOOKS, &run.id, &look)?;
             draft.put(&KNOWN_COVERAGE, &run.scan, &known_coverage)?;
             for (key, alert) in &alerts {

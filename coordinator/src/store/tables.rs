@@ -9,7 +9,7 @@ use crate::audit::AuditEntry;
 use crate::history::{RunLook, Version};
 use crate::intake::TaskCoverage;
 use crate::registry::{CurrentRoster, NodeRecord, PreApproval};
-use crate::report::{Lines, StoredReport};
+use crate::report::{Lines, ReportSummary, StoredReport};
 use crate::run::{Run, Tally, TaskRecord};
 use crate::scan::Scan;
 use crate::settings::Settings;
@@ -60,6 +60,8 @@ pub(crate) const KNOWN_COVERAGE: Table<ScanId, RunCoverage> = Table::new(b'K', "
 pub(crate) const RUN_LOOKS: Table<RunId, RunLook> = Table::new(b'C', "looks of runs");
 /// Reports, under the number of their run, with their first lines; [`report::read`](crate::report::read) reads them whole.
 pub(crate) const REPORTS: Table<RunId, StoredReport> = Table::new(b'p', "reports");
+/// Reports without lines, one for each report: what lists read.
+pub(crate) const REPORT_SUMMARIES: Table<RunId, ReportSummary> = Table::new(b'm', "summaries of reports");
 /// Further lines of long reports, in parts. They count once the report is there.
 pub(crate) const REPORT_PARTS: Table<(RunId, u32), Lines> = Table::new(b'l', "lines of reports");
 /// Alerts of all networks.
@@ -72,7 +74,7 @@ pub(crate) const ACCEPTED: Table<(ScanId, IpAddr, PortId), RunId> = Table::new(b
 pub(crate) const AUDIT: Table<u64, AuditEntry> = Table::new(b'z', "audit");
 
 /// The prefix and name of every table.
-pub(crate) const NAMES: [(u8, &str); 25] = [
+pub(crate) const NAMES: [(u8, &str); 26] = [
     SETTINGS.label(),
     BOOTS.label(),
     USERS.label(),
@@ -93,6 +95,7 @@ pub(crate) const NAMES: [(u8, &str); 25] = [
     KNOWN_COVERAGE.label(),
     RUN_LOOKS.label(),
     REPORTS.label(),
+    REPORT_SUMMARIES.label(),
     REPORT_PARTS.label(),
     ALERTS.label(),
     RULES.label(),

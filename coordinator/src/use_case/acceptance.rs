@@ -11,8 +11,8 @@ use crate::accounts::{Actor, Right};
 use crate::analysis::delta::{Change, ChangeKind, PortId};
 use crate::audit;
 use crate::events::Event;
-use crate::report::{self, Report, StoredReport};
-use crate::store::tables::REPORTS;
+use crate::report::{self, Report, ReportSummary, StoredReport};
+use crate::store::tables::{REPORT_SUMMARIES, REPORTS};
 use crate::store::{Draft, Reads, StoreError};
 use protocol::task::RunId;
 use protocol::{TargetSet, Timestamp};
@@ -134,6 +134,7 @@ fn take(
         let mut first = report.clone();
         first.changes.truncate(changes);
         first.notes.truncate(notes);
+        draft.put(&REPORT_SUMMARIES, &run, &ReportSummary::from(&report))?;
         draft.put(&REPORTS, &run, &StoredReport { report: first, parts })?;
     }
     Ok(AcceptOutcome { report, selected: lines.len(), changed })

@@ -4,11 +4,11 @@
 mod tests;
 
 use super::UseCaseError;
-use super::nodes;
+use super::{nodes, reports};
 use crate::Coordinator;
 use crate::accounts::{Actor, Right};
 use crate::audit;
-use crate::report::{self, Report};
+use crate::report::ReportSummary;
 use crate::run::Run;
 use crate::scan::{DraftError, FieldError, MAX_NAME_CHARS, Scan, ScanDefinition, ScanDraft, ScanField};
 use crate::store::tables::{OPEN_RUNS, RUNS, RUNS_OF_SCAN, SCANS};
@@ -33,8 +33,8 @@ pub struct ScanView {
     pub open_run: Option<RunId>,
     /// The latest run.
     pub last_run: Option<Run>,
-    /// The latest report.
-    pub last_report: Option<Report>,
+    /// The latest report, without its lines.
+    pub last_report: Option<ReportSummary>,
 }
 
 /// What a draft would cover.
@@ -53,17 +53,11 @@ pub struct Reach {
 }
 
 pub(crate) fn view(reads: &impl Reads, scan: Scan) -> Result<ScanView, StoreError> {
-    let (mut last_run, mut last_report) = (None, None);
-    for row in reads.within(&RUNS_OF_SCAN, &scan.id).rev() {
-        let ((_, id), ()) = row?;
-        if last_run.is_none() {
-            last_run = reads.get(&RUNS, &id)?;
-        }
-        last_report = report::read(reads, id)?;
-        if last_report.is_some() {
-            break;
-        }
-    }
+    let last_run = match reads.within(&RUNS_OF_SCAN, &scan.id).next_back().transpose()? {
+        Some(((_, run), ())) => reads.get(&RUNS, &run)?,
+        None => None,
+    };
+    let last_report = reports::history(reads, scan.id).next().transpose()?;
     Ok(ScanView { open_run: reads.get(&OPEN_RUNS, &scan.id)?, scan, last_run, last_report })
 }
 

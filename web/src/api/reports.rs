@@ -145,8 +145,8 @@ pub struct Note {
     pub change: Change,
 }
 
-impl From<&coordinator::report::Report> for ReportSummary {
-    fn from(report: &coordinator::report::Report) -> Self {
+impl From<&coordinator::report::ReportSummary> for ReportSummary {
+    fn from(report: &coordinator::report::ReportSummary) -> Self {
         Self {
             run: report.run,
             scan: report.scan,
@@ -172,8 +172,14 @@ impl From<&coordinator::report::Report> for ReportSummary {
                 .iter()
                 .sum(),
             },
-            accepted: report.accepted.iter().map(|accepted| accepted.lines.len()).sum(),
+            accepted: usize::try_from(report.accepted).unwrap_or(usize::MAX),
         }
+    }
+}
+
+impl From<&coordinator::report::Report> for ReportSummary {
+    fn from(report: &coordinator::report::Report) -> Self {
+        Self::from(&coordinator::report::ReportSummary::from(report))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Badge, Tone};
 use coordinator::analysis::alert::{AlertState, Severity};
 use coordinator::analysis::delta::Status;
-use coordinator::report::Report;
+use coordinator::report::ReportSummary;
 use coordinator::run::{RunState, TaskState};
 
 impl From<RunState> for Badge {
@@ -69,7 +69,8 @@ impl From<Status> for Badge {
 
 impl Badge {
     /// What a report says at a glance; the first one only says what is there.
-    pub(crate) fn of_report(report: &Report) -> Self {
+    pub(crate) fn of_report(report: impl Into<ReportSummary>) -> Self {
+        let report = report.into();
         if report.is_baseline() { Self::plain(Tone::Low, "info", "Baseline") } else { report.status.into() }
     }
 

@@ -10,7 +10,7 @@ use crate::page::{Head, Page, Section, View};
 use crate::session::Caller;
 use askama::Template;
 use axum::extract::{Path, State};
-use coordinator::report::Report;
+use coordinator::report::ReportSummary;
 use protocol::Timestamp;
 use protocol::task::{RunId, ScanId};
 
@@ -56,7 +56,7 @@ pub(crate) async fn show(
 }
 
 /// Reports come newest first, and so do days and their entries.
-fn days(reports: &[Report]) -> Vec<Day> {
+fn days(reports: &[ReportSummary]) -> Vec<Day> {
     let mut days: Vec<Day> = Vec::new();
     for report in reports {
         let date: String = report.made.to_string().chars().take(10).collect();
@@ -68,8 +68,8 @@ fn days(reports: &[Report]) -> Vec<Day> {
     days
 }
 
-impl From<&Report> for Entry {
-    fn from(report: &Report) -> Self {
+impl From<&ReportSummary> for Entry {
+    fn from(report: &ReportSummary) -> Self {
         Self {
             run: report.run,
             status: Badge::of_report(report),

@@ -13,7 +13,7 @@ use askama::filters::HtmlSafe;
 use axum::extract::{Query, State};
 use coordinator::ScanView;
 use coordinator::analysis::delta::ChangeKind;
-use coordinator::report::Report;
+use coordinator::report::{Report, ReportSummary};
 use protocol::Timestamp;
 use protocol::task::{RunId, ScanId};
 
@@ -151,6 +151,12 @@ impl From<&ScanView> for NetworkCard {
 
 impl From<&Report> for Gauge {
     fn from(report: &Report) -> Self {
+        Self::from(&ReportSummary::from(report))
+    }
+}
+
+impl From<&ReportSummary> for Gauge {
+    fn from(report: &ReportSummary) -> Self {
         Self { score: report.score.value, coverage: Percent::of_hundredths(report.coverage_hundredths) }
     }
 }

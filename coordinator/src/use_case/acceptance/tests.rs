@@ -27,7 +27,11 @@ async fn step(fixture: &Fixture, step: Step, run: RunId, pattern: LinePattern) -
 }
 
 async fn report(fixture: &Fixture, run: RunId) -> Report {
-    fixture.store.read(move |view| crate::report::read(view, run)).await.unwrap().unwrap()
+    let read =
+        move |view: &crate::store::View| Ok((crate::report::read(view, run)?, view.get(&REPORT_SUMMARIES, &run)?));
+    let (report, summary) = fixture.store.read(read).await.unwrap();
+    assert_eq!(summary, report.as_ref().map(ReportSummary::from), "what lists show says the same");
+    report.unwrap()
 }
 
 async fn alerts(fixture: &Fixture) -> Vec<Alert> {

@@ -5,6 +5,7 @@ use crate::accounts::Role;
 use crate::analysis::alert::AlertState;
 use crate::analysis::delta::ChangeKind;
 use crate::fixture::{Fixture, NOW, SCAN, host, result};
+use crate::report::Report;
 use crate::settings::{Settings, Timing};
 use crate::store::tables::{ALERTS, AUDIT};
 use crate::{CoordinatorOptions, SetupOptions};

@@ -4,7 +4,7 @@ use super::Part;
 use crate::filters::Percent;
 use coordinator::analysis::delta::ChangeKind;
 use coordinator::analysis::score::{Counted, Score, ScorePart};
-use coordinator::report::Report;
+use coordinator::report::{Report, ReportSummary};
 
 /// `2 ports opened, 1 port closed since run 6, coverage 94 %.`
 pub(super) fn sentence(report: &Report) -> String {
@@ -25,7 +25,8 @@ pub(super) fn sentence(report: &Report) -> String {
 }
 
 /// What changed, counted by kind; `None` when nothing did.
-pub(crate) fn changes_words(report: &Report) -> Option<String> {
+pub(crate) fn changes_words(report: impl Into<ReportSummary>) -> Option<String> {
+    let report = report.into();
     if report.is_baseline() {
         return Some("First look".to_owned());
     }
