@@ -157,8 +157,12 @@ impl Dispatch {
     }
 
     /// A task stands otherwise now: its lease, if it had one, has ended.
-    pub fn settle(&mut self, task: TaskRecord) {
+    pub fn settle(&mut self, mut task: TaskRecord) {
         self.leases.end(task.id, task.fence);
+        if let Some(held) = self.tasks.get(&task.id).filter(|held| held.fence == task.fence) {
+            // The store knows nothing of a clock that was set.
+            (task.created, task.leased) = (held.created, held.leased);
+        }
         let Some(open) = self.runs.get_mut(&task.id.run) else { return };
         match task.state {
             TaskState::Done | TaskState::Partial => {
@@ -204,16 +208,17 @@ impl Dispatch {
         }
     }
 
-    /// The clock was set, or we were away: every lease stands for the time of grace, and nothing lies in the future.
-    pub fn clock_was_set(&mut self, now: Timestamp, grace: Duration) {
+    /// The clock was set, or we were away, between `before` and `now`: every lease stands for the time of grace, and
+    /// what waits has waited no longer for it. No deadline passes by a jump, and nothing lies in the future.
+    pub fn clock_was_set(&mut self, before: Timestamp, now: Timestamp, grace: Duration) {
         self.leases.renew_all(now, grace);
         self.resting.clear();
+        let moved = |at: Timestamp| at.plus(now.since(before)).minus(before.since(now)).min(now);
         for task in self.tasks.values_mut() {
-            task.created = task.created.min(now);
-            task.leased = task.leased.map(|leased| leased.min(now));
+            (task.created, task.leased) = (moved(task.created), task.leased.map(moved));
         }
         for open in self.runs.values_mut() {
-            open.run.created = open.run.created.min(now);
+            open.run.created = moved(open.run.created);
         }
     }
 

@@ -239,6 +239,26 @@ fn a_node_that_declines_everything_is_not_asked_again_until_it_starts_anew() {
 }
 
 #[test]
+fn a_clock_set_by_a_day_ends_no_wait_and_takes_no_lease_back() {
+    let (day, minute) = (Duration::from_secs(86_400), Duration::from_secs(60));
+    let asked = |later: Timestamp| {
+        let crew = crew([candidate(1, "10.0.0.0/24")]);
+        let queued = Run { state: RunState::Queued, ..running(2, "10.9.0.0/24", "22") };
+        let mut dispatch = taken_up([running(1, "10.0.0.1", "22"), queued]);
+        let task = give_out(&mut dispatch, &crew).remove(0);
+        dispatch.clock_was_set(NOW, later, minute);
+        let overdue = dispatch.overdue(later, &BTreeMap::new(), minute * 10).len();
+        let hopeless = dispatch.hopeless(&crew, later, minute * 10).len();
+        // What the store holds of the task still has the old times.
+        dispatch.settle(task.clone());
+        let since = dispatch.leased().map(|task| later.since(task.waits_since())).max();
+        (overdue, hopeless, since)
+    };
+    assert_eq!(asked(NOW.plus(day)), (0, 0, Some(Duration::ZERO)));
+    assert_eq!(asked(NOW.minus(day)), (0, 0, Some(Duration::ZERO)));
+}
+
+#[test]
 fn equal_tasks_go_to_the_machine_that_is_less_busy() {
     let mut dispatch = taken_up([running(1, "10.0.0.1", "22")]);
     let mut crew = crew([candidate(1, "10.0.0.0/24"), candidate(2, "10.0.0.0/24")]);

@@ -25,7 +25,7 @@ impl Hub {
         let half = self.timing.lease / 2;
         if now.since(self.ticked) > half || self.ticked.since(now) > half {
             // We were away ourselves, or the clock was set: what nodes said meanwhile is still to be read.
-            self.work.clock_was_set(now, self.timing.grace);
+            self.work.clock_was_set(self.ticked, now, self.timing.grace);
             self.began = now;
         }
         self.ticked = now;

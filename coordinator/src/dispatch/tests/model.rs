@@ -106,7 +106,7 @@ impl World {
     fn tick(&mut self) {
         let half = LEASE / 2;
         if self.now.since(self.ticked) > half || self.ticked.since(self.now) > half {
-            self.dispatch.clock_was_set(self.now, GRACE);
+            self.dispatch.clock_was_set(self.ticked, self.now, GRACE);
         }
         self.ticked = self.now;
         self.look_around();
@@ -216,9 +216,17 @@ impl World {
                 self.tick();
             }
             Step::ClockSet { seconds } => {
+                self.tick();
+                let (leased, failed, uncovered) = (self.leases(), self.failed(), self.run.uncovered.clone());
                 let by = Duration::from_secs(seconds.unsigned_abs());
                 self.now = if seconds < 0 { self.now.minus(by) } else { self.now.plus(by) };
                 self.tick();
+                assert!(leased.is_subset(&self.leases()), "a jump alone takes no lease back");
+                assert_eq!(
+                    (failed, uncovered),
+                    (self.failed(), self.run.uncovered.clone()),
+                    "a jump alone fails nothing"
+                );
             }
             Step::Renew(number) => {
                 let (until, actor) = (self.now.plus(LEASE), self.actors.get_mut(&node(number)).unwrap());
@@ -256,6 +264,14 @@ impl World {
                 self.dispatch.resume_leases(self.now, GRACE);
             }
         }
+    }
+
+    fn leases(&self) -> BTreeSet<(TaskId, u64)> {
+        self.dispatch.leased().map(|task| (task.id, task.fence)).collect()
+    }
+
+    fn failed(&self) -> usize {
+        self.tasks.values().filter(|task| task.state == TaskState::Failed).count()
     }
 
     fn check(&self) {
