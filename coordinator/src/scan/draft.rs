@@ -124,6 +124,11 @@ pub enum FieldError {
     /// Another active scan is called so.
     #[error("scan {0} has this name already; choose another one")]
     NameTaken(ScanId),
+    /// Another site than that of the scan's runs.
+    #[error(
+        "this scan has looked at site {0}, and hosts of two sites cannot be compared; duplicate the scan and give the copy the other site"
+    )]
+    OtherSite(Text),
     /// Too long.
     #[error("{0} characters are more than the {1} allowed; shorten it")]
     TooLong(usize, usize),

@@ -180,6 +180,7 @@ impl Coordinator {
                 let mut scan = before.clone();
                 change(&mut scan, now)?;
                 if scan != before {
+                    refuse_other_site(draft, &before, &scan)?;
                     refuse_taken_name(draft, &scan)?;
                     audit::note(draft, &who, action, &format!("{id} {}", scan.definition.name()), now)?;
                     draft.put(&SCANS, &id, &scan)?;
@@ -225,8 +226,10 @@ fn reach(
     let scan = match edited {
         None => Scan::new(ScanId(0), definition, Text::default(), now),
         Some(id) => {
-            let mut scan = reads.get(&SCANS, &id)?.ok_or_else(|| UseCaseError::no_scan(id))?;
+            let before = reads.get(&SCANS, &id)?.ok_or_else(|| UseCaseError::no_scan(id))?;
+            let mut scan = before.clone();
             scan.redefine(definition, now);
+            refuse_other_site(reads, &before, &scan)?;
             scan
         }
     };
@@ -246,6 +249,19 @@ fn refuse_taken_name(reads: &impl Reads, scan: &Scan) -> Result<(), UseCaseError
         Some(other) => Err(DraftError::one(ScanField::Name, FieldError::NameTaken(other)).into()),
         None => Ok(()),
     }
+}
+
+/// Addresses mean other hosts at another site: a scan that has a report, or is about to, stays at its site.
+fn refuse_other_site(reads: &impl Reads, before: &Scan, after: &Scan) -> Result<(), UseCaseError> {
+    let site = before.definition.site();
+    let has_looked = || -> Result<bool, StoreError> {
+        let report = reports::history(reads, before.id).next().transpose()?;
+        Ok(report.is_some() || reads.contains(&OPEN_RUNS, &before.id)?)
+    };
+    if site != after.definition.site() && has_looked()? {
+        return Err(DraftError::one(ScanField::Site, FieldError::OtherSite(site.clone())).into());
+    }
+    Ok(())
 }
 
 fn folded(name: &Text) -> String {

@@ -172,6 +172,52 @@ async fn only_operators_change_scans_and_only_administrators_reload() {
     coordinator.stop().await;
 }
 
+#[tokio::test]
+async fn a_scan_with_runs_stays_at_its_site() {
+    let fixture = Fixture::new().await;
+    let refused = |reads: &crate::store::View| {
+        let before = reads.get(&SCANS, &SCAN)?.expect("the fixture's scan");
+        let mut after = before.clone();
+        let moved = ScanDraft { site: "annex".into(), ..draft("Office") }.check().unwrap();
+        after.redefine(moved.clone(), NOW);
+        let checked = reach(reads, moved, Some(SCAN), NOW).err().map(|error| error.to_string());
+        let saved = refuse_other_site(reads, &before, &after).err().map(|error| error.to_string());
+        assert_eq!(checked, saved, "what is checked and what is saved say the same");
+        after.redefine(draft("Plant").check().unwrap(), NOW);
+        assert!(refuse_other_site(reads, &before, &after).is_ok(), "all else may change");
+        Ok(saved)
+    };
+    assert_eq!(fixture.store.read(refused).await.unwrap(), None, "nothing has been looked at yet");
+    let run = fixture.looked_once("10.9.0.0/28", vec![host("10.9.0.1", &[80])]).await;
+    let said = fixture.store.read(refused).await.unwrap().unwrap();
+    assert!(said.contains("site main") && said.contains("duplicate the scan"), "{said}");
+    fixture.finish(run, None).await;
+    assert_eq!(fixture.store.read(refused).await.unwrap(), Some(said), "it has a report");
+}
+
+#[tokio::test]
+async fn an_edit_to_another_site_names_the_field() {
+    let (coordinator, _folder) = coordinator().await;
+    let ada = actor(Role::Operator);
+    let office = coordinator.create_scan(&ada, &draft("Office")).await.unwrap();
+    let annex = ScanDraft { site: "annex".into(), ..draft("Office") };
+    coordinator.edit_scan(&ada, office.id, &annex).await.unwrap();
+    let (id, who) = (office.id, ada.clone());
+    let queued = coordinator.store().update(move |draft| {
+        let trigger = crate::run::Trigger::Person(who.name);
+        crate::use_case::runs::queue(draft, id, trigger, NOW)
+    });
+    queued.await.unwrap();
+    for refused in [
+        coordinator.edit_scan(&ada, office.id, &draft("Office")).await.err(),
+        coordinator.check_scan(&ada, &draft("Office"), Some(office.id)).await.err(),
+    ] {
+        let Some(UseCaseError::Draft(error)) = &refused else { panic!("{refused:?}") };
+        assert_eq!(error.0.iter().map(|(field, _)| *field).collect::<Vec<_>>(), [ScanField::Site]);
+    }
+    coordinator.stop().await;
+}
+
 /// Edits the fixture's scan, runs it to its end over all that it now asks for, and gives the report.
 async fn edited_run(fixture: &Fixture, targets: &str, ports: &str, hosts: Vec<HostObservation>) -> Report {
     let text = ScanDraft { name: "Office".into(), targets: targets.into(), ports: ports.into(), ..Default::default() };
