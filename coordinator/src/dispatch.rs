@@ -31,6 +31,9 @@ pub const TASKS_PER_NODE: usize = 2;
 /// A node that declined so many tasks of a run since its last result is not asked again for this run.
 pub const MAX_DECLINED: u32 = 8;
 
+/// How often an address of a run may be cut anew: a node whose owner changes its mind for ever holds up no run.
+pub const MAX_CUTS_ANEW: usize = 3;
+
 /// The runs and tasks that have not ended, and who holds what.
 #[derive(Debug, Default)]
 pub struct Dispatch {
@@ -52,6 +55,8 @@ struct OpenRun {
     plan: Option<(u64, Plan)>,
     /// Tasks that each node declined since its last result.
     declined: BTreeMap<NodeId, u32>,
+    /// Addresses by how often they were cut anew: at place 0 once or more, and so on.
+    cut_anew: [TargetSet; MAX_CUTS_ANEW],
 }
 
 impl OpenRun {
@@ -63,6 +68,11 @@ impl OpenRun {
 
     fn is_declined_by(&self, node: NodeId) -> bool {
         self.declined.get(&node).is_some_and(|times| *times >= MAX_DECLINED)
+    }
+
+    /// True while none of the addresses was cut anew too often.
+    fn may_cut_anew(&self, targets: &TargetSet) -> bool {
+        self.cut_anew.last().is_none_or(|worn| worn.intersection(targets).is_empty())
     }
 
     /// The plan of today.
@@ -81,7 +91,10 @@ impl Dispatch {
         let weight = Weight::of(&run.definition);
         let open = tasks.into_iter().filter(|task| !task.state.is_final());
         self.tasks.extend(open.map(|task| (task.id, task)));
-        self.runs.insert(run.id, OpenRun { run, rest, weight, plan: None, declined: BTreeMap::new() });
+        self.runs.insert(
+            run.id,
+            OpenRun { run, rest, weight, plan: None, declined: BTreeMap::new(), cut_anew: Default::default() },
+        );
     }
 
     /// Notes that a run stands otherwise now, with these addresses in no task yet.
@@ -183,6 +196,12 @@ impl Dispatch {
     pub fn gave_up(&mut self, task: TaskRecord) {
         if let Some(open) = self.runs.get_mut(&task.id.run).filter(|_| task.state == TaskState::Cancelled) {
             (open.rest, open.plan) = (open.rest.union(&task.targets), None);
+            let mut again = task.targets.clone();
+            for cut in &mut open.cut_anew {
+                let more = again.intersection(cut);
+                *cut = cut.union(&again);
+                again = more;
+            }
         }
         self.settle(task);
     }

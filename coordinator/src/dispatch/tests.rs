@@ -259,6 +259,25 @@ fn a_clock_set_by_a_day_ends_no_wait_and_takes_no_lease_back() {
 }
 
 #[test]
+fn a_node_whose_owner_changes_the_ranges_for_ever_holds_up_no_run() {
+    let mut dispatch = taken_up([running(1, "10.0.0.1", "22")]);
+    let wide = candidate(1, "10.0.0.0/24");
+    let none = Candidate { allowed: TargetSet::empty(), ..wide.clone() };
+    let (wide, none) = (crew([wide]), crew([none]));
+    let mut given = 0;
+    for _ in 0..50 {
+        for task in give_out(&mut dispatch, &wide) {
+            given += 1;
+            waiting(&mut dispatch, task);
+        }
+        dispatch.ask_again(node(1));
+        dispatch.given_up(&none, NOW, Patience(Duration::ZERO)).into_iter().for_each(|task| dispatch.gave_up(task));
+    }
+    assert_eq!(given, MAX_CUTS_ANEW + 1);
+    assert_eq!(dispatch.finished(), [RunId(1)]);
+}
+
+#[test]
 fn equal_tasks_go_to_the_machine_that_is_less_busy() {
     let mut dispatch = taken_up([running(1, "10.0.0.1", "22")]);
     let mut crew = crew([candidate(1, "10.0.0.0/24"), candidate(2, "10.0.0.0/24")]);

@@ -54,7 +54,7 @@ impl Dispatch {
                 let words = told("no other node that may scan it is there", task);
                 given_up.fail(UncoveredReason::NodeOffline, words, now);
             }
-            None if !is_covered && is_first(task) => given_up.cut_anew(now),
+            None if !is_covered && is_first(task) && open.may_cut_anew(&task.targets) => given_up.cut_anew(now),
             None if is_covered || is_refused => {
                 let words = told("every node that may scan it refused", task);
                 given_up.fail(UncoveredReason::Refused, words, now);
