@@ -14,7 +14,7 @@ use crate::presence::Presences;
 use crate::registry::CurrentRoster;
 use crate::settings::Timing;
 use crate::store::Store;
-use crew::Member;
+use crew::{Member, RangesTaken};
 use protocol::envelope::{Author, Message, ReplayGuard};
 use protocol::letter::{Letter, Opener};
 use protocol::mesh::{EnrolServer, Mesh, MeshEvent};
@@ -97,6 +97,8 @@ pub(crate) struct Hub {
     uploads: Uploads,
     /// Every approved node.
     members: BTreeMap<NodeId, Member>,
+    /// When they last changed their own ranges.
+    ranges_taken: RangesTaken,
     /// The same as of the latest look around.
     crew: Crew,
     /// Runs and tasks that have not ended.
@@ -128,6 +130,7 @@ impl Hub {
             replay: ReplayGuard::default(),
             uploads: Uploads::default(),
             members: BTreeMap::new(),
+            ranges_taken: RangesTaken::default(),
             crew: Crew::default(),
             work: Dispatch::default(),
             began: now,

@@ -8,6 +8,7 @@ use crate::store::StoreError;
 use protocol::letter::SealingKey;
 use protocol::{NodeId, TargetSet, Timestamp};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What the hub keeps in mind of an approved node.
 pub(super) struct Member {
@@ -31,6 +32,22 @@ impl Member {
     }
 }
 
+/// When each node last changed what it may be asked for.
+#[derive(Debug, Default)]
+pub(super) struct RangesTaken(BTreeMap<NodeId, Timestamp>);
+
+impl RangesTaken {
+    /// True when a change of this node counts now, and then none for as long as `pause`.
+    fn take(&mut self, node: NodeId, now: Timestamp, pause: Duration) -> bool {
+        // A clock that was set back must not shut a node out.
+        let is_free = self.0.get(&node).is_none_or(|last| now < *last || now.since(*last) >= pause);
+        if is_free {
+            self.0.insert(node, now);
+        }
+        is_free
+    }
+}
+
 impl Hub {
     /// Reads every approved node. One that is let in on other terms than before is asked again for what it declined.
     pub(super) async fn read_members(&mut self) -> Result<(), StoreError> {
@@ -48,9 +65,12 @@ impl Hub {
     }
 
     /// Notes what a node's owner lets it scan now; true when that is news.
-    pub(super) fn note_own_ranges(&mut self, node: NodeId, own: Option<&TargetSet>) -> bool {
+    ///
+    /// Each change is stored and planned for, so a node may make one in the time of a lease; until then its first word
+    /// stands, and its own policy refuses what it may not scan.
+    pub(super) fn note_own_ranges(&mut self, node: NodeId, own: Option<&TargetSet>, now: Timestamp) -> bool {
         match self.members.get_mut(&node) {
-            Some(member) if member.own.as_ref() != own => {
+            Some(member) if member.own.as_ref() != own && self.ranges_taken.take(node, now, self.timing.lease) => {
                 member.own = own.cloned();
                 self.work.ask_again(node);
                 true
@@ -77,5 +97,20 @@ impl Hub {
         let valid = self.members.iter().filter(|(_, member)| member.approval.expires.is_none_or(|end| now <= end));
         let candidates: Vec<Candidate> = valid.map(|(node, member)| member.candidate(*node, standing(node))).collect();
         self.crew.update(candidates, seen.into_iter().map(|(node, (_, load))| (node, load)).collect());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_changes_its_ranges_once_in_the_time_of_a_lease() {
+        let (mut taken, node, other) =
+            (RangesTaken::default(), NodeId::from_bytes([1; 32]), NodeId::from_bytes([2; 32]));
+        let (pause, at) = (Duration::from_secs(45), |seconds: u64| Timestamp::from_millis(seconds * 1_000));
+        let steps = [(node, 100), (node, 101), (other, 101), (node, 144), (node, 145), (node, 146), (node, 90)];
+        let counted = steps.map(|(node, seconds)| taken.take(node, at(seconds), pause));
+        assert_eq!(counted, [true, false, true, false, true, false, true]);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::uploads::UploadError;
 use super::{Hub, ledger};
+use crate::dispatch::Dispatch;
 use crate::dispatch::lease::Renewal;
 use crate::events::Event;
 use crate::intake;
@@ -13,12 +14,18 @@ use protocol::envelope::{Envelope, EnvelopeError, Header, Kind, Message, Verifie
 use protocol::letter::Letter;
 use protocol::message::{
     Answer, ChunksWanted, LeaseLost, Presence as PresenceMessage, Receipt, ReceiptOutcome, ResultChunk, ResultOffer,
-    TaskAnswer, TaskResult,
+    RunningTask, TaskAnswer, TaskResult,
 };
 use protocol::roster::Role;
 use protocol::task::TaskId;
 use protocol::text::Text;
 use protocol::{NodeId, Timestamp};
+
+/// The most tasks that a presence may name: a node holds a few, and may still name some that it has lost.
+const MAX_RUNNING: usize = 64;
+
+/// The most answers to one presence, which are signed and sealed one by one; the rest is told at the next.
+const MAX_LOST_TOLD: usize = 8;
 
 impl Hub {
     /// Opens a letter, proves who wrote it, and does what it says. What cannot be believed is dropped.
@@ -85,11 +92,14 @@ impl Hub {
     async fn on_presence(&mut self, message: Verified<PresenceMessage>, now: Timestamp) -> Result<(), LetterFault> {
         let (node, header) = (message.sender(), *message.header());
         let PresenceMessage { facts, load_hundredths, running, spooled } = message.into_message();
-        for task in &running {
-            let until = now.plus(self.timing.lease);
-            if self.work.renew(task.task, node, header.boot, task.fence, until) == Renewal::Lost {
-                self.write_to(node, &LeaseLost { task: task.task, fence: task.fence }, now);
-            }
+        let until = now.plus(self.timing.lease);
+        let Some(lost) = renewed(&mut self.work, node, header.boot, &running, until) else {
+            let tasks = running.len();
+            tracing::warn!(node.id = %node, tasks, "a node names more tasks than it can have; it is not heard");
+            return Ok(());
+        };
+        for lost in lost {
+            self.write_to(node, &lost, now);
         }
         let touched: Vec<TaskId> = running.iter().map(|running| running.task).collect();
         let presence = Presence {
@@ -106,7 +116,7 @@ impl Hub {
         for run in touched.iter().map(|task| task.run).collect::<std::collections::BTreeSet<_>>() {
             self.tell_run(run);
         }
-        let has_other_ranges = self.note_own_ranges(node, facts.policy_ranges.as_ref());
+        let has_other_ranges = self.note_own_ranges(node, facts.policy_ranges.as_ref(), now);
         if is_new {
             self.work.ask_again(node);
             self.events.publish(Event::Node { node });
@@ -236,6 +246,22 @@ impl Hub {
     }
 }
 
+/// Renews what a node works on; the first of what it has lost, to be told. `None` when it names too many.
+fn renewed(
+    work: &mut Dispatch,
+    node: NodeId,
+    boot: u64,
+    running: &[RunningTask],
+    until: Timestamp,
+) -> Option<Vec<LeaseLost>> {
+    if running.len() > MAX_RUNNING {
+        return None;
+    }
+    let lost = |task: &&RunningTask| work.renew(task.task, node, boot, task.fence, until) == Renewal::Lost;
+    let lost: Vec<&RunningTask> = running.iter().filter(lost).collect();
+    Some(lost.into_iter().take(MAX_LOST_TOLD).map(|task| LeaseLost { task: task.task, fence: task.fence }).collect())
+}
+
 /// Reads a whole result where blocking is allowed.
 async fn unpack(bytes: Vec<u8>) -> Result<TaskResult, UploadError> {
     match tokio::task::spawn_blocking(move || TaskResult::unpack(&bytes)).await {
@@ -279,4 +305,25 @@ fn offset_ms(theirs: Timestamp, ours: Timestamp) -> i64 {
     let ahead = i64::try_from(theirs.since(ours).as_millis()).unwrap_or(i64::MAX);
     let behind = i64::try_from(ours.since(theirs).as_millis()).unwrap_or(i64::MAX);
     ahead - behind
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::task::RunId;
+
+    #[test]
+    fn a_presence_with_many_tasks_that_nobody_gave_is_answered_a_few_times_or_not_heard() {
+        let running = |count: usize| {
+            let task = TaskId { run: RunId(9), index: 0 };
+            vec![RunningTask { task, fence: 1, cells_done: 0, cells_total: 0, hosts_found: 0 }; count]
+        };
+        let mut work = Dispatch::default();
+        let mut told = |count: usize| {
+            let node = NodeId::from_bytes([1; 32]);
+            renewed(&mut work, node, 1, &running(count), Timestamp::from_millis(1)).map(|lost| lost.len())
+        };
+        assert_eq!([told(1), told(MAX_LOST_TOLD + 1)], [Some(1), Some(MAX_LOST_TOLD)]);
+        assert_eq!([told(MAX_RUNNING), told(MAX_RUNNING + 1)], [Some(MAX_LOST_TOLD), None]);
+    }
 }
