@@ -103,6 +103,9 @@ pub(crate) async fn of_network(
 
 /// One report as a file.
 pub(crate) async fn file(app: &App, actor: &Actor, run: RunId, format: Format) -> Result<Response, WebError> {
+    let _held = app.exports.try_acquire().map_err(|_| {
+        WebError::Busy("other reports are being written as files; try again when they are done".to_owned())
+    })?;
     let report = app.coordinator.report_in_context(actor, run).await?;
     let name =
         format!("portdrift-{}-report-{run}.{}", network_name(&report.network, report.report.scan), format.ending());

@@ -37,6 +37,15 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Archives of reports that are made or read at the same time; each takes room on the disk.
 const MOST_ARCHIVES: usize = 4;
 
+/// Documents that are read at the same time; each is held in memory until it is stored.
+const MOST_IMPORTS: usize = 2;
+
+/// Reports that are written as files at the same time; each is held in memory.
+const MOST_EXPORTS: usize = 4;
+
+/// How long the sender of a document may say nothing.
+const IMPORT_SILENCE: Duration = Duration::from_secs(60);
+
 /// How the dashboard is reached.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -55,6 +64,9 @@ pub struct App {
     settings: Arc<Settings>,
     throttle: Arc<Throttle>,
     archives: Arc<Semaphore>,
+    imports: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
+    import_silence: Duration,
     heartbeat: Duration,
     stop: CancellationToken,
 }
@@ -64,8 +76,19 @@ impl App {
     pub fn new(coordinator: Coordinator, settings: Settings, stop: CancellationToken) -> Self {
         let base_path = settings.base_path.trim_end_matches('/').to_owned();
         let settings = Arc::new(Settings { base_path, ..settings });
-        let archives = Arc::new(Semaphore::new(MOST_ARCHIVES));
-        Self { coordinator, settings, throttle: Arc::default(), archives, heartbeat: HEARTBEAT, stop }
+        let [archives, imports, exports] =
+            [MOST_ARCHIVES, MOST_IMPORTS, MOST_EXPORTS].map(|most| Arc::new(Semaphore::new(most)));
+        Self {
+            coordinator,
+            settings,
+            throttle: Arc::default(),
+            archives,
+            imports,
+            exports,
+            import_silence: IMPORT_SILENCE,
+            heartbeat: HEARTBEAT,
+            stop,
+        }
     }
 
     /// A path of ours below the folder that a proxy serves it under.

@@ -9,11 +9,12 @@ use axum::RequestExt as _;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use coordinator::Imported;
-use futures::TryStreamExt as _;
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use protocol::TargetSet;
 use protocol::task::ScanId;
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::time::Duration;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use utoipa::{IntoParams, ToSchema};
 
@@ -67,8 +68,29 @@ pub(crate) async fn create(
     Query(How { authoritative }): Query<How>,
     request: Request,
 ) -> Result<(StatusCode, Json<Import>), WebError> {
+    let _held = app
+        .imports
+        .try_acquire()
+        .map_err(|_| WebError::Busy("other documents are being read; import this one when they are done".to_owned()))?;
     let body = request.into_limited_body().into_data_stream().map_err(io::Error::other);
-    let document = SyncIoBridge::new(StreamReader::new(body));
+    let document = SyncIoBridge::new(StreamReader::new(awaited(body, app.import_silence).boxed()));
     let imported = app.coordinator.import(&actor, scan, document, authoritative).await?;
     Ok((StatusCode::ACCEPTED, Json(imported.into())))
+}
+
+/// The parts of a body, which fails when its sender says nothing for `silence`: else it would be waited for for ever.
+fn awaited<T>(
+    parts: impl Stream<Item = io::Result<T>> + Unpin,
+    silence: Duration,
+) -> impl Stream<Item = io::Result<T>> {
+    stream::unfold(Some(parts), move |parts| async move {
+        let mut parts = parts?;
+        match tokio::time::timeout(silence, parts.next()).await {
+            Ok(part) => Some((part?, Some(parts))),
+            Err(_) => {
+                let words = format!("its sender fell silent for {} s; send it again", silence.as_secs());
+                Some((Err(io::Error::new(io::ErrorKind::TimedOut, words)), None))
+            }
+        }
+    })
 }

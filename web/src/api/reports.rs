@@ -177,6 +177,12 @@ impl From<&coordinator::report::ReportSummary> for ReportSummary {
     }
 }
 
+impl From<&coordinator::report::Report> for ReportSummary {
+    fn from(report: &coordinator::report::Report) -> Self {
+        Self::from(&coordinator::report::ReportSummary::from(report))
+    }
+}
+
 impl From<coordinator::report::Report> for Report {
     fn from(report: coordinator::report::Report) -> Self {
         let summary = ReportSummary::from(&coordinator::report::ReportSummary::from(&report));

@@ -63,3 +63,31 @@ async fn an_imported_document_becomes_a_run_with_a_report() {
     assert_eq!(import(&site, &cookie, 1, "no document").await.status, StatusCode::UNPROCESSABLE_ENTITY);
     site.stop().await;
 }
+
+#[tokio::test]
+async fn too_many_imports_and_exports_at_once_are_refused_and_a_silent_sender_is_not_waited_for() {
+    let site = Site::start(Settings::default()).await;
+    let cookie = site.sign_in().await;
+    let new = json!({ "name": "Lab", "targets": "10.9.0.0/30", "ports": "22,80" });
+    assert_eq!(send(&site.router, post_json("/api/v1/scans", &cookie, new)).await.status, StatusCode::CREATED);
+
+    let all = site.app.imports.try_acquire_many(crate::MOST_IMPORTS.try_into().unwrap()).unwrap();
+    let refused = import(&site, &cookie, 1, DOCUMENT).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.body);
+    assert!(refused.body.contains("when they are done"), "{}", refused.body);
+    drop(all);
+    let all = site.app.exports.try_acquire_many(crate::MOST_EXPORTS.try_into().unwrap()).unwrap();
+    let refused = send(&site.router, get("/api/v1/reports/1/export?format=csv", &cookie)).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.body);
+    drop(all);
+
+    let app = crate::App { import_silence: Duration::from_millis(50), ..site.app.clone() };
+    let start = futures::stream::iter([Ok::<_, std::io::Error>(DOCUMENT[..60].to_owned())]);
+    let silent = Body::from_stream(futures::StreamExt::chain(start, futures::stream::pending()));
+    let request = request(Method::POST, "/api/v1/scans/1/import").header(header::COOKIE, &cookie);
+    let answer = send(&crate::router(app), request.body(silent).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.body);
+    assert!(answer.body.contains("fell silent"), "{}", answer.body);
+    assert_eq!(site.app.imports.available_permits(), crate::MOST_IMPORTS);
+    site.stop().await;
+}
