@@ -106,12 +106,12 @@ fn masscan_closes_nothing_and_opens_what_it_lists() {
             r#"<host endtime="4000000000"><address addr="{net}.1" addrtype="ipv4"/><ports><port protocol="tcp" portid="{port}"><state state="open" reason="syn-ack" reason_ttl="64"/></port></ports></host>"#
         )
     };
-    let start = mesh.get("/runs/1")["started_at"].as_str().unwrap().parse::<protocol::Timestamp>().unwrap();
+    let end = mesh.get("/runs/1")["ended_at"].as_str().unwrap().parse::<protocol::Timestamp>().unwrap();
     let document = format!(
         "<?xml version=\"1.0\"?>\n<!-- masscan v1.0 scan -->\n<nmaprun scanner=\"masscan\" start=\"{}\" version=\"1.0-BETA\" xmloutputversion=\"1.03\">\n\
         <scaninfo type=\"syn\" protocol=\"tcp\" />\n{}\n<runstats>\n<finished time=\"4000000000\" timestr=\"\" elapsed=\"3\" />\n\
         <hosts up=\"1\" down=\"0\" total=\"1\" />\n</runstats>\n</nmaprun>\n",
-        start.as_millis() / 1_000 + 1,
+        end.as_millis() / 1_000 + 1,
         port(8080)
     );
     let before = alerts(&mesh);
@@ -157,7 +157,7 @@ fn a_document_that_proves_nothing_is_refused_and_leaves_nothing() {
             format!("{head}{scaninfo}{}{end}", host("192.0.2.9")),
             "such as 192.0.2.9, is among the scan's addresses",
         ),
-        ("older.xml", format!("{head}{scaninfo}{known}{end}"), "before run 1"),
+        ("older.xml", format!("{head}{scaninfo}{known}{end}"), "run 1 looked until"),
     ];
     for (name, document, reason) in cases {
         let refused = mesh.output(&["import", &write(&mesh, name, &document), "--scan", "office"]);

@@ -126,7 +126,8 @@ impl Import {
             .update(move |draft| {
                 let trigger = Trigger::Import { by: who.name.clone(), authoritative };
                 let run = reserve(draft, scan, trigger, started, now)?;
-                audit::note(draft, &who, "scan import", &format!("{scan} as run {}", run.id), now)?;
+                let word = if authoritative { ", authoritative" } else { "" };
+                audit::note(draft, &who, "scan import", &format!("{scan} as run {}{word}", run.id), now)?;
                 Ok::<_, UseCaseError>(run.id)
             })
             .await?;
@@ -172,7 +173,7 @@ fn reserve(
     }
     if let Some((later, at)) = later_run(draft, scan, started)? {
         return Err(unfit(format!(
-            "it was begun at {started}, before run {later} of {at}; what is known is newer, so import older documents first"
+            "it was begun at {started}, and run {later} looked until {at}; what is known is newer, so import older documents first"
         )));
     }
     let run = Run { started: Some(started), ..queue(draft, scan, trigger, now)? };
@@ -189,15 +190,23 @@ fn under_way(reads: &impl Reads, id: RunId) -> Result<Run, UseCaseError> {
     Err(UseCaseError::Conflict(format!("run {id} is {} meanwhile; nothing of the document was kept", run.state.name())))
 }
 
-/// A run of the scan that looked later than `started`. Documents count whole seconds, so runs do here too.
+/// The latest run of the scan, and how long it looked, when that is later than `started`. A document that began with
+/// the run is that run's own. Documents count whole seconds, so runs do here too.
 fn later_run(reads: &impl Reads, scan: ScanId, started: Timestamp) -> Result<Option<(RunId, Timestamp)>, StoreError> {
     let second = |time: Timestamp| time.as_millis() / 1_000;
     for row in reads.within(&RUNS_OF_SCAN, &scan).rev() {
         let ((_, id), ()) = row?;
         let Some(run) = reads.get(&RUNS, &id)? else { continue };
         let looked = matches!(run.state, RunState::Completed | RunState::Partial);
-        if let Some(at) = run.started.filter(|_| looked) {
-            return Ok((second(at) > second(started)).then_some((id, at)));
+        if let Some(began) = run.started.filter(|_| looked) {
+            let is_document = matches!(run.trigger, Trigger::Import { .. });
+            let until = if is_document { began } else { run.ended.unwrap_or(began) };
+            if second(until) > second(started) && second(began) != second(started) {
+                return Ok(Some((id, until)));
+            }
+            if !is_document {
+                return Ok(None);
+            }
         }
     }
     Ok(None)

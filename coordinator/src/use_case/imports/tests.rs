@@ -61,7 +61,7 @@ async fn a_document_becomes_a_run_with_the_hosts_of_its_scan() {
     assert_eq!(missing, [("10.9.0.10-10.9.0.15".to_owned(), UncoveredReason::NotInDocument)]);
     assert_eq!(run.outcome.map(|outcome| outcome.open_ports), Some(2));
     let audit = fixture.store.read(|view| Ok(view.last(&AUDIT)?.map(|(_, entry)| entry))).await.unwrap().unwrap();
-    assert_eq!((audit.action.as_str(), audit.subject.as_str()), ("scan import", "1 as run 1"));
+    assert_eq!((audit.action.as_str(), audit.subject.as_str()), ("scan import", "1 as run 1, authoritative"));
 }
 
 #[tokio::test]
@@ -78,6 +78,23 @@ async fn a_later_document_is_compared_with_what_the_scan_knows() {
     closed(&fixture, same).await;
     let report = fixture.store.read(move |view| crate::report::read(view, same)).await.unwrap().unwrap();
     assert_eq!((report.changes, report.notes), (Vec::new(), Vec::new()));
+}
+
+#[tokio::test]
+async fn a_document_begun_while_a_run_looked_is_older_than_what_the_run_saw_last() {
+    let fixture = Fixture::new().await;
+    let run = fixture.finished_run("10.9.0.0/28", vec![host("10.9.0.1", &[22])]).await;
+    let lasts = fixture.store.update(move |draft| {
+        let run = draft.get(&RUNS, &run)?.expect("it ended");
+        draft.put(&RUNS, &run.id, &Run { ended: Some(NOW.plus(Duration::from_secs(120))), ..run })
+    });
+    lasts.await.unwrap();
+    let seen = [host("10.9.0.1", &[22, 80])];
+    let refused = import(&fixture, &document(60, "10.9.0.0/28", &seen)).await.unwrap_err().to_string();
+    assert!(refused.contains("run 1 looked until"), "{refused}");
+    import(&fixture, &document(0, "10.9.0.0/28", &seen)).await.expect("the run's own export has its start");
+    let later = import(&fixture, &document(180, "10.9.0.0/28", &seen)).await;
+    assert!(later.is_err_and(|error| matches!(error, UseCaseError::AlreadyRunning(_))), "only since one is open");
 }
 
 #[tokio::test]
@@ -105,7 +122,7 @@ async fn each_document_that_cannot_be_taken_says_why() {
     document: the nmap document is cut short; nmap was ended or its disk is full, scan again
     document: none of the hosts that it lists, such as 10.8.0.1, is among the scan's addresses; import it into a scan with these targets
     document: the document type is not the plain nmaprun; such files are not read
-    document: it was begun at 2020-09-13T12:27:40.000Z, before run 1 of 2023-11-14T22:13:20.000Z; what is known is newer, so import older documents first
+    document: it was begun at 2020-09-13T12:27:40.000Z, and run 1 looked until 2023-11-14T22:13:20.000Z; what is known is newer, so import older documents first
     document: it was begun at 2027-01-15T08:01:00.000Z, which has not come; set the clock of its scanner
     document: it lists no host, so it proves nothing
     run 2 of this scan has not ended; wait for it (`portdrift runs watch 2`)
