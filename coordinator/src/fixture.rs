@@ -6,7 +6,7 @@ use crate::hub::let_in;
 use crate::registry::{Approval, NodeRecord};
 use crate::run::{Look, Run, RunState, TaskRecord, TaskState, Trigger};
 use crate::scan::{Scan, ScanDraft};
-use crate::store::tables::{NODES, RUNS, SCANS, TASKS};
+use crate::store::tables::{NODES, RUN_LOOKS, RUNS, RUNS_OF_SCAN, SCANS, TASKS};
 use crate::store::{Draft, Reads, Store, StoreError, StoreOptions};
 use crate::use_case::runs::queue;
 use protocol::letter::SealingKey;
@@ -17,6 +17,7 @@ use protocol::observation::{
 use protocol::task::{RunId, ScanId, TaskId};
 use protocol::text::Text;
 use protocol::{Keypair, NodeId, Protocol, TargetSet, Timestamp};
+use std::net::IpAddr;
 use tempfile::TempDir;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -239,4 +240,15 @@ fn approve(draft: &mut Draft, node: NodeId, ranges: &str) -> Result<(), StoreErr
     let (mesh, hub) = (Keypair::from_seed(&[1; 32]), Keypair::from_seed(&[2; 32]).node_id());
     draft.put(&NODES, &node, &NodeRecord::asked(node, &request, NOW))?;
     let_in(draft, NodeRecord::asked(node, &request, NOW), approval, &mesh, hub, NOW).map(|_| ())
+}
+
+/// The last run of a scan that saw a host at `address`.
+pub(crate) fn last_seen(reads: &impl Reads, scan: ScanId, address: IpAddr) -> Result<Option<RunId>, StoreError> {
+    for row in reads.within(&RUNS_OF_SCAN, &scan).rev() {
+        let ((_, run), ()) = row?;
+        if reads.get(&RUN_LOOKS, &run)?.is_some_and(|look| look.seen.contains(address)) {
+            return Ok(Some(run));
+        }
+    }
+    Ok(None)
 }

@@ -46,17 +46,6 @@ pub(crate) fn reported_runs(reads: &impl Reads, scan: ScanId, last: RunId) -> Re
     Ok(reported)
 }
 
-/// The last run of a scan that saw a host at `address`.
-pub(crate) fn last_seen(reads: &impl Reads, scan: ScanId, address: IpAddr) -> Result<Option<RunId>, StoreError> {
-    for row in reads.within(&RUNS_OF_SCAN, &scan).rev() {
-        let ((_, run), ()) = row?;
-        if reads.get(&RUN_LOOKS, &run)?.is_some_and(|look| look.seen.contains(address)) {
-            return Ok(Some(run));
-        }
-    }
-    Ok(None)
-}
-
 /// All versions of one host, oldest first, not decoded yet.
 pub(crate) struct Versions<'a> {
     /// The host.

@@ -81,6 +81,19 @@ impl Site {
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
         answer.header("set-cookie").split(';').next().unwrap().to_owned()
     }
+
+    /// The run once it ended; the hub closes it by itself and tells.
+    pub(crate) async fn ended(&self, cookie: &str, run: u64) -> serde_json::Value {
+        let mut told = self.coordinator.events().subscribe(None).live;
+        loop {
+            let seen = send(&self.router, get(&format!("/api/v1/runs/{run}"), cookie)).await.json();
+            if seen["ended"] == true {
+                return seen;
+            }
+            let event = tokio::time::timeout(Duration::from_secs(60), told.recv()).await;
+            event.unwrap_or_else(|_| panic!("nothing happens, and run {run} has not ended: {seen:#}")).unwrap();
+        }
+    }
 }
 
 pub(crate) fn request(method: Method, path: &str) -> axum::http::request::Builder {

@@ -2,9 +2,9 @@
 
 mod large;
 
-use super::{Comparison, PastRun, compare, last_seen};
+use super::{Comparison, PastRun, compare};
 use crate::analysis::delta::{Change, ChangeKind, PortId};
-use crate::fixture::{Fixture, NOW, PORTS, SCAN, TARGETS, host, result};
+use crate::fixture::{Fixture, NOW, PORTS, SCAN, TARGETS, host, last_seen, result};
 use crate::report::Report;
 use crate::store::tests::rounds;
 use proptest::prelude::*;

@@ -1,11 +1,11 @@
 //! Runs read back: their hosts, and any two of them compared.
 
 use super::UseCaseError;
+use crate::Coordinator;
 use crate::accounts::{Actor, Right};
 use crate::history::{Comparison, PastRun, RunLook, compare};
 use crate::store::Reads;
 use crate::store::tables::SCANS;
-use crate::{Coordinator, history};
 use protocol::observation::HostObservation;
 use protocol::task::{RunId, ScanId};
 use std::net::IpAddr;
@@ -33,12 +33,6 @@ impl Coordinator {
             None => Ok(None),
         };
         self.store().read(read).await?.ok_or_else(|| UseCaseError::no_run(run))
-    }
-
-    /// The last run of a scan that saw a host at `address`; `None` when none did.
-    pub async fn last_seen(&self, actor: &Actor, scan: ScanId, address: IpAddr) -> Result<Option<RunId>, UseCaseError> {
-        actor.require(Right::Read)?;
-        Ok(self.store().read(move |view| history::last_seen(view, scan, address)).await?)
     }
 
     /// What the run `to` of a scan found otherwise than its run `from`, by the rules of a report.

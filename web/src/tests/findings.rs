@@ -5,7 +5,6 @@ use crate::Settings;
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
 use serde_json::json;
-use std::time::Duration;
 
 /// What a scanner saw of one host with these ports open, of 22, 80 and 3389.
 fn document(second: u64, ports: &[u16]) -> String {
@@ -35,21 +34,9 @@ async fn lab() -> (Site, String) {
         let request = request(Method::POST, path).header(header::COOKIE, &cookie);
         let taken = send(&site.router, request.body(Body::from(document(run * 60, ports))).unwrap()).await;
         assert_eq!(taken.status, StatusCode::ACCEPTED, "{}", taken.body);
-        ended(&site, &cookie, run).await;
+        site.ended(&cookie, run).await;
     }
     (site, cookie)
-}
-
-/// Waits for the end of a run; the hub closes it by itself.
-async fn ended(site: &Site, cookie: &str, run: u64) {
-    for _ in 0..600 {
-        let seen = send(&site.router, get(&format!("/api/v1/runs/{run}"), cookie)).await.json();
-        if seen["ended"] == json!(true) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("run {run} did not end")
 }
 
 async fn page(site: &Site, cookie: &str, path: &str) -> Answer {

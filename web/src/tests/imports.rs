@@ -20,18 +20,6 @@ pub(super) async fn import(site: &Site, cookie: &str, scan: u64, document: &str)
     send(&site.router, request.body(Body::from(document.to_owned())).unwrap()).await
 }
 
-/// The run once it ended; the hub closes it by itself.
-pub(super) async fn ended(site: &Site, cookie: &str, run: u64) -> Value {
-    for _ in 0..600 {
-        let seen = send(&site.router, get(&format!("/api/v1/runs/{run}"), cookie)).await.json();
-        if seen["ended"] == json!(true) {
-            return seen;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("run {run} did not end")
-}
-
 #[tokio::test]
 async fn an_imported_document_becomes_a_run_with_a_report() {
     let site = Site::start(Settings::default()).await;
@@ -43,7 +31,7 @@ async fn an_imported_document_becomes_a_run_with_a_report() {
     assert_eq!(taken.status, StatusCode::ACCEPTED, "{}", taken.body);
     let taken = taken.json();
     assert_eq!((&taken["hosts"], &taken["outside_count"], &taken["shortfall"]), (&json!(1), &json!(0), &Value::Null));
-    let run = ended(&site, &cookie, 1).await;
+    let run = site.ended(&cookie, 1).await;
     assert_eq!((&run["state"], &run["open_ports"]), (&json!("completed"), &json!(1)), "{run}");
     assert_eq!(run["started_at"], json!("2023-11-14T22:13:20.000Z"));
 
@@ -51,14 +39,14 @@ async fn an_imported_document_becomes_a_run_with_a_report() {
         r#"<port protocol="tcp" portid="80"><state state="open" reason="syn-ack" reason_ttl="0"/></port></ports>"#;
     let later = DOCUMENT.replace("1700000000", "1700000060").replace("</ports>", port);
     assert_eq!(import(&site, &cookie, 1, &later).await.status, StatusCode::ACCEPTED);
-    ended(&site, &cookie, 2).await;
+    site.ended(&cookie, 2).await;
     let report = send(&site.router, get("/api/v1/reports/2", &cookie)).await;
     assert_eq!(report.status, StatusCode::OK, "{}", report.body);
     assert!(report.body.contains("new-port"), "{}", report.body);
 
     let older = import(&site, &cookie, 1, DOCUMENT).await;
     assert_eq!(older.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", older.body);
-    assert!(older.json()["faults"]["document"].as_str().unwrap().contains("before run 2"), "{}", older.body);
+    assert!(older.json()["faults"]["document"].as_str().unwrap().contains("run 2 looked until"), "{}", older.body);
     assert_eq!(import(&site, &cookie, 9, DOCUMENT).await.status, StatusCode::NOT_FOUND);
     assert_eq!(import(&site, &cookie, 1, "no document").await.status, StatusCode::UNPROCESSABLE_ENTITY);
     site.stop().await;

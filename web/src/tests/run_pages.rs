@@ -1,6 +1,6 @@
 //! Pages of runs, without script: one that waits, one that looked at a part only, one that makes up for it.
 
-use super::imports::{ended, import};
+use super::imports::import;
 use super::scan_pages::{LAB, go, has, page, post};
 use super::{Site, get, send};
 use crate::Settings;
@@ -49,7 +49,7 @@ async fn a_partial_run_says_what_is_missing_and_the_run_that_makes_up_for_it_say
     let cookie = site.sign_in().await;
     post(&site, &cookie, "/scans", "name=Plant&targets=10.9.0.0/24&ports=22").await;
     assert_eq!(import(&site, &cookie, 1, &document()).await.status, StatusCode::ACCEPTED);
-    ended(&site, &cookie, 1).await;
+    site.ended(&cookie, 1).await;
 
     let run = page(&site, &cookie, "/runs/1").await;
     has(
@@ -87,7 +87,7 @@ async fn hosts_stand_on_pages_in_the_order_of_their_addresses() {
     let cookie = site.sign_in().await;
     post(&site, &cookie, "/scans", "name=Plant&targets=10.9.0.0/24&ports=22").await;
     import(&site, &cookie, 1, &document()).await;
-    ended(&site, &cookie, 1).await;
+    site.ended(&cookie, 1).await;
     for path in ["/scans/1", "/runs/1"] {
         let first = page(&site, &cookie, path).await;
         has(&first, &[">10.9.0.1<", ">10.9.0.9<", ">10.9.0.50<", &format!("{path}?after=10.9.0.50#hosts")]);
