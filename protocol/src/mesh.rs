@@ -11,6 +11,7 @@ use crate::task::TaskId;
 use crate::time::Timestamp;
 use behaviour::MeshBehaviour;
 use board::Board;
+use counters::Unreadable;
 use dialler::Dialler;
 use gate::Gate;
 use gossip::Topics;
@@ -45,7 +46,7 @@ mod ways;
 mod wire;
 
 pub use counters::Counters;
-pub use enrol::{AskError, EnrolRequestArrived, EnrolServer, ReplyTo, ask};
+pub use enrol::{AskError, EnrolCounters, EnrolRequestArrived, EnrolServer, ReplyTo, ask};
 pub use events::{LetterId, MeshEvent, NotConnected, PeerLink};
 
 /// What a member needs to take part.
@@ -123,6 +124,7 @@ pub struct Mesh {
     outbox: Outbox,
     ways: Ways,
     counters: Counters,
+    unreadable: Unreadable,
     pulls: Pulls,
     /// Emptied before the swarm is asked for more, so it holds what one step of the swarm made.
     events: VecDeque<MeshEvent>,
@@ -147,7 +149,8 @@ impl Mesh {
     pub async fn new(config: MeshConfig, roster: Option<SignedRoster>) -> Result<Self, MeshError> {
         let MeshConfig { author, listen, role, tunables } = config;
         let topics = Topics::new(author.mesh());
-        let behaviour = MeshBehaviour::new(&topics, role, &tunables)?;
+        let unreadable = Unreadable::default();
+        let behaviour = MeshBehaviour::new(&topics, role, &tunables, &unreadable)?;
         let mut swarm = transport::swarm(author.keypair(), author.mesh(), behaviour, Duration::MAX)?;
         transport::listen(&mut swarm, &listen)?;
         let now = Instant::now();
@@ -163,6 +166,7 @@ impl Mesh {
             outbox: Outbox::new(tunables.letter_patience),
             ways: Ways::default(),
             counters: Counters::default(),
+            unreadable,
             pulls: Pulls::default(),
             events: VecDeque::new(),
             pull_every: tunables.pull_every,
@@ -229,7 +233,7 @@ impl Mesh {
 
     /// What was counted since the start.
     pub fn counters(&self) -> Counters {
-        self.counters
+        Counters { unreadable: self.unreadable.count(), ..self.counters }
     }
 
     /// Puts a roster in force if it is newer; whoever is no longer in loses the connection at once.

@@ -135,6 +135,7 @@ impl Mesh {
                 }
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
+                self.counters.refused_connections += 1;
                 tracing::debug!(address = %send_back_addr, %error, "a connection was refused");
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "the mesh port has a problem"),
@@ -199,6 +200,7 @@ impl Mesh {
         let acceptance = match verdict.and(from).and_then(|from| self.hear(envelope, from, now)) {
             Ok(_) => MessageAcceptance::Accept,
             Err(refusal) => {
+                self.counters.refuse(refusal);
                 self.warn_of_clocks(refusal);
                 refusal.acceptance()
             }

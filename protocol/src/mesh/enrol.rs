@@ -1,7 +1,8 @@
 //! The enrolment port: all that a stranger may speak to, and the stranger's side of it.
 
+use super::counters::Unreadable;
 use super::door::{Door, DoorLimits};
-use super::wire::{EnrolDialect, Talk, talk};
+use super::wire::{EnrolDialect, Talk, talk, talk_counted};
 use super::{MeshError, peer, transport};
 use crate::envelope::Envelope;
 use crate::identity::{Keypair, MeshId, NodeId};
@@ -34,6 +35,8 @@ pub struct EnrolServer {
     swarm: Swarm<EnrolBehaviour>,
     /// The other ends of the connections that stand; no more than the limits allow.
     strangers: BTreeMap<libp2p::swarm::ConnectionId, Option<SocketAddr>>,
+    refused_connections: u64,
+    unreadable: Unreadable,
 }
 
 impl fmt::Debug for EnrolServer {
@@ -55,6 +58,15 @@ pub struct EnrolRequestArrived {
     pub reply: ReplyTo,
 }
 
+/// What an enrolment port has refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EnrolCounters {
+    /// Connections refused: another mesh, too many, or silent in the handshake.
+    pub refused_connections: u64,
+    /// Requests that could not be read: too long, garbled, or never finished.
+    pub unreadable: u64,
+}
+
 /// The way back to one asker. Dropping it refuses the request without a word.
 #[derive(Debug)]
 pub struct ReplyTo(ResponseChannel<Envelope>);
@@ -62,10 +74,12 @@ pub struct ReplyTo(ResponseChannel<Envelope>);
 impl EnrolServer {
     /// Opens the enrolment port. Needs a tokio runtime.
     pub async fn new(keypair: &Arc<Keypair>, mesh: MeshId, listen: Vec<SocketAddr>) -> Result<Self, MeshError> {
-        let behaviour = EnrolBehaviour { door: Door::new(DOOR), talk: talk(ProtocolSupport::Inbound) };
+        let unreadable = Unreadable::default();
+        let talk = talk_counted(ProtocolSupport::Inbound, &unreadable);
+        let behaviour = EnrolBehaviour { door: Door::new(DOOR), talk };
         let mut swarm = transport::swarm(keypair, mesh, behaviour, IDLE)?;
         transport::listen(&mut swarm, &listen)?;
-        let mut server = Self { swarm, strangers: BTreeMap::new() };
+        let mut server = Self { swarm, strangers: BTreeMap::new(), refused_connections: 0, unreadable };
         server.wait_for_listeners(&listen).await?;
         Ok(server)
     }
@@ -86,6 +100,11 @@ impl EnrolServer {
     /// Where it really listens.
     pub fn listen_addresses(&self) -> Vec<SocketAddr> {
         self.swarm.listeners().filter_map(peer::socket_addr).collect()
+    }
+
+    /// Connections refused, and requests that could not be read, since it was opened.
+    pub fn counters(&self) -> EnrolCounters {
+        EnrolCounters { refused_connections: self.refused_connections, unreadable: self.unreadable.count() }
     }
 
     /// Waits for the next request. May be dropped at any time without losing one.
@@ -112,6 +131,7 @@ impl EnrolServer {
             }
             SwarmEvent::Behaviour(EnrolBehaviourEvent::Talk(event)) => return self.on_talk(event),
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
+                self.refused_connections += 1;
                 tracing::debug!(address = %send_back_addr, %error, "a connection for enrolment was refused");
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "the enrolment port has a problem"),

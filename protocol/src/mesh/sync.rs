@@ -1,6 +1,7 @@
 //! Pulls: neighbours are asked for the roster, beacon and announcements that gossip may have lost.
 
 use super::board::Novelty;
+use super::gossip::Refusal;
 use super::wire::{SyncAnswer, SyncDialect, SyncRequest, TalkEvent};
 use super::{Mesh, MeshEvent, peer};
 use crate::codec;
@@ -118,7 +119,9 @@ impl Mesh {
         }
         let mut learned = false;
         for announcement in answer.announcements {
-            learned |= self.hear(announcement, pull.node, now) == Ok(Novelty::First);
+            let heard = self.hear(announcement, pull.node, now);
+            learned |= heard == Ok(Novelty::First);
+            self.count_refused(heard);
         }
         if answer.more && learned {
             self.pull_from(pull.node);
@@ -126,13 +129,20 @@ impl Mesh {
             self.board.caught_up(boot, announced);
         }
         if let Some(beacon) = answer.beacon {
-            // A repeat is the usual case here, and no fault of the neighbour's.
-            let _ = self.hear(beacon, pull.node, now);
+            let heard = self.hear(beacon, pull.node, now);
+            self.count_refused(heard);
         }
         // What was heard of while this answer was on its way may not be in it.
         let newly_sought = self.gate.sought() > pull.sought && self.gate.sought() > self.gate.epoch();
         if newly_sought || self.board.missing().is_some() {
             self.pull_from_best();
+        }
+    }
+
+    /// What was heard already is the usual case in answers, and no fault of the neighbour's.
+    fn count_refused(&mut self, heard: Result<Novelty, Refusal>) {
+        if let Err(refusal @ (Refusal::Forged | Refusal::OutOfTime)) = heard {
+            self.counters.refuse(refusal);
         }
     }
 
@@ -153,7 +163,10 @@ impl Mesh {
                 }
             }
             Ok(Precedence::Same | Precedence::Older) => {}
-            Err(error) => tracing::warn!(node.id = %from, %error, "a neighbour handed over a bad roster"),
+            Err(error) => {
+                self.counters.forged += 1;
+                tracing::warn!(node.id = %from, %error, "a neighbour handed over a bad roster");
+            }
         }
     }
 

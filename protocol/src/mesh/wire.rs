@@ -1,5 +1,6 @@
 //! What is said over the request-response protocols, and how its frames are read: length-limited, then decoded.
 
+use super::counters::Unreadable;
 use super::ways::BeaconId;
 use crate::codec::{self, Decode, Encode};
 use crate::envelope::Envelope;
@@ -142,14 +143,26 @@ pub(super) type Talk<D> = request_response::Behaviour<Frames<D>>;
 pub(super) type TalkEvent<D> = request_response::Event<<D as Dialect>::Request, <D as Dialect>::Response>;
 
 pub(super) fn talk<D: Dialect>(support: ProtocolSupport) -> Talk<D> {
+    talk_counted(support, &Unreadable::default())
+}
+
+/// As [`talk`]; what cannot be read is counted.
+pub(super) fn talk_counted<D: Dialect>(support: ProtocolSupport, unreadable: &Unreadable) -> Talk<D> {
     let config =
         request_response::Config::default().with_request_timeout(D::PATIENCE).with_max_concurrent_streams(D::AT_ONCE);
-    Talk::with_codec(Frames(PhantomData), [(StreamProtocol::new(D::NAME), support)], config)
+    Talk::with_codec(
+        Frames { unreadable: unreadable.clone(), dialect: PhantomData },
+        [(StreamProtocol::new(D::NAME), support)],
+        config,
+    )
 }
 
 /// One value per direction of a stream, up to the stream's end.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Frames<D>(PhantomData<fn() -> D>);
+#[derive(Clone, Debug)]
+pub(super) struct Frames<D> {
+    unreadable: Unreadable,
+    dialect: PhantomData<fn() -> D>,
+}
 
 impl<D: Dialect> request_response::Codec for Frames<D> {
     type Protocol = StreamProtocol;
@@ -160,14 +173,14 @@ impl<D: Dialect> request_response::Codec for Frames<D> {
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(io, D::REQUEST_BYTES).await
+        self.unreadable.watch(read(io, D::REQUEST_BYTES)).await
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<D::Response>
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(io, D::RESPONSE_BYTES).await
+        self.unreadable.watch(read(io, D::RESPONSE_BYTES)).await
     }
 
     async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: D::Request) -> io::Result<()>
