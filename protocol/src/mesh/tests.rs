@@ -4,5 +4,6 @@ mod enrolment;
 mod intruder;
 pub(super) mod kit;
 mod members;
+mod neighbours;
 mod strangers;
 mod upkeep;

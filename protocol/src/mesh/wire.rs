@@ -1,11 +1,9 @@
 //! What is said over the request-response protocols, and how its frames are read: length-limited, then decoded.
 
+use super::sync::words::{SyncAnswer, SyncRequest};
 use crate::codec::{self, Decode, Encode};
 use crate::envelope::Envelope;
-use crate::identity::NodeId;
 use crate::letter::{Letter, MAX_LETTER_BYTES};
-use crate::roster::{RosterHash, SignedRoster};
-use crate::task::TaskId;
 use futures::prelude::*;
 use libp2p::StreamProtocol;
 use libp2p::request_response::{self, ProtocolSupport};
@@ -25,34 +23,6 @@ pub(super) trait Dialect: Clone + Send + 'static {
     const PATIENCE: Duration;
     type Request: Encode + Decode<()> + Send + 'static;
     type Response: Encode + Decode<()> + Send + 'static;
-}
-
-/// Asks a neighbour for what gossip may have lost.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(super) struct SyncRequest {
-    /// The roster epoch that the asker holds; 0 without one.
-    pub(super) epoch: u64,
-    /// Its hash.
-    pub(super) hash: RosterHash,
-    /// Whose announcements are wanted.
-    pub(super) holder: NodeId,
-    /// The highest fence that the asker has seen of each of its tasks.
-    pub(super) have: Vec<(TaskId, u64)>,
-}
-
-/// Answers [`SyncRequest`].
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(super) struct SyncAnswer {
-    /// The epoch that the neighbour holds; the asker may have the newer one.
-    pub(super) epoch: u64,
-    /// A newer roster, or another one of the same epoch.
-    pub(super) roster: Option<SignedRoster>,
-    /// The newest beacon.
-    pub(super) beacon: Option<Envelope>,
-    /// Open announcements for the holder.
-    pub(super) announcements: Vec<Envelope>,
-    /// There are more than fit.
-    pub(super) more: bool,
 }
 
 /// What became of a letter.
@@ -173,7 +143,6 @@ async fn write<T: AsyncWrite + Unpin + Send>(io: &mut T, bytes: &[u8], limit: us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::RunId;
     use data_encoding::HEXLOWER;
     use futures::executor::block_on;
     use futures::io::Cursor;
@@ -181,21 +150,6 @@ mod tests {
 
     #[test]
     fn the_frames_keep_their_bytes() {
-        let request = SyncRequest {
-            epoch: 3,
-            hash: [7; 32],
-            holder: NodeId::from_bytes([9; 32]),
-            have: vec![(TaskId { run: RunId(300), index: 2 }, 4)],
-        };
-        let answer = SyncAnswer {
-            epoch: 4,
-            roster: None,
-            beacon: Some(Envelope::from_bytes(vec![1, 2])),
-            announcements: vec![Envelope::from_bytes(vec![3])],
-            more: true,
-        };
-        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&request)), @"01030707070707070707070707070707070707070707070707070707070707070707090909090909090909090909090909090909090909090909090909090909090901fb2c010204");
-        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&answer)), @"0104000102010201010301");
         let answers = [LetterAnswer::Taken, LetterAnswer::Busy, LetterAnswer::UnknownReader];
         insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&answers)), @"01000102");
     }
