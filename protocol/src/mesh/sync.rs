@@ -219,11 +219,11 @@ impl Mesh {
         }
         // Before the announcements: what was cancelled is not begun.
         for cancel in cancels {
-            let _ = self.hear(cancel, now);
+            let _ = self.hear(cancel, node, now);
         }
         let mut learned = false;
         for announcement in announcements {
-            learned |= self.hear(announcement, now) == Ok(Novelty::First);
+            learned |= self.hear(announcement, node, now) == Ok(Novelty::First);
         }
         if more && learned {
             self.pull_from(node);
@@ -232,7 +232,7 @@ impl Mesh {
         }
         if let Some(beacon) = beacon {
             // A repeat is the usual case here, and no fault of the neighbour's.
-            let _ = self.hear(beacon, now);
+            let _ = self.hear(beacon, node, now);
         }
         if !cards.is_empty() {
             let shares = self.cards.differing(&cards);

@@ -7,3 +7,4 @@ mod members;
 mod neighbours;
 mod strangers;
 mod upkeep;
+mod ways;

@@ -118,18 +118,19 @@ pub(in crate::mesh) async fn start(seed: u8, roster: Option<&SignedRoster>) -> R
 }
 
 pub(in crate::mesh) async fn start_at(seed: u8, roster: Option<&SignedRoster>, listen: &str) -> Running {
-    start_tuned(seed, roster, listen, |_| {}).await
+    start_with(seed, roster, listen, |_| {}).await
 }
 
-pub(in crate::mesh) async fn start_tuned(
+/// With other times.
+pub(in crate::mesh) async fn start_with(
     seed: u8,
     roster: Option<&SignedRoster>,
     listen: &str,
-    tune: impl FnOnce(&mut Tunables),
+    change: impl FnOnce(&mut Tunables),
 ) -> Running {
     let role = if seed == 1 { Role::Coordinator } else { Role::Node };
     let mut config = config(author(seed), role, listen);
-    tune(&mut config.tunables);
+    change(&mut config.tunables);
     let mut mesh = Mesh::new(config, roster.cloned()).await.unwrap();
     let address = mesh.listen_addresses()[0];
     let (commands, mut inbox) = mpsc::channel::<Command>(64);

@@ -1,6 +1,6 @@
 //! Members find each other by their cards, keep enough connections, and one per pair.
 
-use super::kit::{self, Running, id, roster, start, start_tuned};
+use super::kit::{self, Running, id, roster, start, start_with};
 use crate::card::{Card, SignedCard};
 use crate::letter::SealingKey;
 use crate::mesh::{Mesh, MeshEvent};
@@ -38,7 +38,7 @@ async fn twelve_members_that_know_one_address_learn_all_cards_and_the_loss_of_a_
     let mut members = Vec::new();
     for seed in 1..=12 {
         let often = |tunables: &mut crate::mesh::Tunables| tunables.pull_every = Duration::from_millis(500);
-        members.push(start_tuned(seed, Some(&roster), "127.0.0.1:0", often).await);
+        members.push(start_with(seed, Some(&roster), "127.0.0.1:0", often).await);
     }
     for member in &members {
         show_card(member).await;
