@@ -31,12 +31,11 @@ const INSIDE: &str = "ip link set lo up && exec \"$@\"";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let after = |flag: &str| arguments.iter().skip_while(|argument| *argument != flag).skip(1);
     let mut limits = getrlimit(Resource::Nofile);
     limits.current = limits.maximum;
     setrlimit(Resource::Nofile, limits)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut coordinate = after(heartbeats::COORDINATE);
+    let mut coordinate = arguments.iter().skip_while(|argument| *argument != heartbeats::COORDINATE).skip(1);
     if let (Some(folder), Some(nodes), Some(seconds)) = (coordinate.next(), coordinate.next(), coordinate.next()) {
         return runtime.block_on(heartbeats::coordinate(Path::new(folder), nodes.parse()?, seconds.parse()?));
     }
@@ -58,7 +57,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Runs the first part in a namespace; as it is, where none can be made.
 fn in_namespace(members: usize, is_full: bool) -> Result<(), Box<dyn Error>> {
-    let namespace: &[&str] = if rustix::process::geteuid().is_root() { &["--net"] } else { &["--net", "--map-root-user"] };
+    let namespace: &[&str] =
+        if rustix::process::geteuid().is_root() { &["--net"] } else { &["--net", "--map-root-user"] };
     let inside = |command: &[&str]| {
         let mut unshare = Command::new("unshare");
         unshare.args(namespace).args(["sh", "-c", INSIDE, "sh"]).args(command);
@@ -85,7 +85,10 @@ async fn gossip(size: Size, is_full: bool) -> Result<(), Box<dyn Error>> {
         found;
     println!("four connections each, from one known address: after {:.1} s", converged.as_secs_f64());
     println!("2 KiB task announcements: median {median:.1?}, p99 {p99:.1?}, {} of {} arrived", arrived.0, arrived.1);
-    println!("a member at rest for {:?}: {idle_bytes:.0} B/s sent and received, {idle_percent:.4} % of a core", size.rest);
+    println!(
+        "a member at rest for {:?}: {idle_bytes:.0} B/s sent and received, {idle_percent:.4} % of a core",
+        size.rest
+    );
     println!("30 in 100 killed: four living connections again after {:.1} s", healed.as_secs_f64());
     println!("announced after that: {} of {} arrived", arrived_after.0, arrived_after.1);
     println!("memory at its peak: {peak_mib:.0} MiB");

@@ -70,7 +70,8 @@ pub(crate) async fn measure(size: Size) -> Result<Measured, Box<dyn Error>> {
     let (mut times, expected) = swarms.announce(size.announcements).await?;
     times.sort_unstable();
     let arrived = (times.len(), expected);
-    let at = |percent: usize| times.get((times.len() * percent / 100).min(times.len() - 1)).copied().unwrap_or_default();
+    let at =
+        |percent: usize| times.get((times.len() * percent / 100).min(times.len() - 1)).copied().unwrap_or_default();
     let (idle_bytes, idle_percent) = swarms.rest(size).await?;
     let killed = Instant::now();
     swarms.nodes.truncate(swarms.nodes.len() - size.members * 3 / 10);
@@ -164,7 +165,9 @@ impl Swarms {
         let _ = timeout(PATIENCE, arrived).await;
         let mut times = Vec::new();
         for (number, at) in sent {
-            times.extend(self.nodes.iter().filter_map(|node| Some(node.seen().announced.get(&number)?.duration_since(at))));
+            times.extend(
+                self.nodes.iter().filter_map(|node| Some(node.seen().announced.get(&number)?.duration_since(at))),
+            );
         }
         Ok((times, expected))
     }

@@ -10,9 +10,9 @@ use coordinator::{Actor, Coordinator, CoordinatorOptions, InviteRequest, NodeSta
 use futures::StreamExt;
 use futures::stream;
 use protocol::envelope::Author;
-use protocol::invite::Invite;
+use protocol::invite::{Invite, SecretProof};
 use protocol::letter::Opener;
-use protocol::mesh::ask;
+use protocol::mesh::{EnrolReply, ask};
 use protocol::message::{EnrolAnswer, EnrolRequest, Enrolment, NodeFacts};
 use protocol::roster::{Role, SignedRoster};
 use protocol::{Keypair, Timestamp};
@@ -151,7 +151,8 @@ pub(crate) async fn measure(nodes: usize, seconds: u64) -> Result<Measured, Box<
     let mut process = tokio::task::block_in_place(|| Process::start(&data, nodes, seconds))?;
     let Ready { invites, mesh: addresses } = tokio::task::block_in_place(|| process.hear())?;
     let joins = stream::iter(invites).map(|invite| async move { join(&invite).await });
-    let joined: Vec<Joined> = joins.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.into_iter().collect::<Result<_, _>>()?;
+    let joined: Vec<Joined> =
+        joins.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.into_iter().collect::<Result<_, _>>()?;
     let mut members = Vec::new();
     let mut latest: Option<(SignedRoster, u64)> = None;
     for node in &joined {
@@ -185,12 +186,19 @@ async fn join(invite: &str) -> Result<Joined, Box<dyn Error>> {
     let key = Arc::new(Keypair::generate());
     let author = Author::new(key.clone(), mesh, 1);
     let facts = NodeFacts { hostname: "bench".into(), ..NodeFacts::default() };
+    let secret = secret.map(|secret| SecretProof::new(&secret, mesh, key.node_id()));
     let request = EnrolRequest { sealing: Opener::new(&key).key(), label: "bench".into(), facts, secret };
     let request = author.sign(&request, 0, Timestamp::now());
-    let (_, answer) = ask(key.clone(), mesh, &addresses, request, ASK_PATIENCE).await?;
-    let answer = answer.verify::<EnrolAnswer>(mesh, Timestamp::now())?.into_message();
-    let Enrolment::Approved(roster) = answer.decision else { return Err("an invite did not let a node in".into()) };
-    let card = answer.endorsement.verify(mesh)?;
+    let believe = |reply: EnrolReply| {
+        let answer = reply.answer.verify::<EnrolAnswer>(mesh, Timestamp::now()).map_err(|error| error.to_string())?;
+        let EnrolAnswer { endorsement, node: _, decision } = answer.into_message();
+        let card = endorsement.verify(mesh).map_err(|error| error.to_string())?.clone();
+        match decision {
+            Enrolment::Approved(roster) => Ok((card, roster)),
+            Enrolment::Pending | Enrolment::Denied(_) | Enrolment::Refused(_) => Err("it was not let in".into()),
+        }
+    };
+    let (_, (card, roster)) = ask(&key, mesh, &addresses, &request, ASK_PATIENCE, believe).await?;
     let reader = Reader { id: card.key, sealing: card.sealing };
     let epoch = roster.verify(mesh)?.epoch;
     Ok(Joined { key, reader, mesh, roster, epoch })

@@ -6,6 +6,7 @@ mod dispatching;
 mod enrolment;
 mod ledger;
 mod letters;
+mod sponsored;
 mod uploads;
 
 use crate::dispatch::Dispatch;

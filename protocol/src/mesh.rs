@@ -48,12 +48,14 @@ mod sync;
 #[expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one of many events")]
 mod tests;
 mod transport;
+mod turnstile;
 mod ways;
 mod wire;
 
 pub use counters::Counters;
-pub use enrol::{AskError, EnrolCounters, EnrolRequestArrived, EnrolServer, ReplyTo, ask};
+pub use enrol::{AskError, EnrolCounters, EnrolReply, EnrolRequestArrived, EnrolServer, ReplyTo, ask};
 pub use events::{LetterId, MeshEvent, NotConnected, PeerLink};
+pub use turnstile::{Turnstile, place};
 
 /// What a member needs to take part.
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@
 use crate::codec::{Decode, Encode};
 use crate::envelope::{Kind, Message};
 use crate::identity::NodeId;
+use crate::invite::SecretProof;
 use crate::letter::Sealed;
 use crate::observation::{Coverage, HostObservation};
 use crate::port::PortSet;
@@ -17,7 +18,9 @@ use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
 mod packed;
+mod sponsored;
 pub use packed::{MAX_PACKED_BYTES, UnpackError};
+pub use sponsored::{NEW_KEYS_A_MINUTE, SPONSORED_A_MINUTE, SponsoredAnswer, SponsoredRequest};
 
 /// The coordinator's sign of life, every 10 s.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -249,8 +252,8 @@ pub struct EnrolRequest {
     pub label: Text,
     /// What the node says of itself.
     pub facts: NodeFacts,
-    /// The invite's single-use secret, if it had one.
-    pub secret: Option<[u8; 16]>,
+    /// Proof that the sender knows the invite's single-use secret, if it had one.
+    pub secret: Option<SecretProof>,
 }
 
 /// Answers [`EnrolRequest`]; signed with the coordinator's key, which `endorsement` lets the reader trust.
@@ -319,4 +322,6 @@ messages!(
     LeaseLost,
     EnrolRequest,
     EnrolAnswer,
+    SponsoredRequest,
+    SponsoredAnswer,
 );

@@ -5,7 +5,7 @@ use protocol::codec;
 use protocol::envelope::{Author, EnvelopeError, Kind, Message, ReplayGuard, Verified};
 use protocol::identity::NodeId;
 use protocol::letter::{BadSealingKey, CannotOpen, Letter, Opener, Purpose};
-use protocol::message::{Announcement, ChunksWanted, LeaseLost, Receipt};
+use protocol::message::{Announcement, ChunksWanted, LeaseLost, Receipt, SponsoredAnswer};
 use protocol::task::{Task, TaskSpec, seal_context};
 use protocol::time::Timestamp;
 use std::time::Duration;
@@ -27,6 +27,7 @@ pub(super) enum Received {
     Wanted(ChunksWanted),
     Receipt(Receipt),
     LeaseLost(LeaseLost),
+    Sponsored(SponsoredAnswer),
 }
 
 /// Why a letter or a task is not believed.
@@ -50,6 +51,11 @@ impl Post {
     pub(super) fn new(author: Author, coordinator: Card) -> Self {
         let opener = Opener::new(author.keypair());
         Self { author, opener, coordinator, guard: ReplayGuard::default() }
+    }
+
+    /// In whose name it writes.
+    pub(super) fn author(&self) -> &Author {
+        &self.author
     }
 
     /// Whom letters go to.
@@ -82,6 +88,8 @@ impl Post {
             self.first_time(envelope.verify::<Receipt>(mesh, now)?).map(Received::Receipt)
         } else if header.kind == Kind::LeaseLost {
             self.first_time(envelope.verify::<LeaseLost>(mesh, now)?).map(Received::LeaseLost)
+        } else if header.kind == Kind::SponsoredAnswer {
+            self.first_time(envelope.verify::<SponsoredAnswer>(mesh, now)?).map(Received::Sponsored)
         } else {
             Err(PostError::Unexpected(header.kind))
         }

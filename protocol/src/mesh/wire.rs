@@ -1,6 +1,7 @@
 //! What is said over the request-response protocols, and how its frames are read: length-limited, then decoded.
 
 use super::counters::Unreadable;
+use super::enrol::EnrolReply;
 use super::sync::words::{SyncAnswer, SyncRequest};
 use super::ways::BeaconId;
 use crate::codec::{self, Decode, Encode};
@@ -101,11 +102,12 @@ pub(super) struct EnrolDialect;
 impl Dialect for EnrolDialect {
     const NAME: &'static str = "/portdrift/enrol/1";
     const REQUEST_BYTES: usize = 8 * KIB;
-    const RESPONSE_BYTES: usize = 257 * KIB;
+    // The longest answer, and the most cards.
+    const RESPONSE_BYTES: usize = 272 * KIB;
     const AT_ONCE: usize = 4;
     const PATIENCE: Duration = Duration::from_secs(40);
     type Request = Envelope;
-    type Response = Envelope;
+    type Response = EnrolReply;
 }
 
 /// The behaviour that speaks one dialect.

@@ -82,6 +82,8 @@ fn by_kind(kind: Kind, bytes: &[u8]) -> [Result<(), String>; 2] {
         Kind::LeaseLost => both::<LeaseLost>(bytes),
         Kind::EnrolRequest => both::<EnrolRequest>(bytes),
         Kind::EnrolAnswer => both::<EnrolAnswer>(bytes),
+        Kind::SponsoredRequest => both::<SponsoredRequest>(bytes),
+        Kind::SponsoredAnswer => both::<SponsoredAnswer>(bytes),
     }
 }
 
