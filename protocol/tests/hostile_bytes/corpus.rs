@@ -5,7 +5,7 @@
 use super::readers::{READERS, files};
 
 /// Folders whose bytes are frames of the mesh; they are replayed inside the crate.
-const FRAMES: [&str; 2] = ["sync", "carried"];
+const FRAMES: [&str; 3] = ["sync", "carried", "enrol"];
 
 #[test]
 fn no_kept_bytes_are_believed_and_none_make_a_reader_panic() {
