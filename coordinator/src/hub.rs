@@ -7,6 +7,7 @@ mod enrolment;
 mod ledger;
 mod letters;
 mod uploads;
+mod watch;
 
 use crate::dispatch::Dispatch;
 use crate::dispatch::crew::Crew;
@@ -29,6 +30,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uploads::Uploads;
+use watch::Watch;
 
 /// How many commands may wait for the hub.
 const INBOX: usize = 256;
@@ -106,6 +108,7 @@ pub(crate) struct Hub {
     /// Runs and tasks that have not ended.
     work: Dispatch,
     closings: Closings,
+    watch: Watch,
     /// Since when nodes had time to make themselves heard.
     began: Timestamp,
     /// The latest look at what is due.
@@ -137,11 +140,13 @@ impl Hub {
             crew: Crew::default(),
             work: Dispatch::default(),
             closings: Closings::default(),
+            watch: Watch::default(),
             began: now,
             ticked: now,
             beacons: 0,
             announced: 0,
         };
+        hub.recall_last_words().await;
         hub.read_members().await?;
         hub.resume(now).await?;
         Ok(hub)
@@ -161,6 +166,7 @@ impl Hub {
                 _ = tick.tick() => self.on_tick(Timestamp::now()).await,
             }
         }
+        self.keep_last_words().await;
         self.closings.stop().await;
     }
 
@@ -175,7 +181,6 @@ impl Hub {
             MeshEvent::Disconnected { node } => {
                 self.presences.set_connected(&node, false, None);
                 self.look_around(now);
-                self.events.publish(crate::events::Event::Node { node });
             }
             MeshEvent::RosterConflict { epoch, from, .. } => {
                 tracing::error!(node.id = %from, epoch, "two rosters of one epoch are signed with the mesh key");

@@ -183,6 +183,7 @@ impl<E: Engine> Agent<E> {
             tracing::warn!(tasks, spooled, "the grace period is over; the node ends with unfinished tasks");
             self.notices.tell(Notice::StoppedLate { tasks, spooled });
         }
+        self.say_farewell().await;
     }
 
     async fn on_event(&mut self, event: MeshEvent) -> Result<(), AgentError> {

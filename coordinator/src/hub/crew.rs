@@ -81,14 +81,17 @@ impl Hub {
 
     /// Looks who is there now, on approvals that still hold.
     pub(super) fn look_around(&mut self, now: Timestamp) {
-        let seen = |node: NodeId, presence: &Presence| (node, (presence.last_seen, presence.load_hundredths));
-        let seen: BTreeMap<NodeId, (Timestamp, u32)> = self.presences.each(seen).into_iter().collect();
+        let offline_after = self.timing.offline_after;
+        let seen = |node: NodeId, presence: &Presence| {
+            (node, (presence.is_online(now, offline_after), presence.last_seen, presence.load_hundredths))
+        };
+        let seen: BTreeMap<NodeId, (bool, Timestamp, u32)> = self.presences.each(seen).into_iter().collect();
         let just_started = now.since(self.began) <= self.timing.grace;
         let standing = |node: &NodeId| {
-            let silent = seen.get(node).map(|(last, _)| now.since(*last));
-            if silent.is_some_and(|silent| silent <= self.timing.offline_after) && self.mesh.connected(node) {
+            let seen = seen.get(node);
+            if seen.is_some_and(|(is_online, ..)| *is_online) && self.mesh.connected(node) {
                 Standing::Online
-            } else if just_started || silent.is_some_and(|silent| silent <= self.timing.grace) {
+            } else if just_started || seen.is_some_and(|(_, last, _)| now.since(*last) <= self.timing.grace) {
                 Standing::Expected
             } else {
                 Standing::Away
@@ -96,7 +99,7 @@ impl Hub {
         };
         let valid = self.members.iter().filter(|(_, member)| member.approval.expires.is_none_or(|end| now <= end));
         let candidates: Vec<Candidate> = valid.map(|(node, member)| member.candidate(*node, standing(node))).collect();
-        self.crew.update(candidates, seen.into_iter().map(|(node, (_, load))| (node, load)).collect());
+        self.crew.update(candidates, seen.into_iter().map(|(node, (.., load))| (node, load)).collect());
     }
 }
 

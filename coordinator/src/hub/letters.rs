@@ -4,7 +4,6 @@ use super::uploads::UploadError;
 use super::{Hub, ledger};
 use crate::dispatch::Dispatch;
 use crate::dispatch::lease::Renewal;
-use crate::events::Event;
 use crate::intake;
 use crate::presence::Presence;
 use crate::store::Reads;
@@ -13,8 +12,8 @@ use crate::store::tables::NODES;
 use protocol::envelope::{Envelope, EnvelopeError, Header, Kind, Message, Verified};
 use protocol::letter::Letter;
 use protocol::message::{
-    Answer, ChunksWanted, LeaseLost, Presence as PresenceMessage, Receipt, ReceiptOutcome, ResultChunk, ResultOffer,
-    RunningTask, TaskAnswer, TaskResult,
+    Answer, ChunksWanted, LeaseLost, MAX_LINKS, Presence as PresenceMessage, Receipt, ReceiptOutcome, ResultChunk,
+    ResultOffer, RunningTask, TaskAnswer, TaskResult,
 };
 use protocol::roster::Role;
 use protocol::task::TaskId;
@@ -91,7 +90,9 @@ impl Hub {
 
     async fn on_presence(&mut self, message: Verified<PresenceMessage>, now: Timestamp) -> Result<(), LetterFault> {
         let (node, header) = (message.sender(), *message.header());
-        let PresenceMessage { facts, load_hundredths, running, spooled } = message.into_message();
+        let PresenceMessage { facts, load_hundredths, running, spooled, clock, mut links, through, is_farewell } =
+            message.into_message();
+        links.truncate(MAX_LINKS);
         let until = now.plus(self.timing.lease);
         let Some(lost) = renewed(&mut self.work, node, header.boot, &running, until) else {
             let tasks = running.len();
@@ -105,12 +106,16 @@ impl Hub {
         let presence = Presence {
             last_seen: now,
             boot: header.boot,
+            sequence: header.sequence,
             address: self.mesh.peers().into_iter().find(|peer| peer.node == node).and_then(|peer| peer.address),
             load_hundredths,
             running,
             spooled,
-            clock_offset_ms: offset_ms(header.issued, now),
+            clock_offset_ms: offset_ms(clock, now),
             connected: self.mesh.connected(&node),
+            links,
+            through,
+            has_left: is_farewell,
         };
         let is_new = self.presences.heard(node, presence, self.timing.offline_after);
         for run in touched.iter().map(|task| task.run).collect::<std::collections::BTreeSet<_>>() {
@@ -119,7 +124,6 @@ impl Hub {
         let has_other_ranges = self.note_own_ranges(node, facts.policy_ranges.as_ref(), now);
         if is_new {
             self.work.ask_again(node);
-            self.events.publish(Event::Node { node });
         }
         if is_new || has_other_ranges {
             self.keep_facts(node, facts).await?;

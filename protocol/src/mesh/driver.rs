@@ -37,6 +37,7 @@ const MAX_MISSED_PINGS: u32 = 2;
 #[derive(Debug)]
 pub(super) struct Neighbour {
     address: Option<SocketAddr>,
+    is_dialled: bool,
     round_trip: Option<Duration>,
     missed_pings: u32,
     pub(super) allowance: Allowance,
@@ -44,13 +45,14 @@ pub(super) struct Neighbour {
 }
 
 impl Neighbour {
-    fn new(address: Option<SocketAddr>) -> Self {
+    fn new(endpoint: &ConnectedPoint) -> Self {
         let allowance = Allowance::new(Instant::now());
-        Self { address, round_trip: None, missed_pings: 0, allowance, asked: None }
+        let (address, is_dialled) = (peer::socket_addr(endpoint.get_remote_address()), endpoint.is_dialer());
+        Self { address, is_dialled, round_trip: None, missed_pings: 0, allowance, asked: None }
     }
 
     pub(super) fn link(&self, node: NodeId) -> PeerLink {
-        PeerLink { node, address: self.address, round_trip: self.round_trip }
+        PeerLink { node, address: self.address, round_trip: self.round_trip, is_dialled: self.is_dialled }
     }
 }
 
@@ -151,8 +153,9 @@ impl Mesh {
 
     fn on_connected(&mut self, peer: &PeerId, endpoint: &ConnectedPoint) {
         let Some(node) = peer::node_id(peer) else { return };
-        let address = peer::socket_addr(endpoint.get_remote_address());
-        self.neighbours.insert(node, Neighbour::new(address));
+        let neighbour = Neighbour::new(endpoint);
+        let address = neighbour.address;
+        self.neighbours.insert(node, neighbour);
         self.dialler.connected(&node);
         self.events.push_back(MeshEvent::Connected { node, address });
         self.pull_from(node);
