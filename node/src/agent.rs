@@ -205,7 +205,7 @@ impl<E: Engine> Agent<E> {
             }
             MeshEvent::Cancel(cancel) => self.on_cancel(cancel.message().run),
             MeshEvent::Announcement(announcement) => self.on_announcement(&announcement, time),
-            MeshEvent::Letter { from: _, letter } => self.on_letter(&letter, time, now).await,
+            MeshEvent::Letter { letter, .. } => self.on_letter(&letter, time, now).await,
             MeshEvent::LetterDelivered { id } => self.on_letter_taken(id, now),
             MeshEvent::LetterFailed { id, reason } => {
                 tracing::debug!(letter.id = id.0, reason, "a letter was lost; it is sent again");

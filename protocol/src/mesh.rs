@@ -22,9 +22,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use sync::Pulls;
 use tokio::time::Instant;
+use ways::Ways;
 
 mod behaviour;
 mod board;
+mod counters;
 mod dialler;
 mod door;
 mod driver;
@@ -39,8 +41,10 @@ mod sync;
 #[expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one of many events")]
 mod tests;
 mod transport;
+mod ways;
 mod wire;
 
+pub use counters::Counters;
 pub use enrol::{AskError, EnrolRequestArrived, EnrolServer, ReplyTo, ask};
 pub use events::{LetterId, MeshEvent, NotConnected, PeerLink};
 
@@ -68,6 +72,8 @@ pub struct Tunables {
     pub pull_every: Duration,
     /// How often a connection is pinged; two missed answers close it.
     pub ping_every: Duration,
+    /// How long a letter may take to its reader and the answer back, at most 35 s.
+    pub letter_patience: Duration,
 }
 
 impl Default for Tunables {
@@ -77,6 +83,7 @@ impl Default for Tunables {
             redial_most: Duration::from_secs(30),
             pull_every: Duration::from_secs(30),
             ping_every: Duration::from_secs(10),
+            letter_patience: Duration::from_secs(30),
         }
     }
 }
@@ -106,6 +113,7 @@ pub enum MeshError {
 /// A member's place in the mesh: its connections, and what every member keeps to hand on.
 pub struct Mesh {
     author: Author,
+    role: Role,
     swarm: Swarm<MeshBehaviour>,
     topics: Topics,
     gate: Gate,
@@ -113,6 +121,8 @@ pub struct Mesh {
     dialler: Dialler,
     neighbours: BTreeMap<NodeId, driver::Neighbour>,
     outbox: Outbox,
+    ways: Ways,
+    counters: Counters,
     pulls: Pulls,
     /// Emptied before the swarm is asked for more, so it holds what one step of the swarm made.
     events: VecDeque<MeshEvent>,
@@ -144,12 +154,15 @@ impl Mesh {
         let mut mesh = Self {
             gate: Gate::new(author.mesh(), author.id()),
             author,
+            role,
             swarm,
             topics,
             board: Board::default(),
             dialler: Dialler::new(tunables.redial_first, tunables.redial_most),
             neighbours: BTreeMap::new(),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(tunables.letter_patience),
+            ways: Ways::default(),
+            counters: Counters::default(),
             pulls: Pulls::default(),
             events: VecDeque::new(),
             pull_every: tunables.pull_every,
@@ -189,9 +202,34 @@ impl Mesh {
         self.board.forget(task, fence);
     }
 
-    /// Sends a letter to a connected member. The outcome comes as an event.
+    /// Sends a letter to a connected member, or to one that is reached through others: a node reaches the coordinator
+    /// along the way that beacons come, the coordinator a node back along [`Self::learn_way`]. The outcome comes as an
+    /// event.
     pub fn send_letter(&mut self, letter: Letter) -> Result<LetterId, NotConnected> {
         self.hand_over(letter)
+    }
+
+    /// A letter that came by this neighbour is proven to be by `writer`: answers go back there.
+    pub fn learn_way(&mut self, writer: NodeId, neighbour: NodeId) {
+        self.ways.came_by(writer, neighbour, Instant::now());
+    }
+
+    /// What the coordinator should have answered stays out, though letters were delivered: another way is tried first
+    /// from now on, if there is one.
+    pub fn seek_other_way(&mut self) {
+        self.ways.avoid_last(Instant::now());
+    }
+
+    /// Through which neighbour the coordinator is reached; `None` when it is connected itself, or no way is known.
+    pub fn through(&self) -> Option<NodeId> {
+        let direct = self.neighbours.keys().any(|node| self.gate.is_coordinator(node));
+        let (_, parent) = self.ways.newest().filter(|_| !direct)?;
+        self.connected(&parent).then_some(parent)
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> Counters {
+        self.counters
     }
 
     /// Puts a roster in force if it is newer; whoever is no longer in loses the connection at once.

@@ -5,6 +5,7 @@ use super::board::Novelty;
 use super::dialler::Standing;
 use super::gossip::{self, Heard, Refusal};
 use super::letters::Allowance;
+use super::ways::BeaconId;
 use super::{Mesh, MeshError, MeshEvent, PeerLink, peer, transport};
 use crate::envelope::Envelope;
 use crate::identity::NodeId;
@@ -71,7 +72,8 @@ impl Mesh {
 
     /// Waits for one thing to happen, and deals with it. Nothing is lost when the wait is given up.
     pub(super) async fn step(&mut self) {
-        let wake = self.dialler.next_due().map_or(self.next_tick, |due| due.min(self.next_tick));
+        let due = [self.dialler.next_due(), self.outbox.next_due()];
+        let wake = due.into_iter().flatten().fold(self.next_tick, Instant::min);
         tokio::select! {
             event = self.swarm.select_next_some() => self.on_swarm(event, Timestamp::now()),
             () = tokio::time::sleep_until(wake) => self.on_time(Instant::now()),
@@ -89,6 +91,7 @@ impl Mesh {
                 self.pull_from_best();
             }
         }
+        self.give_up_late(now);
         let gate = &self.gate;
         let standing = |node: &NodeId| match (gate.lets_in(node), gate.is_coordinator(node)) {
             (false, _) => Standing::Outside,
@@ -195,7 +198,8 @@ impl Mesh {
         let gossipsub::Event::Message { propagation_source, message_id, message } = event else { return };
         let envelope = Envelope::from_bytes(message.data);
         let verdict = gossip::on_its_topic(&envelope, &message.topic, &self.topics);
-        let acceptance = match verdict.and_then(|()| self.hear(envelope, now)) {
+        let from = peer::node_id(&propagation_source).ok_or(Refusal::Forged);
+        let acceptance = match verdict.and(from).and_then(|from| self.hear(envelope, from, now)) {
             Ok(_) => MessageAcceptance::Accept,
             Err(refusal) => {
                 self.warn_of_clocks(refusal);
@@ -217,15 +221,16 @@ impl Mesh {
         }
     }
 
-    /// Judges a gossiped or pulled message, keeps it, and tells of it the first time. What is outdated is refused.
-    pub(super) fn hear(&mut self, envelope: Envelope, now: Timestamp) -> Result<Novelty, Refusal> {
+    /// Judges what this neighbour gossiped or handed over, keeps it, and tells of it the first time. What is outdated is
+    /// refused.
+    pub(super) fn hear(&mut self, envelope: Envelope, from: NodeId, now: Timestamp) -> Result<Novelty, Refusal> {
         let roster = self.gate.roster().ok_or(Refusal::Stale)?;
         let heard = gossip::judge(&envelope, self.author.mesh(), roster, now)?;
         match self.keep(&heard, envelope) {
             Novelty::Outdated => Err(Refusal::Stale),
             Novelty::Repeat => Ok(Novelty::Repeat),
             Novelty::First => {
-                self.act_on(heard, now);
+                self.act_on(heard, from, now);
                 Ok(Novelty::First)
             }
         }
@@ -240,10 +245,13 @@ impl Mesh {
         }
     }
 
-    fn act_on(&mut self, heard: Heard, now: Timestamp) {
+    fn act_on(&mut self, heard: Heard, from: NodeId, now: Timestamp) {
         match heard {
             Heard::Beacon(beacon) => {
                 let message = beacon.message();
+                let coordinator = self.neighbours.keys().find(|node| self.gate.is_coordinator(node));
+                let parent = *coordinator.unwrap_or(&from);
+                self.ways.heard(BeaconId { boot: beacon.header().boot, counter: message.counter }, parent);
                 if self.lacks((message.roster_epoch, message.roster_hash)) || self.board.missing().is_some() {
                     self.pull_from_best();
                 }

@@ -118,7 +118,7 @@ impl Mesh {
         }
         let mut learned = false;
         for announcement in answer.announcements {
-            learned |= self.hear(announcement, now) == Ok(Novelty::First);
+            learned |= self.hear(announcement, pull.node, now) == Ok(Novelty::First);
         }
         if answer.more && learned {
             self.pull_from(pull.node);
@@ -127,7 +127,7 @@ impl Mesh {
         }
         if let Some(beacon) = answer.beacon {
             // A repeat is the usual case here, and no fault of the neighbour's.
-            let _ = self.hear(beacon, now);
+            let _ = self.hear(beacon, pull.node, now);
         }
         // What was heard of while this answer was on its way may not be in it.
         let newly_sought = self.gate.sought() > pull.sought && self.gate.sought() > self.gate.epoch();

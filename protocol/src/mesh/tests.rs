@@ -6,3 +6,4 @@ pub(super) mod kit;
 mod members;
 mod strangers;
 mod upkeep;
+mod ways;

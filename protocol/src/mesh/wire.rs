@@ -1,5 +1,6 @@
 //! What is said over the request-response protocols, and how its frames are read: length-limited, then decoded.
 
+use super::ways::BeaconId;
 use crate::codec::{self, Decode, Encode};
 use crate::envelope::Envelope;
 use crate::identity::NodeId;
@@ -55,15 +56,43 @@ pub(super) struct SyncAnswer {
     pub(super) more: bool,
 }
 
-/// What became of a letter.
+/// A letter as one member hands it to the next.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Carried {
+    pub(super) letter: Letter,
+    /// Where it is to be handed next by a member that is not connected to its reader.
+    pub(super) way: Way,
+    /// Members that have passed it on so far.
+    pub(super) hops: u8,
+}
+
+/// Which way a letter goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) enum Way {
+    /// To the coordinator, from parent to parent for one beacon.
+    Up {
+        /// Who says to have written it: answers go back the same way.
+        from: NodeId,
+        /// The beacon that is followed.
+        beacon: BeaconId,
+    },
+    /// From the coordinator, back along the way of the reader's latest letter.
+    Down,
+}
+
+/// What became of a letter. A member that passed it on answers with what it was answered itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(super) enum LetterAnswer {
     /// The reader has it.
     Taken,
     /// Too many at once; try again later.
     Busy,
-    /// The neighbour is not the reader and knows no way to it.
-    UnknownReader,
+    /// A member that is not the reader knows no way to it, or has lost it.
+    NoWay,
+    /// Too many members have passed it on.
+    TooFar,
+    /// A member that it was passed on to did not answer in time.
+    Late,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,9 +115,11 @@ impl Dialect for LetterDialect {
     const NAME: &'static str = "/portdrift/letter/1";
     const REQUEST_BYTES: usize = MAX_LETTER_BYTES + KIB;
     const RESPONSE_BYTES: usize = 64;
-    const AT_ONCE: usize = 48;
-    const PATIENCE: Duration = Duration::from_secs(30);
-    type Request = Letter;
+    // Room for what may wait one way, and something the other way; a letter beyond fails, and is sent again.
+    const AT_ONCE: usize = 128;
+    // Longer than any member waits by its own clock, so that it always has an answer to give.
+    const PATIENCE: Duration = Duration::from_secs(40);
+    type Request = Carried;
     type Response = LetterAnswer;
 }
 
@@ -173,6 +204,7 @@ async fn write<T: AsyncWrite + Unpin + Send>(io: &mut T, bytes: &[u8], limit: us
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::letter::Sealed;
     use crate::task::RunId;
     use data_encoding::HEXLOWER;
     use futures::executor::block_on;
@@ -196,8 +228,12 @@ mod tests {
         };
         insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&request)), @"01030707070707070707070707070707070707070707070707070707070707070707090909090909090909090909090909090909090909090909090909090909090901fb2c010204");
         insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&answer)), @"0104000102010201010301");
-        let answers = [LetterAnswer::Taken, LetterAnswer::Busy, LetterAnswer::UnknownReader];
-        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&answers)), @"01000102");
+        let way = Way::Up { from: NodeId::from_bytes([5; 32]), beacon: BeaconId { boot: 6, counter: 300 } };
+        let letter = Letter { to: NodeId::from_bytes([9; 32]), sealed: Sealed::from_bytes(vec![7; 3]) };
+        let carried = [way, Way::Down].map(|way| Carried { letter: letter.clone(), way, hops: 2 });
+        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&carried)), @"0109090909090909090909090909090909090909090909090909090909090909090307070700050505050505050505050505050505050505050505050505050505050505050506fb2c01020909090909090909090909090909090909090909090909090909090909090909030707070102");
+        use LetterAnswer::{Busy, Late, NoWay, Taken, TooFar};
+        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&[Taken, Busy, NoWay, TooFar, Late])), @"010001020304");
     }
 
     proptest! {
@@ -205,7 +241,7 @@ mod tests {
         fn any_bytes_are_read_or_refused_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let request = block_on(read::<_, SyncRequest>(&mut Cursor::new(&bytes), 300));
             let answer = block_on(read::<_, SyncAnswer>(&mut Cursor::new(&bytes), 300));
-            let letter = block_on(read::<_, Letter>(&mut Cursor::new(&bytes), 300));
+            let letter = block_on(read::<_, Carried>(&mut Cursor::new(&bytes), 300));
             for kind in [request.map(drop), answer.map(drop), letter.map(drop)].into_iter().filter_map(Result::err) {
                 prop_assert_eq!(kind.kind(), io::ErrorKind::InvalidData);
             }

@@ -34,8 +34,9 @@ async fn two_members_exchange_letters() {
 async fn assert_letter_arrives(from: &mut Running, to: &mut Running, sent: Letter) {
     let copy = sent.clone();
     let id = from.with(|mesh| mesh.send_letter(copy)).await.unwrap();
-    let came =
-        to.wait(|event| if let MeshEvent::Letter { from, letter } = event { Some((from, letter)) } else { None }).await;
+    let came = to
+        .wait(|event| if let MeshEvent::Letter { from, letter, .. } = event { Some((from, letter)) } else { None })
+        .await;
     assert_eq!(came, (from.id, sent));
     let done = from.wait(|event| if let MeshEvent::LetterDelivered { id } = event { Some(id) } else { None }).await;
     assert_eq!(done, id);
