@@ -29,11 +29,13 @@ pub struct Presence {
     pub spooled: u32,
     /// Its clock minus ours, in milliseconds; the way here is part of it.
     pub clock_offset_ms: i64,
-    /// Whether its connection stands.
+    /// Whether its connection stands. A node is heard through others too.
     pub connected: bool,
+    /// Whether a connection to it was lost and it was not heard since.
+    pub lost: bool,
     /// Its connections, in its own words.
     pub links: Vec<Link>,
-    /// The neighbour that its letters go to, in its own words; `None` when it writes to us directly.
+    /// The neighbour that its letters go to, in its own words; `None` when it writes to us directly, or knows no way.
     pub through: Option<NodeId>,
     /// It said that it stops.
     pub has_left: bool,
@@ -86,9 +88,9 @@ impl Condition {
 }
 
 impl Presence {
-    /// True while its word is fresh. Whether a connection to it stands does not matter: word may come through others.
+    /// True while it can be given work: heard recently enough, on whichever way, and no connection lost since.
     pub fn is_online(&self, now: Timestamp, offline_after: Duration) -> bool {
-        !self.has_left && now.since(self.last_seen) <= offline_after
+        !self.has_left && !self.lost && now.since(self.last_seen) <= offline_after
     }
 
     /// How the node is. One whose connection stands has answered a ping lately, so its silence may last twice as long.
@@ -98,17 +100,16 @@ impl Presence {
             Condition::Offline(Absence::Stopped)
         } else if now.since(self.last_seen) <= patience {
             if self.running.is_empty() { Condition::Online } else { Condition::Scanning }
-        } else if self.connected || self.through.is_some() {
-            Condition::Offline(Absence::HeartbeatsStopped)
-        } else {
+        } else if self.lost {
             Condition::Offline(Absence::ConnectionLost)
+        } else {
+            Condition::Offline(Absence::HeartbeatsStopped)
         }
     }
 
     /// True when `newer` tells of a return: another start, or after an absence, or over a new connection.
     fn is_left_behind_by(&self, newer: &Self, offline_after: Duration) -> bool {
-        let is_back = newer.connected && !self.connected;
-        is_back || newer.boot != self.boot || !self.is_online(newer.last_seen, offline_after)
+        newer.boot != self.boot || !self.is_online(newer.last_seen, offline_after)
     }
 
     /// True when `other` was said before this by the same start of the node, and came late on a longer way.
@@ -219,6 +220,7 @@ impl Presences {
     pub(crate) fn set_connected(&self, node: &NodeId, connected: bool, address: Option<SocketAddr>) {
         self.with(|known| {
             if let Some(presence) = known.heard.get_mut(node) {
+                presence.lost = presence.connected && !connected;
                 presence.connected = connected;
                 presence.address = address.or(presence.address);
             }

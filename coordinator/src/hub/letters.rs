@@ -113,6 +113,7 @@ impl Hub {
             spooled,
             clock_offset_ms: offset_ms(clock, now),
             connected: self.mesh.connected(&node),
+            lost: false,
             links,
             through,
             has_left: is_farewell,

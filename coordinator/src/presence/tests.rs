@@ -24,6 +24,7 @@ fn presence() -> Presence {
         spooled: 0,
         clock_offset_ms: 0,
         connected: true,
+        lost: false,
         links: Vec::new(),
         through: None,
         has_left: false,
@@ -42,8 +43,8 @@ fn after(seconds: u64) -> Timestamp {
 #[test]
 fn a_node_is_offline_after_three_missed_heartbeats_and_a_lost_connection_with_the_reason() {
     let near = presence();
-    let lost = Presence { connected: false, ..presence() };
-    let far = Presence { through: Some(node(9)), ..lost.clone() };
+    let lost = Presence { connected: false, lost: true, ..presence() };
+    let far = Presence { connected: false, through: Some(node(9)), ..presence() };
     let stopped = Presence { has_left: true, ..presence() };
     let busy = Presence { running: at_work(), ..lost.clone() };
     let offline = Condition::Offline;
@@ -76,8 +77,23 @@ fn a_node_is_back_after_an_absence_a_restart_or_a_lost_connection_and_else_just_
     assert!(!again(|next| next, |before| before));
     assert!(again(|next| Presence { boot: 2, ..next }, |before| before));
     assert!(again(|next| Presence { last_seen: after(36), ..next }, |before| before));
-    assert!(again(|next| next, |before| Presence { connected: false, ..before }));
+    assert!(again(|next| next, |before| Presence { connected: false, lost: true, ..before }));
     assert!(again(|next| next, |before| Presence { has_left: true, ..before }));
+}
+
+#[test]
+fn a_node_is_given_work_while_it_is_heard_on_any_way() {
+    let presences = Presences::default();
+    let is_online = |seconds| presences.get(&node(1)).unwrap().is_online(after(seconds), OFFLINE_AFTER);
+    presences.heard(node(1), Presence { connected: false, ..presence() }, OFFLINE_AFTER);
+    assert_eq!([is_online(35), is_online(36)], [true, false], "through others");
+    presences.set_connected(&node(1), true, None);
+    assert!(is_online(35));
+    presences.set_connected(&node(1), false, None);
+    assert!(!is_online(1), "a lost connection is known before heartbeats are missed");
+    let through_others = Presence { last_seen: after(1), sequence: 2, connected: false, ..presence() };
+    assert!(presences.heard(node(1), through_others, OFFLINE_AFTER), "it is back");
+    assert!(is_online(36));
 }
 
 #[test]
@@ -125,12 +141,11 @@ fn a_node_that_died_before_the_clock_was_set_back_is_offline_after_the_usual_tim
 proptest! {
     #[test]
     fn silence_never_brings_a_node_back(
-        connected in any::<bool>(), far in any::<bool>(), has_left in any::<bool>(), busy in any::<bool>(),
+        connected in any::<bool>(), lost in any::<bool>(), has_left in any::<bool>(), busy in any::<bool>(),
         first in 0u64..200, more in 0u64..200,
     ) {
-        let through = far.then(|| NodeId::from_bytes([9; 32]));
         let running = if busy { at_work() } else { Vec::new() };
-        let presence = Presence { connected, through, has_left, running, ..presence() };
+        let presence = Presence { connected, lost: lost && !connected, has_left, running, ..presence() };
         let (early, late) = (after(first), after(first + more));
         let (early, late) = (presence.condition(early, OFFLINE_AFTER), presence.condition(late, OFFLINE_AFTER));
         prop_assert!(early == late || early.is_online() && !late.is_online(), "{early:?}, then {late:?}");

@@ -89,7 +89,7 @@ impl<E: Engine> Agent<E> {
             spooled: u32::try_from(self.spool.keys().len()).unwrap_or(u32::MAX),
             clock: time,
             links: self.mesh.peers().into_iter().take(MAX_LINKS).map(Link::from).collect(),
-            through: None,
+            through: self.mesh.through(),
             is_farewell: false,
         }
     }

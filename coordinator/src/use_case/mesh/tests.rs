@@ -44,6 +44,7 @@ fn node(number: u8, status: NodeStatus, through: Option<u8>, links: Vec<Link>) -
         spooled: 0,
         clock_offset_ms: 3_000,
         connected: false,
+        lost: false,
         links,
         through: through.map(id),
         has_left: false,

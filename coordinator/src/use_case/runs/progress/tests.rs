@@ -18,6 +18,7 @@ fn presence(last_seen: Timestamp, running: Vec<RunningTask>) -> Presence {
         spooled: 0,
         clock_offset_ms: 0,
         connected: true,
+        lost: false,
         links: Vec::new(),
         through: None,
         has_left: false,
