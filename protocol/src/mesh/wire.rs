@@ -1,12 +1,11 @@
 //! What is said over the request-response protocols, and how its frames are read: length-limited, then decoded.
 
+use super::sync::words::{SyncAnswer, SyncRequest};
 use super::ways::BeaconId;
 use crate::codec::{self, Decode, Encode};
 use crate::envelope::Envelope;
 use crate::identity::NodeId;
 use crate::letter::{Letter, MAX_LETTER_BYTES};
-use crate::roster::{RosterHash, SignedRoster};
-use crate::task::TaskId;
 use futures::prelude::*;
 use libp2p::StreamProtocol;
 use libp2p::request_response::{self, ProtocolSupport};
@@ -26,34 +25,6 @@ pub(super) trait Dialect: Clone + Send + 'static {
     const PATIENCE: Duration;
     type Request: Encode + Decode<()> + Send + 'static;
     type Response: Encode + Decode<()> + Send + 'static;
-}
-
-/// Asks a neighbour for what gossip may have lost.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(super) struct SyncRequest {
-    /// The roster epoch that the asker holds; 0 without one.
-    pub(super) epoch: u64,
-    /// Its hash.
-    pub(super) hash: RosterHash,
-    /// Whose announcements are wanted.
-    pub(super) holder: NodeId,
-    /// The highest fence that the asker has seen of each of its tasks.
-    pub(super) have: Vec<(TaskId, u64)>,
-}
-
-/// Answers [`SyncRequest`].
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(super) struct SyncAnswer {
-    /// The epoch that the neighbour holds; the asker may have the newer one.
-    pub(super) epoch: u64,
-    /// A newer roster, or another one of the same epoch.
-    pub(super) roster: Option<SignedRoster>,
-    /// The newest beacon.
-    pub(super) beacon: Option<Envelope>,
-    /// Open announcements for the holder.
-    pub(super) announcements: Vec<Envelope>,
-    /// There are more than fit.
-    pub(super) more: bool,
 }
 
 /// A letter as one member hands it to the next.
@@ -205,7 +176,6 @@ async fn write<T: AsyncWrite + Unpin + Send>(io: &mut T, bytes: &[u8], limit: us
 mod tests {
     use super::*;
     use crate::letter::Sealed;
-    use crate::task::RunId;
     use data_encoding::HEXLOWER;
     use futures::executor::block_on;
     use futures::io::Cursor;
@@ -213,21 +183,6 @@ mod tests {
 
     #[test]
     fn the_frames_keep_their_bytes() {
-        let request = SyncRequest {
-            epoch: 3,
-            hash: [7; 32],
-            holder: NodeId::from_bytes([9; 32]),
-            have: vec![(TaskId { run: RunId(300), index: 2 }, 4)],
-        };
-        let answer = SyncAnswer {
-            epoch: 4,
-            roster: None,
-            beacon: Some(Envelope::from_bytes(vec![1, 2])),
-            announcements: vec![Envelope::from_bytes(vec![3])],
-            more: true,
-        };
-        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&request)), @"01030707070707070707070707070707070707070707070707070707070707070707090909090909090909090909090909090909090909090909090909090909090901fb2c010204");
-        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&answer)), @"0104000102010201010301");
         let way = Way::Up { from: NodeId::from_bytes([5; 32]), beacon: BeaconId { boot: 6, counter: 300 } };
         let letter = Letter { to: NodeId::from_bytes([9; 32]), sealed: Sealed::from_bytes(vec![7; 3]) };
         let carried = [way, Way::Down].map(|way| Carried { letter: letter.clone(), way, hops: 2 });
