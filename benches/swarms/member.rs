@@ -3,7 +3,7 @@
 use protocol::envelope::{Author, Envelope};
 use protocol::letter::{Letter, SealingKey};
 use protocol::mesh::{Mesh, MeshConfig, MeshEvent, Tunables};
-use protocol::message::{NodeFacts, Presence};
+use protocol::message::{Link, NodeFacts, Presence};
 use protocol::roster::{Role, SignedRoster};
 use protocol::{Keypair, MeshId, NodeId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,7 +133,16 @@ impl Serving {
             addresses: vec![[127, 0, 0, 1].into()],
             ..NodeFacts::default()
         };
-        let presence = Presence { facts, load_hundredths: 5, running: Vec::new(), spooled: 0 };
+        let presence = Presence {
+            facts,
+            load_hundredths: 5,
+            running: Vec::new(),
+            spooled: 0,
+            clock: Timestamp::now(),
+            links: self.mesh.peers().into_iter().map(Link::from).collect(),
+            through: self.mesh.through(),
+            is_farewell: false,
+        };
         let epoch = self.mesh.roster().map_or(0, |roster| roster.epoch);
         let envelope = self.author.sign(&presence, epoch, Timestamp::now());
         if let Ok(letter) = Letter::seal(&envelope, id, &sealing, self.author.mesh()) {

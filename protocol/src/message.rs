@@ -81,6 +81,28 @@ pub struct Presence {
     pub running: Vec<RunningTask>,
     /// How many results wait on its disk.
     pub spooled: u32,
+    /// What its own clock shows; nothing else is measured by it.
+    pub clock: Timestamp,
+    /// Its connections, at most [`MAX_LINKS`].
+    pub links: Vec<Link>,
+    /// The neighbour that its letters go to; `None` while it is connected to the coordinator, or knows no way.
+    pub through: Option<NodeId>,
+    /// It has stopped in order, and this is its last word.
+    pub is_farewell: bool,
+}
+
+/// Connections that one [`Presence`] tells of.
+pub const MAX_LINKS: usize = 64;
+
+/// A connection between two members, as one of its ends sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Link {
+    /// The other end.
+    pub node: NodeId,
+    /// How long the last ping took, in microseconds; `None` before the first answer.
+    pub round_trip_us: Option<u32>,
+    /// Whether this end dialled.
+    pub is_dialled: bool,
 }
 
 /// What a node says of itself. Shown, never trusted.

@@ -70,6 +70,20 @@ fn facts() -> NodeFacts {
     }
 }
 
+fn presence(running: RunningTask) -> Presence {
+    let link = |seed, round_trip_us, is_dialled| Link { node: node(seed), round_trip_us, is_dialled };
+    Presence {
+        facts: facts(),
+        load_hundredths: 150,
+        running: vec![running],
+        spooled: 1,
+        clock: NOW.plus(Duration::from_millis(250)),
+        links: vec![link(5, Some(1_300), true), link(6, None, false)],
+        through: Some(node(5)),
+        is_farewell: false,
+    }
+}
+
 fn roster() -> SignedRoster {
     let mesh = Keypair::from_seed(&[1; 32]);
     let member = Member {
@@ -156,7 +170,7 @@ fn the_bytes_of_every_message_stay() {
     message(&mut seen, &Cancel { run: RunId(300) });
     message(&mut seen, &Announcement { number: 9, holder: node(4), task, fence: 3, lease_ms: 45_000, spec: sealed });
     let running = RunningTask { task, fence: 3, cells_done: 10, cells_total: 70_000, hosts_found: 2 };
-    message(&mut seen, &Presence { facts: facts(), load_hundredths: 150, running: vec![running], spooled: 1 });
+    message(&mut seen, &presence(running));
     for (index, answer) in
         [Answer::Taken, Answer::Refused("out of range".into()), Answer::HandedBack("stopping".into())]
             .into_iter()

@@ -87,8 +87,14 @@ impl Hub {
         let EnrolRequestArrived { from, address, envelope, reply } = arrived;
         let request = match envelope.verify::<EnrolRequest>(self.author.mesh(), now) {
             Ok(request) if request.sender() == from => request,
-            Ok(_) => return tracing::warn!(node.id = %from, "an enrolment request in another key's name was dropped"),
-            Err(error) => return tracing::debug!(%error, "an unreadable enrolment request was dropped"),
+            Ok(_) => {
+                self.refused.requests += 1;
+                return tracing::warn!(node.id = %from, "an enrolment request in another key's name was dropped");
+            }
+            Err(error) => {
+                self.refused.requests += 1;
+                return tracing::debug!(%error, "an unreadable enrolment request was dropped");
+            }
         };
         self.on_request(request, address.map(|address| address.ip()), Back::Here(reply), now).await;
     }

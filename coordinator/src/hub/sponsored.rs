@@ -39,15 +39,20 @@ impl Hub {
         let sponsor = message.sender();
         let member = self.mesh.roster().and_then(|roster| roster.member(&sponsor));
         if !member.is_some_and(|member| member.may_sponsor) {
+            self.refused.requests += 1;
             return tracing::warn!(node.id = %sponsor, "a node that may not sponsor passed on a request to join");
         }
         if !self.enrolment.sponsored.admit(sponsor, now) {
+            self.refused.requests += 1;
             return tracing::warn!(node.id = %sponsor, "a sponsor passes on too many requests; one was dropped");
         }
         let SponsoredRequest { request, address } = message.into_message();
         match request.verify::<EnrolRequest>(self.author.mesh(), now) {
             Ok(request) => self.on_request(request, address, Back::Through(sponsor), now).await,
-            Err(error) => tracing::debug!(%error, node.id = %sponsor, "an unreadable sponsored request was dropped"),
+            Err(error) => {
+                self.refused.requests += 1;
+                tracing::debug!(%error, node.id = %sponsor, "an unreadable sponsored request was dropped");
+            }
         }
     }
 
@@ -63,6 +68,7 @@ impl Hub {
     /// Signs an answer and sends it back. A node that was let in is told whom else it can dial.
     pub(super) fn answer(&mut self, node: NodeId, back: Back, decision: Decision, now: Timestamp) {
         let is_in = matches!(decision, Decision::Approved(_));
+        self.refused.requests += u64::from(matches!(decision, Decision::Refused(_)));
         let endorsement = self.enrolment.endorsement.clone();
         let answer = self.author.sign(&EnrolAnswer { endorsement, node, decision }, 0, now);
         match back {

@@ -39,6 +39,7 @@ const MAX_MISSED_PINGS: u32 = 2;
 #[derive(Debug)]
 pub(super) struct Neighbour {
     address: Option<SocketAddr>,
+    is_dialled: bool,
     round_trip: Option<Duration>,
     missed_pings: u32,
     pub(super) allowance: Allowance,
@@ -46,9 +47,9 @@ pub(super) struct Neighbour {
 }
 
 impl Neighbour {
-    fn new(address: Option<SocketAddr>) -> Self {
+    fn new(address: Option<SocketAddr>, is_dialled: bool) -> Self {
         let allowance = Allowance::new(Instant::now());
-        Self { address, round_trip: None, missed_pings: 0, allowance, asked: None }
+        Self { address, is_dialled, round_trip: None, missed_pings: 0, allowance, asked: None }
     }
 
     fn badness(&self) -> Badness {
@@ -56,7 +57,7 @@ impl Neighbour {
     }
 
     pub(super) fn link(&self, node: NodeId) -> PeerLink {
-        PeerLink { node, address: self.address, round_trip: self.round_trip }
+        PeerLink { node, address: self.address, round_trip: self.round_trip, is_dialled: self.is_dialled }
     }
 }
 
@@ -195,7 +196,7 @@ impl Mesh {
         if count > NonZeroU32::MIN {
             return;
         }
-        self.neighbours.insert(node, Neighbour::new(address));
+        self.neighbours.insert(node, Neighbour::new(address, is_dialled));
         self.dialler.connected(node, is_dialled, address, since);
         self.events.push_back(MeshEvent::Connected { node, address });
         self.pull_from(node);
@@ -207,7 +208,7 @@ impl Mesh {
         if let Some(left) = self.pairs.closed(&node, id) {
             self.dialler.left(&node, left.is_dialled);
             if let Some(neighbour) = self.neighbours.get_mut(&node) {
-                neighbour.address = left.address;
+                (neighbour.address, neighbour.is_dialled) = (left.address, left.is_dialled);
             }
             return;
         }

@@ -3,7 +3,7 @@
 use crate::envelope::Verified;
 use crate::identity::NodeId;
 use crate::letter::Letter;
-use crate::message::{Announcement, Beacon, Cancel};
+use crate::message::{Announcement, Beacon, Cancel, Link};
 use crate::roster::{Roster, RosterHash, SignedRoster};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,6 +26,16 @@ pub struct PeerLink {
     pub address: Option<SocketAddr>,
     /// How long the last ping took.
     pub round_trip: Option<Duration>,
+    /// Whether this end dialled.
+    pub is_dialled: bool,
+}
+
+impl From<PeerLink> for Link {
+    fn from(link: PeerLink) -> Self {
+        let PeerLink { node, address: _, round_trip, is_dialled } = link;
+        let micros = |round_trip: Duration| u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX);
+        Self { node, round_trip_us: round_trip.map(micros), is_dialled }
+    }
 }
 
 /// What happened in the mesh.

@@ -49,7 +49,8 @@ fn no_kept_frame_is_read() {
     }
 }
 
-fn genuine() -> Vec<Vec<u8>> {
+/// A question, a question for cards, their answers, and a letter up and down.
+pub(super) fn genuine() -> [Vec<u8>; 6] {
     let news = NewsRequest {
         epoch: 3,
         hash: [7; 32],
@@ -70,7 +71,7 @@ fn genuine() -> Vec<Vec<u8>> {
     };
     let letter = Letter { to: kit::id(2), sealed: Sealed::from_bytes(vec![7; 60]) };
     let up = Way::Up { from: kit::id(3), beacon: BeaconId { boot: 6, counter: 300 } };
-    vec![
+    [
         codec::encode(&SyncRequest::News(news)),
         codec::encode(&SyncRequest::Cards(CardsRequest { shares: vec![1, 31], list: Vec::new() })),
         codec::encode(&SyncAnswer::News(answer)),
