@@ -24,6 +24,7 @@ mod stories {
     mod getting_started;
     mod imports;
     mod lies;
+    mod mesh;
     mod readers;
     mod schedules;
 }

@@ -6,7 +6,10 @@ mod dispatching;
 mod enrolment;
 mod ledger;
 mod letters;
+mod refused;
+mod sponsored;
 mod uploads;
+mod watch;
 
 use crate::dispatch::Dispatch;
 use crate::dispatch::crew::Crew;
@@ -17,6 +20,7 @@ use crate::settings::Timing;
 use crate::store::Store;
 use closings::Closings;
 use crew::{Member, RangesTaken};
+use letters::Came;
 use protocol::envelope::{Author, Message, ReplayGuard};
 use protocol::letter::{Letter, Opener};
 use protocol::mesh::{EnrolServer, Mesh, MeshEvent};
@@ -25,10 +29,12 @@ use protocol::roster::Precedence;
 use protocol::task::RunId;
 use protocol::{NodeId, Timestamp};
 use std::collections::BTreeMap;
-use tokio::sync::mpsc;
+use std::net::SocketAddr;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uploads::Uploads;
+use watch::Watch;
 
 /// How many commands may wait for the hub.
 const INBOX: usize = 256;
@@ -48,6 +54,10 @@ pub(crate) enum Command {
     Roster(CurrentRoster, Vec<NodeId>),
     /// A node was turned away.
     Decided(NodeId),
+    /// Where members that may sponsor take requests to join.
+    SponsorAddresses(oneshot::Sender<Vec<SocketAddr>>),
+    /// What was counted and refused.
+    Counters(oneshot::Sender<MeshCounters>),
 }
 
 impl HubHandle {
@@ -62,6 +72,13 @@ impl HubHandle {
         if self.0.send(command).await.is_err() {
             tracing::debug!("the hub is stopping and was not told");
         }
+    }
+
+    /// Where members that may sponsor take requests to join; nowhere when the hub is stopping.
+    pub(crate) async fn sponsor_addresses(&self) -> Vec<SocketAddr> {
+        let (answer, answered) = oneshot::channel();
+        self.tell(Command::SponsorAddresses(answer)).await;
+        answered.await.unwrap_or_default()
     }
 }
 
@@ -79,6 +96,8 @@ pub(crate) struct Parts {
     pub(crate) roster: CurrentRoster,
     pub(crate) inbox: mpsc::Receiver<Command>,
 }
+
+pub use refused::{MeshCounters, Refused};
 
 pub(crate) use enrolment::{Enrolment as EnrolmentDesk, let_in};
 
@@ -106,12 +125,14 @@ pub(crate) struct Hub {
     /// Runs and tasks that have not ended.
     work: Dispatch,
     closings: Closings,
+    watch: Watch,
     /// Since when nodes had time to make themselves heard.
     began: Timestamp,
     /// The latest look at what is due.
     ticked: Timestamp,
     beacons: u64,
     announced: u64,
+    refused: Refused,
 }
 
 impl Hub {
@@ -137,11 +158,14 @@ impl Hub {
             crew: Crew::default(),
             work: Dispatch::default(),
             closings: Closings::default(),
+            watch: Watch::default(),
             began: now,
             ticked: now,
             beacons: 0,
             announced: 0,
+            refused: Refused::default(),
         };
+        hub.recall_last_words().await;
         hub.read_members().await?;
         hub.resume(now).await?;
         Ok(hub)
@@ -161,13 +185,14 @@ impl Hub {
                 _ = tick.tick() => self.on_tick(Timestamp::now()).await,
             }
         }
+        self.keep_last_words().await;
         self.closings.stop().await;
     }
 
     async fn on_event(&mut self, event: MeshEvent) {
         let now = Timestamp::now();
         match event {
-            MeshEvent::Letter { from: _, letter } => self.on_letter(&letter, now).await,
+            MeshEvent::Letter { from, writer, letter } => self.on_letter(&letter, Came { by: from, writer }, now).await,
             MeshEvent::Connected { node, address } => {
                 self.presences.set_connected(&node, true, address);
                 self.send_beacon(now);
@@ -175,7 +200,6 @@ impl Hub {
             MeshEvent::Disconnected { node } => {
                 self.presences.set_connected(&node, false, None);
                 self.look_around(now);
-                self.events.publish(crate::events::Event::Node { node });
             }
             MeshEvent::RosterConflict { epoch, from, .. } => {
                 tracing::error!(node.id = %from, epoch, "two rosters of one epoch are signed with the mesh key");
@@ -203,6 +227,15 @@ impl Hub {
             }
             Command::Roster(roster, decided) => self.on_roster(roster, &decided, now).await,
             Command::Decided(node) => self.answer_waiting(node).await,
+            Command::Counters(asked) => {
+                let (mesh, enrolment) = (self.mesh.counters(), self.enrol.counters());
+                // Whoever asked may have left.
+                let _ = asked.send(MeshCounters { mesh, enrolment, refused: self.refused });
+            }
+            Command::SponsorAddresses(answer) => {
+                // Nobody waits any more when the request was given up.
+                let _ = answer.send(self.sponsor_addresses(now));
+            }
         }
     }
 

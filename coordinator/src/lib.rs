@@ -36,6 +36,7 @@ mod use_case;
 
 pub use accounts::{Actor, Forbidden, Right, Role};
 pub use history::Comparison;
+pub use hub::{MeshCounters, Refused};
 pub use intake::TaskCoverage;
 pub use presence::Presence;
 pub use schedule::ScheduleError;
@@ -49,7 +50,9 @@ pub use use_case::accounts::SignedIn;
 pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, AlertView, BulkOutcome, MAX_PAGE};
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
 pub use use_case::imports::Imported;
+pub use use_case::invites::InviteView;
 pub use use_case::jobs::Reloaded;
+pub use use_case::mesh::{LinkEnd, MeshLink, MeshMember, MeshPicture};
 pub use use_case::nodes::{ApproveRequest, InviteRequest, NodeStatus, NodeView};
 pub use use_case::overview::Overview;
 pub use use_case::runs::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunView, TaskView, trigger_words};

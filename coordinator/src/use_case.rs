@@ -3,10 +3,13 @@
 pub(crate) mod acceptance;
 pub(crate) mod accounts;
 pub(crate) mod alerts;
+pub(crate) mod counters;
 pub(crate) mod exports;
 pub(crate) mod history;
 pub(crate) mod imports;
+pub(crate) mod invites;
 pub(crate) mod jobs;
+pub(crate) mod mesh;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod reports;

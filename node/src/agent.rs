@@ -12,6 +12,7 @@ use crate::policy::Policy;
 use crate::runner::Runner;
 use crate::spool::{SetAside, Spool};
 use crate::timing::Timing;
+pub(crate) use cards::CardCase;
 use hearing::Hearing;
 use leases::Leases;
 use outbox::Outbox;
@@ -24,17 +25,23 @@ use protocol::message::NodeFacts;
 use protocol::roster::{MemberState, SignedRoster};
 use protocol::target::TargetSet;
 use protocol::time::Timestamp;
+use reach::Reach;
+use sponsor::Sponsor;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+mod cards;
 mod hearing;
 mod leases;
 mod outbox;
 mod post;
 mod presence;
+mod reach;
 mod shipping;
+mod sponsor;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -65,6 +72,9 @@ pub(crate) struct Setup<E> {
     pub(crate) author: Author,
     pub(crate) state: MeshState,
     pub(crate) state_path: PathBuf,
+    /// Where the mesh listens, as its owner said.
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) cards: CardCase,
     pub(crate) policy: Policy,
     pub(crate) facts: NodeFacts,
     pub(crate) engine: Arc<E>,
@@ -81,8 +91,11 @@ pub(crate) struct Agent<E> {
     mesh: Mesh,
     state: MeshState,
     state_path: PathBuf,
+    listen: Vec<SocketAddr>,
+    sponsor: Sponsor,
     /// False while the newest roster is not on disk; nothing new is started then.
     state_saved: bool,
+    cards: CardCase,
     policy: Policy,
     facts: NodeFacts,
     post: Post,
@@ -90,6 +103,7 @@ pub(crate) struct Agent<E> {
     outbox: Outbox,
     heartbeat: Heartbeat,
     hearing: Hearing,
+    reach: Reach,
     runner: Runner<E>,
     delivery: Delivery,
     spool: Spool,
@@ -101,7 +115,20 @@ pub(crate) struct Agent<E> {
 impl<E: Engine> Agent<E> {
     /// Takes up what the spool holds and dials the coordinator through `mesh`.
     pub(crate) fn new(setup: Setup<E>, mesh: Mesh) -> Self {
-        let Setup { author, state, state_path, policy, facts, engine, spool, set_aside, timing, notices } = setup;
+        let Setup {
+            author,
+            state,
+            state_path,
+            listen,
+            cards,
+            policy,
+            facts,
+            engine,
+            spool,
+            set_aside,
+            timing,
+            notices,
+        } = setup;
         let now = Instant::now();
         let slots = usize::from(policy.max_tasks());
         let mut agent = Self {
@@ -111,13 +138,17 @@ impl<E: Engine> Agent<E> {
             outbox: Outbox::default(),
             heartbeat: Heartbeat::new(now),
             hearing: Hearing::new(timing.silence),
+            reach: Reach::default(),
             runner: Runner::new(engine, spool.clone(), slots, timing.engine_patience),
             delivery: Delivery::new(timing),
             state_saved: true,
+            sponsor: Sponsor::new(),
             stopping: false,
             mesh,
             state,
             state_path,
+            listen,
+            cards,
             policy,
             facts,
             spool,
@@ -132,6 +163,7 @@ impl<E: Engine> Agent<E> {
         }
         let coordinator = agent.state.coordinator().clone();
         agent.mesh.dial(coordinator.key, &coordinator.addresses);
+        agent.take_up_cards();
         agent
     }
 
@@ -145,6 +177,7 @@ impl<E: Engine> Agent<E> {
                 () = stop.cancelled() => break,
                 event = self.mesh.next() => self.on_event(event).await?,
                 ended = self.runner.next() => self.on_ended(ended),
+                stranger = self.sponsor.next() => self.on_stranger(stranger, Timestamp::now(), Instant::now()),
                 () = sleep_until(wake_at) => {}
             }
         }
@@ -183,19 +216,20 @@ impl<E: Engine> Agent<E> {
             tracing::warn!(tasks, spooled, "the grace period is over; the node ends with unfinished tasks");
             self.notices.tell(Notice::StoppedLate { tasks, spooled });
         }
+        self.say_farewell().await;
     }
 
     async fn on_event(&mut self, event: MeshEvent) -> Result<(), AgentError> {
         let (time, now) = (Timestamp::now(), Instant::now());
         match event {
             MeshEvent::Connected { node, address: _ } => self.on_connected(node, now),
-            MeshEvent::Disconnected { node } => {
-                self.notices.tell(Notice::Disconnected { node, coordinator: node == self.post.coordinator() });
-            }
+            MeshEvent::Disconnected { node } => self.on_disconnected(node, now),
             MeshEvent::Beacon(beacon) => {
                 if self.hearing.beacon(beacon.header().issued, now) {
                     self.notices.tell(Notice::CoordinatorBack);
                 }
+                self.reach.heard(beacon.header().boot);
+                self.look_for_way(now);
             }
             MeshEvent::RosterAdopted { signed, roster: _ } => return self.on_roster(signed).await,
             MeshEvent::RosterConflict { epoch, held: _, offered: _, from } => {
@@ -204,23 +238,43 @@ impl<E: Engine> Agent<E> {
             }
             MeshEvent::Cancel(cancel) => self.on_cancel(cancel.message().run),
             MeshEvent::Announcement(announcement) => self.on_announcement(&announcement, time),
-            MeshEvent::Letter { from: _, letter } => self.on_letter(&letter, time, now).await,
+            MeshEvent::Letter { letter, .. } => self.on_letter(&letter, time, now).await,
             MeshEvent::LetterDelivered { id } => self.on_letter_taken(id, now),
             MeshEvent::LetterFailed { id, reason } => {
                 tracing::debug!(letter.id = id.0, reason, "a letter was lost; it is sent again");
-                self.outbox.letter_lost(id);
+                self.outbox.letter_lost(id, &self.timing, now);
                 self.delivery.letter_lost(id, now);
+                self.sponsor.letter_lost(id, self.timing.retry_after(1), now);
             }
         }
         Ok(())
     }
 
     fn on_connected(&mut self, node: NodeId, now: Instant) {
+        self.notices.tell(Notice::Connected { node, coordinator: node == self.post.coordinator() });
+        self.look_for_way(now);
+    }
+
+    /// The coordinator learns at once when this node is still there, but reached through others.
+    fn on_disconnected(&mut self, node: NodeId, now: Instant) {
         let coordinator = node == self.post.coordinator();
-        self.notices.tell(Notice::Connected { node, coordinator });
+        self.notices.tell(Notice::Disconnected { node, coordinator });
+        self.look_for_way(now);
         if coordinator {
+            self.heartbeat.hurry(now);
+        }
+    }
+
+    /// When a way to the coordinator opens, what waits goes out.
+    fn look_for_way(&mut self, now: Instant) {
+        let through = self.mesh.through();
+        if self.reach.opens(through.is_some() || self.mesh.connected(&self.post.coordinator())) {
+            if let Some(node) = through {
+                self.notices.tell(Notice::WayOpen { node });
+            }
             facts::refresh(&mut self.facts);
             self.heartbeat.hurry(now);
+            self.outbox.hurry();
             self.delivery.reconnected(now);
         }
     }
@@ -295,14 +349,17 @@ impl<E: Engine> Agent<E> {
         if self.heartbeat.is_due(now) && !self.state_saved {
             self.save_state().await;
         }
+        self.keep_cards(now).await;
+        self.tend_sponsor(time, now).await;
         self.start_tasks(time, now);
         self.send_presence(time, now);
-        self.send_answers(time);
+        self.send_requests(time, now);
+        self.send_answers(time, now);
         self.send_results(time, now).await;
     }
 
     fn wake_at(&self) -> Instant {
-        let times = [self.hearing.wake_at(), self.delivery.wake_at()];
+        let times = [self.hearing.wake_at(), self.delivery.wake_at(), self.outbox.wake_at(), self.sponsor.wake_at()];
         times.into_iter().flatten().fold(self.heartbeat.due_at(), Instant::min)
     }
 }

@@ -5,6 +5,7 @@
 use crate::codec::{Decode, Encode};
 use crate::envelope::{Kind, Message};
 use crate::identity::NodeId;
+use crate::invite::SecretProof;
 use crate::letter::Sealed;
 use crate::observation::{Coverage, HostObservation};
 use crate::port::PortSet;
@@ -17,7 +18,9 @@ use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
 mod packed;
+mod sponsored;
 pub use packed::{MAX_PACKED_BYTES, UnpackError};
+pub use sponsored::{NEW_KEYS_A_MINUTE, SPONSORED_A_MINUTE, SponsoredAnswer, SponsoredRequest};
 
 /// The coordinator's sign of life, every 10 s.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -78,6 +81,28 @@ pub struct Presence {
     pub running: Vec<RunningTask>,
     /// How many results wait on its disk.
     pub spooled: u32,
+    /// What its own clock shows; nothing else is measured by it.
+    pub clock: Timestamp,
+    /// Its connections, at most [`MAX_LINKS`].
+    pub links: Vec<Link>,
+    /// The neighbour that its letters go to; `None` while it is connected to the coordinator, or knows no way.
+    pub through: Option<NodeId>,
+    /// It has stopped in order, and this is its last word.
+    pub is_farewell: bool,
+}
+
+/// Connections that one [`Presence`] tells of.
+pub const MAX_LINKS: usize = 64;
+
+/// A connection between two members, as one of its ends sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Link {
+    /// The other end.
+    pub node: NodeId,
+    /// How long the last ping took, in microseconds; `None` before the first answer.
+    pub round_trip_us: Option<u32>,
+    /// Whether this end dialled.
+    pub is_dialled: bool,
 }
 
 /// What a node says of itself. Shown, never trusted.
@@ -249,15 +274,15 @@ pub struct EnrolRequest {
     pub label: Text,
     /// What the node says of itself.
     pub facts: NodeFacts,
-    /// The invite's single-use secret, if it had one.
-    pub secret: Option<[u8; 16]>,
+    /// Proof that the sender knows the invite's single-use secret, if it had one.
+    pub secret: Option<SecretProof>,
 }
 
 /// Answers [`EnrolRequest`]; signed with the coordinator's key, which `endorsement` lets the reader trust.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct EnrolAnswer {
     /// The coordinator's card, signed with the mesh key that the invite pins.
-    pub endorsement: crate::roster::Endorsement,
+    pub endorsement: crate::card::Endorsement,
     /// Whom this answers.
     pub node: NodeId,
     /// What was decided.
@@ -319,4 +344,6 @@ messages!(
     LeaseLost,
     EnrolRequest,
     EnrolAnswer,
+    SponsoredRequest,
+    SponsoredAnswer,
 );

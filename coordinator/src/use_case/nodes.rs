@@ -1,5 +1,7 @@
 //! Nodes: seeing them, inviting them, and the key approval.
 
+mod status;
+
 use super::{UseCaseError, text_or};
 use crate::Coordinator;
 use crate::accounts::{Actor, Right};
@@ -11,10 +13,10 @@ use crate::registry::{Admission, Approval, NodeRecord, PreApproval};
 use crate::scan::DEFAULT_SITE;
 use crate::store::tables::{INVITES, NODES};
 use crate::store::{Reads, StoreError};
-use protocol::invite::Invite;
+use protocol::invite::{Invite, secret_name};
 use protocol::text::Text;
 use protocol::{Fingerprint, NodeId, TargetSet, Timestamp};
-use sha2::{Digest, Sha256};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The longest that an invite is good for.
@@ -89,6 +91,8 @@ pub struct InviteRequest {
     pub ranges: Option<String>,
     /// Site of a pre-approval; empty for the default one.
     pub site: String,
+    /// Enrolment ports that it names; empty for the coordinator's and those of members that may sponsor.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// Every node there is, in key order.
@@ -128,26 +132,9 @@ impl Coordinator {
             Admission::Pending => NodeStatus::Pending,
             Admission::Denied { .. } => NodeStatus::Denied,
             Admission::Approved(approval) if approval.expires.is_some_and(|end| now > end) => NodeStatus::Expired,
-            Admission::Approved(_) => self.live_status(presence.as_ref(), now),
+            Admission::Approved(_) => self.live_status(&record.key, presence.as_ref(), now),
         };
         NodeView { record, presence, status }
-    }
-
-    fn live_status(&self, presence: Option<&Presence>, now: Timestamp) -> NodeStatus {
-        match presence {
-            None => NodeStatus::Offline { since: None, reason: "not heard since the coordinator started" },
-            Some(presence) if presence.is_online(now, self.timing().offline_after) => {
-                if presence.running.is_empty() {
-                    NodeStatus::Online
-                } else {
-                    NodeStatus::Scanning
-                }
-            }
-            Some(presence) => {
-                let reason = if presence.connected { "its heartbeats stopped" } else { "its connection was lost" };
-                NodeStatus::Offline { since: Some(presence.last_seen), reason }
-            }
-        }
     }
 
     /// Lets a node in; it learns so at once.
@@ -215,6 +202,7 @@ impl Coordinator {
             let reason = "an invite lasts from one second to 30 days".to_owned();
             return Err(UseCaseError::Invalid { field: "expires", reason });
         }
+        let addresses = self.invite_addresses(&request.addresses).await?;
         let now = Timestamp::now();
         let expires = now.plus(request.lifetime);
         let secret = match &request.ranges {
@@ -226,19 +214,19 @@ impl Coordinator {
             }
             None => None,
         };
-        Ok(Invite { mesh: self.mesh_id(), addresses: self.enrolment_addresses(), expires, secret })
+        Ok(Invite { mesh: self.mesh_id(), addresses, expires, secret })
     }
 
     async fn pre_approve(&self, invite: PreApproval, actor: &Actor, now: Timestamp) -> Result<[u8; 16], UseCaseError> {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret)
             .map_err(|error| UseCaseError::Conflict(format!("the system gives no randomness: {error}")))?;
-        let hash: [u8; 32] = Sha256::digest(secret).into();
+        let name = secret_name(&secret);
         let actor = actor.clone();
         self.store()
             .update(move |draft| {
                 audit::note(draft, &actor, "invite create", &format!("for {}", invite.ranges), now)?;
-                draft.put(&INVITES, &hash, &invite)
+                draft.put(&INVITES, &name, &invite)
             })
             .await?;
         Ok(secret)

@@ -11,12 +11,17 @@ fn presence(last_seen: Timestamp, running: Vec<RunningTask>) -> Presence {
     Presence {
         last_seen,
         boot: 1,
+        sequence: 1,
         address: None,
         load_hundredths: 0,
         running,
         spooled: 0,
         clock_offset_ms: 0,
         connected: true,
+        lost: false,
+        links: Vec::new(),
+        through: None,
+        has_left: false,
     }
 }
 
