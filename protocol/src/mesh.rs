@@ -29,6 +29,7 @@ use ways::Ways;
 
 mod behaviour;
 mod board;
+mod budget;
 mod cards;
 mod counters;
 mod dialler;
