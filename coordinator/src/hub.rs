@@ -6,6 +6,8 @@ mod dispatching;
 mod enrolment;
 mod ledger;
 mod letters;
+#[cfg(test)]
+mod tests;
 mod uploads;
 
 use crate::dispatch::Dispatch;
