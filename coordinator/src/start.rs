@@ -12,11 +12,12 @@ use crate::settings::{Settings, Timing};
 use crate::store::tables::{BOOTS, ROSTER, SETTINGS};
 use crate::store::{Reads, Store, StoreError, StoreOptions};
 use crate::use_case::imports;
+use protocol::card::{Card, Endorsement};
 use protocol::envelope::Author;
 use protocol::identity::{KeyFileError, KeyLock};
 use protocol::letter::Opener;
 use protocol::mesh::{EnrolServer, Mesh, MeshConfig, MeshError, Tunables};
-use protocol::roster::{Card, Endorsement, Role};
+use protocol::roster::Role;
 use protocol::{Keypair, NodeId, Timestamp};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +25,9 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// What the coordinator calls itself on its card.
+const LABEL: &str = "coordinator";
 
 /// How to start.
 pub struct CoordinatorOptions {
@@ -123,9 +127,11 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
     let Opened { lock, mesh_key, author, store, settings, roster } = open(dir).await?;
     let settings =
         Settings { mesh: mesh_listen.unwrap_or(settings.mesh), http: http.unwrap_or(settings.http), ..settings };
-    let Ports { mesh, mesh_addresses, enrol, enrolment_addresses } = listen(&author, &settings, &roster).await?;
+    let Ports { mut mesh, mesh_addresses, enrol, enrolment_addresses } = listen(&author, &settings, &roster).await?;
     let opener = Opener::new(author.keypair());
-    let card = Card { key: author.id(), sealing: opener.key(), addresses: mesh_addresses.clone() };
+    let (addresses, issued) = (mesh_addresses.clone(), Timestamp::now());
+    let card = Card { key: author.id(), sealing: opener.key(), addresses, label: LABEL.into(), issued };
+    mesh.set_card(mesh_addresses.clone(), LABEL.into());
     let enrolment = EnrolmentDesk::new(Endorsement::sign(card, &mesh_key), mesh_key.clone());
     let (hub, inbox) = HubHandle::channel();
     let (events, presences, id) = (EventBus::default(), Presences::default(), author.id());

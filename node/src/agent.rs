@@ -12,6 +12,7 @@ use crate::policy::Policy;
 use crate::runner::Runner;
 use crate::spool::{SetAside, Spool};
 use crate::timing::Timing;
+pub(crate) use cards::CardCase;
 use hearing::Hearing;
 use leases::Leases;
 use outbox::Outbox;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+mod cards;
 mod hearing;
 mod leases;
 mod outbox;
@@ -67,6 +69,7 @@ pub(crate) struct Setup<E> {
     pub(crate) author: Author,
     pub(crate) state: MeshState,
     pub(crate) state_path: PathBuf,
+    pub(crate) cards: CardCase,
     pub(crate) policy: Policy,
     pub(crate) facts: NodeFacts,
     pub(crate) engine: Arc<E>,
@@ -85,6 +88,7 @@ pub(crate) struct Agent<E> {
     state_path: PathBuf,
     /// False while the newest roster is not on disk; nothing new is started then.
     state_saved: bool,
+    cards: CardCase,
     policy: Policy,
     facts: NodeFacts,
     post: Post,
@@ -104,7 +108,8 @@ pub(crate) struct Agent<E> {
 impl<E: Engine> Agent<E> {
     /// Takes up what the spool holds and dials the coordinator through `mesh`.
     pub(crate) fn new(setup: Setup<E>, mesh: Mesh) -> Self {
-        let Setup { author, state, state_path, policy, facts, engine, spool, set_aside, timing, notices } = setup;
+        let Setup { author, state, state_path, cards, policy, facts, engine, spool, set_aside, timing, notices } =
+            setup;
         let now = Instant::now();
         let slots = usize::from(policy.max_tasks());
         let mut agent = Self {
@@ -122,6 +127,7 @@ impl<E: Engine> Agent<E> {
             mesh,
             state,
             state_path,
+            cards,
             policy,
             facts,
             spool,
@@ -136,6 +142,7 @@ impl<E: Engine> Agent<E> {
         }
         let coordinator = agent.state.coordinator().clone();
         agent.mesh.dial(coordinator.key, &coordinator.addresses);
+        agent.take_up_cards();
         agent
     }
 
@@ -318,6 +325,7 @@ impl<E: Engine> Agent<E> {
         if self.heartbeat.is_due(now) && !self.state_saved {
             self.save_state().await;
         }
+        self.keep_cards(now).await;
         self.start_tasks(time, now);
         self.send_presence(time, now);
         self.send_answers(time, now);

@@ -22,7 +22,7 @@ pub use join::JoinError;
 pub use notice::Notice;
 pub use timing::Timing;
 
-use agent::{Agent, Setup};
+use agent::{Agent, CardCase, Setup};
 use config::{ConfigError, DataFolder, MeshState};
 use engine::{Engine, EngineFacts, Engines};
 use join::Asker;
@@ -32,7 +32,9 @@ use protocol::envelope::Author;
 use protocol::identity::Keypair;
 use protocol::invite::Invite;
 use protocol::mesh::{Mesh, MeshConfig};
+use protocol::message::NodeFacts;
 use protocol::roster::{MemberState, Role};
+use protocol::text::Text;
 use spool::{Spool, SpoolError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,6 +56,8 @@ pub struct NodeOptions {
     pub label: Option<String>,
     /// Where it takes connections from neighbours; may be empty.
     pub listen: Vec<SocketAddr>,
+    /// Where others reach it, in place of where it listens.
+    pub advertise: Vec<SocketAddr>,
     /// The owner's policy; `policy.toml` in the data folder when `None`.
     pub policy_file: Option<PathBuf>,
     /// [`Timing::default`] for all but tests.
@@ -159,11 +163,14 @@ impl Node {
         if !self.options.listen.is_empty() {
             self.notices.tell(Notice::Listening { addresses: mesh.listen_addresses() });
         }
+        let own = facts::read(facts, &self.policy);
+        let label = self.label(&own);
         let setup = Setup {
             author,
             state,
             state_path: self.folder.state_path(),
-            facts: facts::read(facts, &self.policy),
+            cards: CardCase::new(self.folder.cards_path(), label, self.options.advertise.clone()),
+            facts: own,
             policy: self.policy.with_engines(facts),
             engine: Arc::new(engine),
             spool,
@@ -193,7 +200,7 @@ impl Node {
         let facts = facts::read(facts, &self.policy);
         let asker = Asker {
             author: Author::new(Arc::clone(&self.keypair), invite.mesh, self.boot),
-            label: self.options.label.as_deref().unwrap_or(facts.hostname.as_str()).into(),
+            label: self.label(&facts),
             facts,
             timing: self.options.timing,
             notices: self.notices.clone(),
@@ -205,6 +212,11 @@ impl Node {
         };
         state.save(&self.folder.state_path()).map_err(ConfigError::from)?;
         Ok(Some(state))
+    }
+
+    /// What it calls itself: as its owner says, else its host name.
+    fn label(&self, facts: &NodeFacts) -> Text {
+        self.options.label.as_deref().unwrap_or(facts.hostname.as_str()).into()
     }
 
     fn tell_approved(&self, state: Option<&MeshState>) {

@@ -3,6 +3,7 @@
 //! [`Mesh`] owns the swarm and what every member keeps. Its owner polls [`Mesh::next`] in its task and acts on the
 //! events; what they mean is not decided here.
 
+use crate::card::{Card, SignedCard};
 use crate::envelope::{Author, Envelope};
 use crate::identity::NodeId;
 use crate::letter::Letter;
@@ -11,11 +12,13 @@ use crate::task::TaskId;
 use crate::time::Timestamp;
 use behaviour::MeshBehaviour;
 use board::Board;
+use cards::Cards;
 use dialler::Dialler;
 use gate::Gate;
 use gossip::Topics;
 use letters::Outbox;
 use libp2p::Swarm;
+use pairs::Pairs;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
@@ -26,6 +29,8 @@ use ways::Ways;
 
 mod behaviour;
 mod board;
+mod budget;
+mod cards;
 mod counters;
 mod dialler;
 mod door;
@@ -35,6 +40,8 @@ mod events;
 mod gate;
 mod gossip;
 mod letters;
+mod own_card;
+mod pairs;
 mod peer;
 mod sync;
 #[cfg(test)]
@@ -82,7 +89,7 @@ impl Default for Tunables {
             redial_first: Duration::from_secs(1),
             redial_most: Duration::from_secs(30),
             pull_every: Duration::from_secs(30),
-            ping_every: Duration::from_secs(10),
+            ping_every: Duration::from_secs(15),
             letter_patience: Duration::from_secs(30),
         }
     }
@@ -118,7 +125,9 @@ pub struct Mesh {
     topics: Topics,
     gate: Gate,
     board: Board,
+    cards: Cards,
     dialler: Dialler,
+    pairs: Pairs,
     neighbours: BTreeMap<NodeId, driver::Neighbour>,
     outbox: Outbox,
     ways: Ways,
@@ -146,7 +155,7 @@ impl Mesh {
     /// Opens the mesh port, with the roster kept from last time. Needs a tokio runtime.
     pub async fn new(config: MeshConfig, roster: Option<SignedRoster>) -> Result<Self, MeshError> {
         let MeshConfig { author, listen, role, tunables } = config;
-        let topics = Topics::new(author.mesh());
+        let topics = Topics::new();
         let behaviour = MeshBehaviour::new(&topics, role, &tunables)?;
         let mut swarm = transport::swarm(author.keypair(), author.mesh(), behaviour, Duration::MAX)?;
         transport::listen(&mut swarm, &listen)?;
@@ -158,7 +167,9 @@ impl Mesh {
             swarm,
             topics,
             board: Board::default(),
-            dialler: Dialler::new(tunables.redial_first, tunables.redial_most),
+            cards: Cards::default(),
+            dialler: Dialler::new(tunables.redial_first, tunables.redial_most, now),
+            pairs: Pairs::default(),
             neighbours: BTreeMap::new(),
             outbox: Outbox::new(tunables.letter_patience),
             ways: Ways::default(),
@@ -252,11 +263,38 @@ impl Mesh {
     /// Remembers where a member listens, and dials it now and after every loss while it is a member.
     pub fn dial(&mut self, key: NodeId, addresses: &[SocketAddr]) {
         if key != self.author.id() {
-            self.dialler.remember(key, addresses, self.connected(&key), Instant::now());
+            self.dialler.remember(key, addresses, Instant::now());
         }
     }
 
-    /// Asks neighbours, the coordinator first, for roster, beacon and own open announcements.
+    /// Takes cards that were kept or handed over; those that are newer and of members count, and are dialled by.
+    pub fn add_cards(&mut self, cards: Vec<SignedCard>) {
+        for card in cards {
+            self.learn_card(card, Timestamp::now());
+        }
+    }
+
+    /// The newest card of a member, or of this one.
+    pub fn card(&self, node: &NodeId) -> Option<&Card> {
+        self.cards.card(node)
+    }
+
+    /// The same, as it travels.
+    pub fn signed_card(&self, node: &NodeId) -> Option<&SignedCard> {
+        self.cards.signed(node)
+    }
+
+    /// The newest card of every member that has one, and the own one.
+    pub fn cards(&self) -> Vec<SignedCard> {
+        self.cards.all().cloned().collect()
+    }
+
+    /// A sum over all cards: as long as it stays, so do they.
+    pub fn cards_digest(&mut self) -> u64 {
+        self.cards.digest()
+    }
+
+    /// Asks neighbours, the coordinator first, for roster, beacon, own open announcements, cancellations and cards.
     pub fn pull(&mut self) {
         self.pull_from_best();
     }

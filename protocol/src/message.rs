@@ -257,7 +257,7 @@ pub struct EnrolRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct EnrolAnswer {
     /// The coordinator's card, signed with the mesh key that the invite pins.
-    pub endorsement: crate::roster::Endorsement,
+    pub endorsement: crate::card::Endorsement,
     /// Whom this answers.
     pub node: NodeId,
     /// What was decided.

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use protocol::card::{Card, Endorsement, SignedCard};
 use protocol::codec::{self, Decode, Encode};
 use protocol::envelope::{Author, Envelope, Kind, Message};
 use protocol::letter::{Letter, Sealed, SealingKey};
@@ -89,6 +90,12 @@ fn roster() -> SignedRoster {
     SignedRoster::sign(&roster, &mesh)
 }
 
+fn card() -> Card {
+    let addresses = vec!["127.0.0.1:9430".parse().unwrap(), "[::1]:9430".parse().unwrap()];
+    let sealing = SealingKey::from_bytes([5; 32]);
+    Card { key: node(3), sealing, addresses, label: "lab".into(), issued: NOW }
+}
+
 fn coverage() -> Coverage {
     let targets: protocol::TargetSet = "10.0.0.0/30".parse().unwrap();
     let ports: PortSet = "T:22,80-90,U:53".parse().unwrap();
@@ -168,8 +175,7 @@ fn the_bytes_of_every_message_stay() {
     let sealing = SealingKey::from_bytes([5; 32]);
     let request = EnrolRequest { sealing, label: "lab".into(), facts: facts(), secret: Some([6; 16]) };
     message(&mut seen, &request);
-    let card = Card { key: node(3), sealing, addresses: vec!["127.0.0.1:9430".parse().unwrap()] };
-    let endorsement = Endorsement::sign(card, &Keypair::from_seed(&[1; 32]));
+    let endorsement = Endorsement::sign(card(), &Keypair::from_seed(&[1; 32]));
     message(&mut seen, &EnrolAnswer { endorsement, node: node(4), decision: Enrolment::Approved(roster()) });
     for (index, decision) in
         [Enrolment::Pending, Enrolment::Denied("no".into()), Enrolment::Refused("full".into())].into_iter().enumerate()
@@ -201,5 +207,6 @@ fn the_bytes_of_what_messages_carry_stay() {
         default_ports: None,
     };
     value("TaskResult", &result);
+    value("SignedCard", &SignedCard::sign(card(), &Keypair::from_seed(&[3; 32])));
     value("Letter", &Letter { to: node(4), sealed: Sealed::from_bytes(vec![0xAB; 40]) });
 }

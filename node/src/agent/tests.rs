@@ -3,6 +3,7 @@
 mod hops;
 mod hub;
 mod losses;
+mod neighbours;
 
 use crate::notice::Notice;
 use crate::testing::{Home, Knocker, member, roster};

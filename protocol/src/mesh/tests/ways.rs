@@ -6,8 +6,9 @@ use crate::codec;
 use crate::envelope::Envelope;
 use crate::identity::NodeId;
 use crate::letter::{CannotOpen, Letter, Opener, Sealed};
+use crate::mesh::sync::words::{NewsAnswer, SyncAnswer};
 use crate::mesh::ways::BeaconId;
-use crate::mesh::wire::{Carried, LetterAnswer, SyncAnswer, Way};
+use crate::mesh::wire::{Carried, LetterAnswer, Way};
 use crate::mesh::{Counters, Mesh, MeshEvent, Tunables, peer};
 use crate::message::{Beacon, LeaseLost};
 use crate::roster::{Role, SignedRoster};
@@ -221,8 +222,10 @@ fn misbehave(seed: u8, towards: &Running, counter: u64, manner: Manner) -> mpsc:
                     message: Message::Request { channel, .. },
                     ..
                 })) => {
-                    let beacon = Some(beacon(counter));
-                    let answer = SyncAnswer { epoch: 1, roster: None, beacon, announcements: vec![], more: false };
+                    let (beacon, announcements, cancels, cards) = (Some(beacon(counter)), vec![], vec![], vec![]);
+                    let (epoch, roster, more) = (1, None, false);
+                    let news = NewsAnswer { epoch, roster, beacon, announcements, cancels, more, cards };
+                    let answer = SyncAnswer::News(news);
                     member.swarm.behaviour_mut().sync.send_response(channel, answer).unwrap();
                 }
                 SwarmEvent::Behaviour(AnythingEvent::Letters(Event::Message {
