@@ -78,6 +78,22 @@ pub struct Presence {
     pub running: Vec<RunningTask>,
     /// How many results wait on its disk.
     pub spooled: u32,
+    /// How much more its disk takes.
+    pub room: Room,
+    /// Its own clock minus mesh time, in milliseconds; what it signs carries mesh time.
+    pub clock_offset_ms: i64,
+}
+
+/// How many more results a node's disk takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Room {
+    /// As many as come.
+    #[default]
+    Free,
+    /// What it holds is still run; it takes nothing new.
+    Tight,
+    /// It runs nothing.
+    Full,
 }
 
 /// What a node says of itself. Shown, never trusted.

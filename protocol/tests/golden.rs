@@ -143,7 +143,15 @@ fn the_bytes_of_every_message_stay() {
     message(&mut seen, &Cancel { run: RunId(300) });
     message(&mut seen, &Announcement { number: 9, holder: node(4), task, fence: 3, lease_ms: 45_000, spec: sealed });
     let running = RunningTask { task, fence: 3, cells_done: 10, cells_total: 70_000, hosts_found: 2 };
-    message(&mut seen, &Presence { facts: facts(), load_hundredths: 150, running: vec![running], spooled: 1 });
+    let presence = Presence {
+        facts: facts(),
+        load_hundredths: 150,
+        running: vec![running],
+        spooled: 1,
+        room: Room::Tight,
+        clock_offset_ms: -1_500,
+    };
+    message(&mut seen, &presence);
     for (index, answer) in
         [Answer::Taken, Answer::Refused("out of range".into()), Answer::HandedBack("stopping".into())]
             .into_iter()

@@ -6,7 +6,7 @@ use super::dialler::Standing;
 use super::gossip::{self, Heard, Refusal};
 use super::letters::Allowance;
 use super::{Mesh, MeshError, MeshEvent, PeerLink, peer, transport};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Kind};
 use crate::identity::NodeId;
 use crate::roster::{Precedence, RosterHash};
 use crate::time::Timestamp;
@@ -61,7 +61,7 @@ impl Mesh {
             while missing > 0 {
                 let event = self.swarm.select_next_some().await;
                 missing -= usize::from(matches!(event, SwarmEvent::NewListenAddr { .. }));
-                self.on_swarm(event, Timestamp::now());
+                self.on_swarm(event, self.time());
             }
         };
         transport::in_time(heard, wanted).await
@@ -71,7 +71,7 @@ impl Mesh {
     pub(super) async fn step(&mut self) {
         let wake = self.dialler.next_due().map_or(self.next_tick, |due| due.min(self.next_tick));
         tokio::select! {
-            event = self.swarm.select_next_some() => self.on_swarm(event, Timestamp::now()),
+            event = self.swarm.select_next_some() => self.on_swarm(event, self.time()),
             () = tokio::time::sleep_until(wake) => self.on_time(Instant::now()),
         }
     }
@@ -79,11 +79,11 @@ impl Mesh {
     fn on_time(&mut self, now: Instant) {
         if self.next_tick <= now {
             self.next_tick = now + TICK;
-            let wall = Timestamp::now();
-            self.apply_gate(wall);
+            let time = self.time();
+            self.apply_gate(time);
             if self.next_pull <= now {
                 self.next_pull = now + self.pull_every;
-                self.board.sweep(wall);
+                self.board.sweep(time);
                 self.pull_from_best();
             }
         }
@@ -216,6 +216,7 @@ impl Mesh {
 
     /// Judges a gossiped or pulled message, keeps it, and tells of it the first time. What is outdated is refused.
     pub(super) fn hear(&mut self, envelope: Envelope, now: Timestamp) -> Result<Novelty, Refusal> {
+        let now = self.learn_time(&envelope).unwrap_or(now);
         let roster = self.gate.roster().ok_or(Refusal::Stale)?;
         let heard = gossip::judge(&envelope, self.author.mesh(), roster, now)?;
         match self.keep(&heard, envelope) {
@@ -226,6 +227,18 @@ impl Mesh {
                 Ok(Novelty::First)
             }
         }
+    }
+
+    /// A proven beacon that is newer than all before tells the time, however old it looks by ours.
+    fn learn_time(&mut self, envelope: &Envelope) -> Option<Timestamp> {
+        let (clock, header) = (self.clock.as_mut()?, envelope.header().ok()?);
+        let order = (header.boot, header.sequence);
+        if header.kind == Kind::Beacon && clock.counts(header.sender, order) {
+            gossip::judge(envelope, self.author.mesh(), self.gate.roster()?, header.issued).ok()?;
+            clock.hear(header.sender, order, header.issued, Instant::now());
+            return Some(self.time());
+        }
+        None
     }
 
     fn keep(&mut self, heard: &Heard, envelope: Envelope) -> Novelty {
