@@ -3,7 +3,7 @@
 //! Each event changes what the agent holds; [`Agent::pump`] then does whatever has become possible: starts tasks, tells
 //! the coordinator, sends results. What it may run is decided by roster and policy, how it runs is the runner's.
 
-use crate::config::{MeshState, StateError};
+use crate::config::{MeshState, StateError, read_beacon};
 use crate::delivery::Delivery;
 use crate::engine::Engine;
 use crate::facts;
@@ -11,7 +11,7 @@ use crate::notice::{Notice, Notices};
 use crate::policy::Policy;
 use crate::runner::Runner;
 use crate::spool::{SetAside, Spool};
-use crate::timing::Timing;
+use crate::timing::{ClockOffset, Timing};
 use hearing::Hearing;
 use leases::Leases;
 use outbox::Outbox;
@@ -20,12 +20,13 @@ use presence::Heartbeat;
 use protocol::envelope::Author;
 use protocol::identity::NodeId;
 use protocol::mesh::{LetterId, Mesh, MeshError, MeshEvent};
-use protocol::message::NodeFacts;
+use protocol::message::{NodeFacts, Room};
 use protocol::roster::{MemberState, SignedRoster};
 use protocol::target::TargetSet;
 use protocol::time::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +66,7 @@ pub(crate) struct Setup<E> {
     pub(crate) author: Author,
     pub(crate) state: MeshState,
     pub(crate) state_path: PathBuf,
+    pub(crate) beacon_path: PathBuf,
     pub(crate) policy: Policy,
     pub(crate) facts: NodeFacts,
     pub(crate) engine: Arc<E>,
@@ -81,6 +83,7 @@ pub(crate) struct Agent<E> {
     mesh: Mesh,
     state: MeshState,
     state_path: PathBuf,
+    beacon_path: PathBuf,
     /// False while the newest roster is not on disk; nothing new is started then.
     state_saved: bool,
     policy: Policy,
@@ -90,9 +93,12 @@ pub(crate) struct Agent<E> {
     outbox: Outbox,
     heartbeat: Heartbeat,
     hearing: Hearing,
+    clock: ClockOffset,
     runner: Runner<E>,
     delivery: Delivery,
     spool: Spool,
+    /// How much more the spool takes, as last told.
+    room: Room,
     timing: Timing,
     notices: Notices,
     stopping: bool,
@@ -101,9 +107,11 @@ pub(crate) struct Agent<E> {
 impl<E: Engine> Agent<E> {
     /// Takes up what the spool holds and dials the coordinator through `mesh`.
     pub(crate) fn new(setup: Setup<E>, mesh: Mesh) -> Self {
-        let Setup { author, state, state_path, policy, facts, engine, spool, set_aside, timing, notices } = setup;
+        let Setup { author, state, state_path, beacon_path, policy, facts, engine, spool, set_aside, timing, notices } =
+            setup;
         let now = Instant::now();
         let slots = usize::from(policy.max_tasks());
+        let clock = ClockOffset::default();
         let mut agent = Self {
             me: author.id(),
             post: Post::new(author, state.coordinator().clone()),
@@ -111,13 +119,16 @@ impl<E: Engine> Agent<E> {
             outbox: Outbox::default(),
             heartbeat: Heartbeat::new(now),
             hearing: Hearing::new(timing.silence),
-            runner: Runner::new(engine, spool.clone(), slots, timing.engine_patience),
+            runner: Runner::new(engine, spool.clone(), slots, timing.engine_patience, clock.clone()),
+            clock,
             delivery: Delivery::new(timing),
+            room: Room::Free,
             state_saved: true,
             stopping: false,
             mesh,
             state,
             state_path,
+            beacon_path,
             policy,
             facts,
             spool,
@@ -131,6 +142,9 @@ impl<E: Engine> Agent<E> {
             agent.on_damaged_result(file);
         }
         let coordinator = agent.state.coordinator().clone();
+        if let Some(order) = read_beacon(&agent.beacon_path, &coordinator.key) {
+            agent.mesh.has_heard(coordinator.key, order);
+        }
         agent.mesh.dial(coordinator.key, &coordinator.addresses);
         agent
     }
@@ -172,12 +186,13 @@ impl<E: Engine> Agent<E> {
                 ended = self.runner.next() => self.on_ended(ended),
                 () = sleep_until(half), if !closed => {
                     closed = true;
-                    self.runner.close();
+                    self.runner.close("the node stops");
                 }
                 () = sleep_until(end) => break,
                 () = sleep_until(wake_at) => {}
             }
         }
+        self.keep_beacon().await;
         let (tasks, spooled) = (self.runner.count(), self.spool.keys().len());
         if tasks > 0 {
             tracing::warn!(tasks, spooled, "the grace period is over; the node ends with unfinished tasks");
@@ -186,17 +201,13 @@ impl<E: Engine> Agent<E> {
     }
 
     async fn on_event(&mut self, event: MeshEvent) -> Result<(), AgentError> {
-        let (time, now) = (Timestamp::now(), Instant::now());
+        let (time, now) = (self.mesh.time(), Instant::now());
         match event {
             MeshEvent::Connected { node, address: _ } => self.on_connected(node, now),
             MeshEvent::Disconnected { node } => {
                 self.notices.tell(Notice::Disconnected { node, coordinator: node == self.post.coordinator() });
             }
-            MeshEvent::Beacon(beacon) => {
-                if self.hearing.beacon(beacon.header().issued, now) {
-                    self.notices.tell(Notice::CoordinatorBack);
-                }
-            }
+            MeshEvent::Beacon(beacon) => self.on_beacon(beacon.header().issued, now).await,
             MeshEvent::RosterAdopted { signed, roster: _ } => return self.on_roster(signed).await,
             MeshEvent::RosterConflict { epoch, held: _, offered: _, from } => {
                 tracing::error!(roster.epoch = epoch, from.id = %from, "two different rosters are signed with one epoch; the first one holds");
@@ -220,9 +231,30 @@ impl<E: Engine> Agent<E> {
         self.notices.tell(Notice::Connected { node, coordinator });
         if coordinator {
             facts::refresh(&mut self.facts);
-            self.heartbeat.hurry(now);
-            self.delivery.reconnected(now);
+            self.on_coordinator_back(self.hearing.silent_for(now), now);
         }
+    }
+
+    async fn on_beacon(&mut self, issued: Timestamp, now: Instant) {
+        let silent_for = self.hearing.silent_for(now);
+        let ends_silence = self.hearing.beacon(issued, now);
+        if ends_silence {
+            self.notices.tell(Notice::CoordinatorBack);
+        }
+        if ends_silence && !self.mesh.connected(&self.post.coordinator()) {
+            self.on_coordinator_back(silent_for, now);
+        }
+        self.clock.set(self.mesh.clock_offset_ms().unwrap_or_default());
+        if let Some(offset_ms) = self.hearing.news_of_clock(self.clock.get()) {
+            tracing::warn!(clock.offset_ms = offset_ms, "this machine's clock differs from the coordinator's");
+            self.notices.tell(Notice::ClockOff { offset_ms });
+        }
+        self.keep_beacon_sometimes(now).await;
+    }
+
+    fn on_coordinator_back(&mut self, away: Duration, now: Instant) {
+        self.heartbeat.hurry(now);
+        self.delivery.reconnected(away, now);
     }
 
     fn on_letter_taken(&mut self, id: LetterId, now: Instant) {
@@ -245,7 +277,7 @@ impl<E: Engine> Agent<E> {
         tracing::info!(roster.epoch = epoch, "a newer roster is in force");
         self.notices.tell(Notice::RosterAdopted { epoch });
         self.check_membership()?;
-        let ranges = self.ranges(Timestamp::now()).unwrap_or_else(TargetSet::empty);
+        let ranges = self.ranges(self.mesh.time()).unwrap_or_else(TargetSet::empty);
         for key in self.leases.outside(&ranges) {
             self.refuse(key, "the roster does not allow it any more");
         }
@@ -269,7 +301,7 @@ impl<E: Engine> Agent<E> {
     fn check_membership(&self) -> Result<(), AgentError> {
         match self.state.roster().member(&self.me).map(|member| member.state) {
             Some(MemberState::Approved) => {
-                let named = self.state.roster().coordinator(Timestamp::now()).map(|member| member.key);
+                let named = self.state.roster().coordinator(self.mesh.time()).map(|member| member.key);
                 let same = named.is_none_or(|named| named == self.post.coordinator());
                 if same { Ok(()) } else { Err(AgentError::OtherCoordinator) }
             }
@@ -287,18 +319,29 @@ impl<E: Engine> Agent<E> {
 
     /// Does whatever has become possible.
     async fn pump(&mut self) {
-        let (time, now) = (Timestamp::now(), Instant::now());
+        let (time, now) = (self.mesh.time(), Instant::now());
         if self.hearing.falls_silent(now) {
             tracing::warn!(silence = ?self.timing.silence, "no beacon from the coordinator; nothing new is started");
             self.notices.tell(Notice::CoordinatorSilent);
         }
-        if self.heartbeat.is_due(now) && !self.state_saved {
-            self.save_state().await;
+        if self.heartbeat.is_due(now) {
+            self.look_at_disk().await;
         }
+        self.watch_space(now);
         self.start_tasks(time, now);
         self.send_presence(time, now);
         self.send_answers(time);
         self.send_results(time, now).await;
+    }
+
+    /// What can change without an event: whether the newest roster can be kept, and how much is free.
+    async fn look_at_disk(&mut self) {
+        if !self.state_saved {
+            self.save_state().await;
+        }
+        if let Err(error) = self.spool.measure().await {
+            tracing::warn!(%error, "the free space of the spool's disk is not known");
+        }
     }
 
     fn wake_at(&self) -> Instant {

@@ -40,9 +40,6 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How much the spool may hold, in bytes.
-const SPOOL_LIMIT_BYTES: u64 = 1 << 30;
-
 /// How a node is run.
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
@@ -126,7 +123,6 @@ struct Node {
     boot: u64,
     policy: Policy,
     notices: Notices,
-    spool_limit_bytes: u64,
 }
 
 impl Node {
@@ -137,11 +133,11 @@ impl Node {
         let policy = Policy::load(options.policy_file.as_ref().unwrap_or(&folder.policy_path()))?;
         notices.tell(Notice::Identity { fingerprint: keypair.node_id().fingerprint() });
         tracing::info!(node.id = %keypair.node_id(), node.boot = boot, "node opened");
-        Ok(Self { options, folder, keypair, boot, policy, notices, spool_limit_bytes: SPOOL_LIMIT_BYTES })
+        Ok(Self { options, folder, keypair, boot, policy, notices })
     }
 
     async fn run<E: Engine>(self, engine: E, facts: &EngineFacts, stop: CancellationToken) -> Result<(), NodeError> {
-        let (spool, set_aside) = Spool::open(&self.folder.spool_path(), self.spool_limit_bytes)?;
+        let (spool, set_aside) = Spool::open(&self.folder.spool_path(), self.policy.spool_limits())?;
         let state = match self.kept()? {
             None => self.ask(facts, None, &stop).await?,
             kept => kept,
@@ -163,6 +159,7 @@ impl Node {
             author,
             state,
             state_path: self.folder.state_path(),
+            beacon_path: self.folder.beacon_path(),
             facts: facts::read(facts, &self.policy),
             policy: self.policy.with_engines(facts),
             engine: Arc::new(engine),

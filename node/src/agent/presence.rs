@@ -62,6 +62,8 @@ impl<E: Engine> Agent<E> {
             load_hundredths: facts::load_hundredths(),
             running: self.leases.all().take(MOST_TOLD).map(|(key, phase)| self.running(key, phase)).collect(),
             spooled: u32::try_from(self.spool.keys().len()).unwrap_or(u32::MAX),
+            room: self.room,
+            clock_offset_ms: self.clock.get(),
         }
     }
 
