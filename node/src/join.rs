@@ -95,8 +95,8 @@ impl Asker {
             let patience = self.timing.enrol_patience;
             match mesh::ask(keypair, invite.mesh, &invite.addresses, request, patience).await {
                 Ok((from, answer)) => {
-                    let answer = believe(invite, self.author.id(), from, &answer, Timestamp::now())?;
-                    if let Some(state) = self.decided(invite, answer)? {
+                    let (answer, time) = believe(invite, self.author.id(), from, &answer, Timestamp::now())?;
+                    if let Some(state) = self.decided(invite, answer, time)? {
                         return Ok(state);
                     }
                     if !std::mem::replace(&mut heard, true) {
@@ -132,7 +132,8 @@ impl Asker {
         self.author.sign(&request, 0, now)
     }
 
-    fn decided(&self, invite: &Invite, answer: EnrolAnswer) -> Result<Option<MeshState>, JoinError> {
+    /// What the answer comes to at `now`, by the clock of whoever gave it.
+    fn decided(&self, invite: &Invite, answer: EnrolAnswer, now: Timestamp) -> Result<Option<MeshState>, JoinError> {
         let roster = match answer.decision {
             Enrolment::Pending => return Ok(None),
             Enrolment::Denied(reason) => return Err(JoinError::Denied(reason)),
@@ -140,7 +141,6 @@ impl Asker {
             Enrolment::Approved(roster) => roster,
         };
         let state = MeshState::new(invite.mesh, answer.endorsement, roster)?;
-        let now = Timestamp::now();
         let coordinator = state.roster().coordinator(now).map(|member| member.key);
         if coordinator != Some(state.coordinator().key) {
             return Err(JoinError::Impostor("the roster names another coordinator"));
@@ -151,14 +151,18 @@ impl Asker {
     }
 }
 
-/// The answer, if the mesh of the invite vouches for whoever gave it, and it is for us.
+/// The answer, if the mesh of the invite vouches for whoever gave it, and it is for us; and when it was given.
+///
+/// Who answers over the connection of its own key says so now, whatever our clock shows.
 fn believe(
     invite: &Invite,
     me: NodeId,
     from: NodeId,
     answer: &Envelope,
     now: Timestamp,
-) -> Result<EnrolAnswer, JoinError> {
+) -> Result<(EnrolAnswer, Timestamp), JoinError> {
+    let header = answer.header()?;
+    let now = if header.sender == from { header.issued } else { now };
     let verified = answer.verify::<EnrolAnswer>(invite.mesh, now)?;
     let signer = verified.sender();
     let answer = verified.into_message();
@@ -172,5 +176,5 @@ fn believe(
     if from != card.key {
         return Err(JoinError::Impostor("the connection belongs to another key than its card's"));
     }
-    if answer.node != me { Err(JoinError::Impostor("the answer is for another node")) } else { Ok(answer) }
+    if answer.node != me { Err(JoinError::Impostor("the answer is for another node")) } else { Ok((answer, now)) }
 }

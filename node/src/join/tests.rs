@@ -20,13 +20,23 @@ struct Answers {
     decisions: Vec<fn(NodeId) -> Enrolment>,
     /// Instead of the one in the decision.
     roster: Option<SignedRoster>,
+    /// How far the coordinator's clock is behind the node's.
+    behind: Duration,
 }
 
 impl Answers {
     fn of(decisions: &[fn(NodeId) -> Enrolment]) -> Self {
         let card = card(&["127.0.0.1:9".parse().unwrap()]);
         let decisions = decisions.to_vec();
-        Self { signer: coordinator(), endorser: mesh_key(), card, node: None, decisions, roster: None }
+        Self {
+            signer: coordinator(),
+            endorser: mesh_key(),
+            card,
+            node: None,
+            decisions,
+            roster: None,
+            behind: Duration::ZERO,
+        }
     }
 }
 
@@ -52,7 +62,7 @@ async fn serve(answers: Answers, listen: SocketAddr) -> (SocketAddr, JoinHandle<
                 node: answers.node.unwrap_or(asked.from),
                 decision: answers.roster.clone().map_or_else(|| decide(asked.from), Enrolment::Approved),
             };
-            server.reply(asked.reply, answers.signer.sign(&answer, 1, Timestamp::now()));
+            server.reply(asked.reply, answers.signer.sign(&answer, 1, Timestamp::now().minus(answers.behind)));
         }
     });
     (address, task)
@@ -105,6 +115,12 @@ async fn a_pending_node_learns_of_its_approval_without_a_restart() {
     assert_eq!(told.last().unwrap(), "approved to scan 10.0.0.0/24");
     let state = MeshState::load(&joined.folder.path().join("mesh.state")).unwrap().unwrap();
     assert_eq!((state.mesh(), state.coordinator().key), (mesh_key().mesh_id(), coordinator().id()));
+}
+
+#[tokio::test]
+async fn the_clocks_of_node_and_coordinator_may_differ_by_years() {
+    let behind = Duration::from_secs(2 * 365 * 86_400);
+    join(Answers { behind, ..Answers::of(&[pending, approved]) }).await.end.unwrap();
 }
 
 #[tokio::test]
