@@ -14,6 +14,8 @@ mod harness;
 mod stories {
     mod alerts;
     mod bad_input;
+    mod clocks;
+    mod clones;
     mod dashboard;
     mod dashboard_reports;
     mod demo;
@@ -24,6 +26,7 @@ mod stories {
     mod getting_started;
     mod imports;
     mod lies;
+    mod policies;
     mod readers;
     mod schedules;
 }

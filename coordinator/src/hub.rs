@@ -6,6 +6,7 @@ mod dispatching;
 mod enrolment;
 mod ledger;
 mod letters;
+mod twins;
 mod uploads;
 
 use crate::dispatch::Dispatch;
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use twins::Twins;
 use uploads::Uploads;
 
 /// How many commands may wait for the hub.
@@ -96,6 +98,7 @@ pub(crate) struct Hub {
     roster: CurrentRoster,
     inbox: mpsc::Receiver<Command>,
     replay: ReplayGuard,
+    twins: Twins,
     uploads: Uploads,
     /// Every approved node.
     members: BTreeMap<NodeId, Member>,
@@ -131,6 +134,7 @@ impl Hub {
             roster,
             inbox,
             replay: ReplayGuard::default(),
+            twins: Twins::default(),
             uploads: Uploads::default(),
             members: BTreeMap::new(),
             ranges_taken: RangesTaken::default(),

@@ -1,11 +1,14 @@
 //! Who is there now: what each node last said and when. In memory only; pages and the planner read it.
 
-use protocol::message::RunningTask;
+use protocol::message::{Room, RunningTask};
 use protocol::{NodeId, Timestamp};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// How long a node is not trusted after its key was last seen on two machines.
+pub(crate) const TWIN_ALARM: Duration = Duration::from_secs(600);
 
 /// What one node last said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +25,22 @@ pub struct Presence {
     pub running: Vec<RunningTask>,
     /// Results that wait on its disk.
     pub spooled: u32,
-    /// Its clock minus ours, in milliseconds; the way here is part of it.
+    /// How much more its disk takes.
+    pub room: Room,
+    /// Its clock minus ours, in milliseconds, as it says itself.
     pub clock_offset_ms: i64,
+    /// When its key was last seen on two machines.
+    pub seen_twice: Option<Timestamp>,
     /// Whether its connection stands.
     pub connected: bool,
 }
 
 impl Presence {
+    /// True while its key was seen on two machines not long ago.
+    pub fn is_cloned(&self, now: Timestamp) -> bool {
+        self.seen_twice.is_some_and(|seen| now.since(seen) < TWIN_ALARM)
+    }
+
     /// True while it was heard recently enough.
     pub fn is_online(&self, now: Timestamp, offline_after: Duration) -> bool {
         self.connected && now.since(self.last_seen) <= offline_after
@@ -69,7 +81,21 @@ impl Presences {
 
     /// The clock was set back: nobody was heard later than now.
     pub(crate) fn clock_was_set(&self, now: Timestamp) {
-        self.with(|map| map.values_mut().for_each(|presence| presence.last_seen = presence.last_seen.min(now)));
+        self.with(|map| {
+            map.values_mut().for_each(|presence| {
+                presence.last_seen = presence.last_seen.min(now);
+                presence.seen_twice = presence.seen_twice.map(|seen| seen.min(now));
+            });
+        });
+    }
+
+    /// Notes that a node's key was seen on two machines.
+    pub(crate) fn seen_twice(&self, node: &NodeId, now: Timestamp) {
+        self.with(|map| {
+            if let Some(presence) = map.get_mut(node) {
+                presence.seen_twice = Some(now);
+            }
+        });
     }
 
     /// Notes that a node's connection stands or is lost.
@@ -99,7 +125,9 @@ mod tests {
             load_hundredths: 0,
             running: Vec::new(),
             spooled: 0,
+            room: Room::Free,
             clock_offset_ms: 0,
+            seen_twice: None,
             connected: true,
         };
         presences.heard(node, presence, offline_after);

@@ -60,6 +60,7 @@ impl Hub {
                 self.work.ask_again(*node);
             }
         }
+        self.twins.keep(|node| members.contains_key(node));
         self.members = members;
         Ok(())
     }
@@ -94,7 +95,9 @@ impl Hub {
                 Standing::Away
             }
         };
+        let is_one = |node: &NodeId| self.twins.alarm(node, now).is_none();
         let valid = self.members.iter().filter(|(_, member)| member.approval.expires.is_none_or(|end| now <= end));
+        let valid = valid.filter(|(node, _)| is_one(node));
         let candidates: Vec<Candidate> = valid.map(|(node, member)| member.candidate(*node, standing(node))).collect();
         self.crew.update(candidates, seen.into_iter().map(|(node, (_, load))| (node, load)).collect());
     }

@@ -1,7 +1,9 @@
 //! Letters from nodes: presence, answers to tasks, and results piece by piece.
 
 use super::uploads::UploadError;
-use super::{Hub, ledger};
+use super::{Hub, ledger, twins};
+use crate::accounts::Actor;
+use crate::audit;
 use crate::dispatch::Dispatch;
 use crate::dispatch::lease::Renewal;
 use crate::events::Event;
@@ -38,6 +40,9 @@ impl Hub {
             Ok(header) => return tracing::warn!(node.id = %header.sender, "a letter of no approved node was dropped"),
             Err(error) => Err(LetterFault::Envelope(error)),
         };
+        if let Some(node) = self.twins.take_found() {
+            self.on_twins(node, now).await;
+        }
         match done {
             Ok(()) => {}
             Err(LetterFault::Envelope(error)) => tracing::debug!(%error, "a letter was dropped"),
@@ -50,8 +55,33 @@ impl Hub {
         member.is_some_and(|member| member.role == Role::Node && member.is_in(now))
     }
 
+    /// One key on two machines: neither is trusted with a task until the key was not seen twice for a while.
+    async fn on_twins(&mut self, node: NodeId, now: Timestamp) {
+        tracing::error!(node.id = %node, "two machines use the key of one node; revoke it, and enrol each machine anew");
+        self.presences.seen_twice(&node, now);
+        self.events.publish(Event::Node { node });
+        let actor = Actor { name: "coordinator".into(), role: crate::accounts::Role::Approver };
+        let noted = self.store.update(move |draft| {
+            audit::note(draft, &actor, "node cloned", &format!("{node}: its key is used on two machines"), now)
+        });
+        if let Err(error) = noted.await {
+            tracing::error!(%error, "the alarm of a cloned key could not be kept in the audit log");
+        }
+        for (task, fence) in self.work.held_by(node) {
+            let why = Release::Lost("the key of its node is used on two machines".into());
+            if let Err(error) = self.release(task, fence, why, now).await {
+                tracing::error!(%error, task.id = %task, "a lease of a cloned key could not be taken back");
+            }
+        }
+        self.look_around(now);
+        self.go_on(now).await;
+    }
+
     async fn read(&mut self, header: Header, envelope: &Envelope, now: Timestamp) -> Result<(), LetterFault> {
+        let is_alarmed = self.twins.alarm(&header.sender, now).is_some();
         match header.kind {
+            // Whose answers and results these are is not known; a result is offered again when it is.
+            Kind::TaskAnswer | Kind::ResultOffer | Kind::ResultChunk if is_alarmed => Ok(()),
             Kind::Presence => {
                 let presence = self.believe::<PresenceMessage>(envelope, now)?;
                 self.on_presence(presence, now).await
@@ -86,12 +116,14 @@ impl Hub {
     /// The message, if it is proven and was not heard before.
     fn believe<M: Message>(&mut self, envelope: &Envelope, now: Timestamp) -> Result<Verified<M>, LetterFault> {
         let message = envelope.verify::<M>(self.author.mesh(), now)?;
+        self.twins.hear(message.header(), twins::mark_of(envelope), now);
         if self.replay.admit(message.header()) { Ok(message) } else { Err(LetterFault::repeat(message.header(), now)) }
     }
 
     async fn on_presence(&mut self, message: Verified<PresenceMessage>, now: Timestamp) -> Result<(), LetterFault> {
         let (node, header) = (message.sender(), *message.header());
-        let PresenceMessage { facts, load_hundredths, running, spooled } = message.into_message();
+        let PresenceMessage { facts, load_hundredths, running, spooled, room, clock_offset_ms } =
+            message.into_message();
         let until = now.plus(self.timing.lease);
         let Some(lost) = renewed(&mut self.work, node, header.boot, &running, until) else {
             let tasks = running.len();
@@ -109,7 +141,9 @@ impl Hub {
             load_hundredths,
             running,
             spooled,
-            clock_offset_ms: offset_ms(header.issued, now),
+            room,
+            clock_offset_ms,
+            seen_twice: self.twins.alarm(&node, now),
             connected: self.mesh.connected(&node),
         };
         let is_new = self.presences.heard(node, presence, self.timing.offline_after);
@@ -196,7 +230,8 @@ impl Hub {
         match self.uploads.offer((node, task, fence), &manifest) {
             Ok(missing) => self.write_to(node, &ChunksWanted { task, fence, missing }, now),
             Err(UploadError::Busy) => {
-                tracing::info!(node.id = %node, "too many results at a time; it will offer again")
+                tracing::info!(node.id = %node, "too many results at a time; it will offer again");
+                self.write_to(node, &ChunksWanted { task, fence, missing: Vec::new() }, now);
             }
             Err(error) => self.reject(node, task, fence, &error, now),
         }
@@ -299,12 +334,6 @@ impl From<StoreError> for LetterFault {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
-}
-
-fn offset_ms(theirs: Timestamp, ours: Timestamp) -> i64 {
-    let ahead = i64::try_from(theirs.since(ours).as_millis()).unwrap_or(i64::MAX);
-    let behind = i64::try_from(ours.since(theirs).as_millis()).unwrap_or(i64::MAX);
-    ahead - behind
 }
 
 #[cfg(test)]

@@ -51,6 +51,11 @@ pub enum NodeStatus {
     },
     /// Its approval has ended.
     Expired,
+    /// Its key is used on two machines; neither is trusted.
+    Cloned {
+        /// When that was last seen.
+        seen: Timestamp,
+    },
 }
 
 impl NodeStatus {
@@ -63,6 +68,7 @@ impl NodeStatus {
             Self::Scanning => "scanning",
             Self::Offline { .. } => "offline",
             Self::Expired => "expired",
+            Self::Cloned { .. } => "cloned",
         }
     }
 }
@@ -134,6 +140,10 @@ impl Coordinator {
     }
 
     fn live_status(&self, presence: Option<&Presence>, now: Timestamp) -> NodeStatus {
+        let cloned = presence.filter(|presence| presence.is_cloned(now)).and_then(|presence| presence.seen_twice);
+        if let Some(seen) = cloned {
+            return NodeStatus::Cloned { seen };
+        }
         match presence {
             None => NodeStatus::Offline { since: None, reason: "not heard since the coordinator started" },
             Some(presence) if presence.is_online(now, self.timing().offline_after) => {

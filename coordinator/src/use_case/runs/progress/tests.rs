@@ -15,7 +15,9 @@ fn presence(last_seen: Timestamp, running: Vec<RunningTask>) -> Presence {
         load_hundredths: 0,
         running,
         spooled: 0,
+        room: Default::default(),
         clock_offset_ms: 0,
+        seen_twice: None,
         connected: true,
     }
 }
