@@ -26,6 +26,7 @@ mod stories {
     mod getting_started;
     mod imports;
     mod lies;
+    mod mesh;
     mod policies;
     mod readers;
     mod schedules;

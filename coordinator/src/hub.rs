@@ -8,6 +8,7 @@ mod ledger;
 mod letters;
 mod twins;
 mod uploads;
+mod watch;
 
 use crate::dispatch::Dispatch;
 use crate::dispatch::crew::Crew;
@@ -18,6 +19,7 @@ use crate::settings::Timing;
 use crate::store::Store;
 use closings::Closings;
 use crew::{Member, RangesTaken};
+use letters::Came;
 use protocol::envelope::{Author, Message, ReplayGuard};
 use protocol::letter::{Letter, Opener};
 use protocol::mesh::{EnrolServer, Mesh, MeshEvent};
@@ -31,6 +33,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use twins::Twins;
 use uploads::Uploads;
+use watch::Watch;
 
 /// How many commands may wait for the hub.
 const INBOX: usize = 256;
@@ -109,6 +112,7 @@ pub(crate) struct Hub {
     /// Runs and tasks that have not ended.
     work: Dispatch,
     closings: Closings,
+    watch: Watch,
     /// Since when nodes had time to make themselves heard.
     began: Timestamp,
     /// The latest look at what is due.
@@ -141,11 +145,13 @@ impl Hub {
             crew: Crew::default(),
             work: Dispatch::default(),
             closings: Closings::default(),
+            watch: Watch::default(),
             began: now,
             ticked: now,
             beacons: 0,
             announced: 0,
         };
+        hub.recall_last_words().await;
         hub.read_members().await?;
         hub.resume(now).await?;
         Ok(hub)
@@ -165,13 +171,14 @@ impl Hub {
                 _ = tick.tick() => self.on_tick(Timestamp::now()).await,
             }
         }
+        self.keep_last_words().await;
         self.closings.stop().await;
     }
 
     async fn on_event(&mut self, event: MeshEvent) {
         let now = Timestamp::now();
         match event {
-            MeshEvent::Letter { from: _, letter } => self.on_letter(&letter, now).await,
+            MeshEvent::Letter { from, writer, letter } => self.on_letter(&letter, Came { by: from, writer }, now).await,
             MeshEvent::Connected { node, address } => {
                 self.presences.set_connected(&node, true, address);
                 self.send_beacon(now);
@@ -179,7 +186,6 @@ impl Hub {
             MeshEvent::Disconnected { node } => {
                 self.presences.set_connected(&node, false, None);
                 self.look_around(now);
-                self.events.publish(crate::events::Event::Node { node });
             }
             MeshEvent::RosterConflict { epoch, from, .. } => {
                 tracing::error!(node.id = %from, epoch, "two rosters of one epoch are signed with the mesh key");

@@ -50,6 +50,7 @@ pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, Al
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
 pub use use_case::imports::Imported;
 pub use use_case::jobs::Reloaded;
+pub use use_case::mesh::{LinkEnd, MeshLink, MeshMember, MeshPicture};
 pub use use_case::nodes::{ApproveRequest, InviteRequest, NodeStatus, NodeView};
 pub use use_case::overview::Overview;
 pub use use_case::runs::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunView, TaskView, trigger_words};

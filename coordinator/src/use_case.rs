@@ -7,6 +7,7 @@ pub(crate) mod exports;
 pub(crate) mod history;
 pub(crate) mod imports;
 pub(crate) mod jobs;
+pub(crate) mod mesh;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod reports;

@@ -17,13 +17,14 @@ use leases::Leases;
 use outbox::Outbox;
 use post::Post;
 use presence::Heartbeat;
-use protocol::envelope::Author;
+use protocol::envelope::{Author, Header};
 use protocol::identity::NodeId;
 use protocol::mesh::{LetterId, Mesh, MeshError, MeshEvent};
 use protocol::message::{NodeFacts, Room};
 use protocol::roster::{MemberState, SignedRoster};
 use protocol::target::TargetSet;
 use protocol::time::Timestamp;
+use reach::Reach;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ mod leases;
 mod outbox;
 mod post;
 mod presence;
+mod reach;
 mod shipping;
 mod tasks;
 #[cfg(test)]
@@ -94,6 +96,7 @@ pub(crate) struct Agent<E> {
     heartbeat: Heartbeat,
     hearing: Hearing,
     clock: ClockOffset,
+    reach: Reach,
     runner: Runner<E>,
     delivery: Delivery,
     spool: Spool,
@@ -119,6 +122,7 @@ impl<E: Engine> Agent<E> {
             outbox: Outbox::default(),
             heartbeat: Heartbeat::new(now),
             hearing: Hearing::new(timing.silence),
+            reach: Reach::default(),
             runner: Runner::new(engine, spool.clone(), slots, timing.engine_patience, clock.clone()),
             clock,
             delivery: Delivery::new(timing),
@@ -198,16 +202,15 @@ impl<E: Engine> Agent<E> {
             tracing::warn!(tasks, spooled, "the grace period is over; the node ends with unfinished tasks");
             self.notices.tell(Notice::StoppedLate { tasks, spooled });
         }
+        self.say_farewell().await;
     }
 
     async fn on_event(&mut self, event: MeshEvent) -> Result<(), AgentError> {
         let (time, now) = (self.mesh.time(), Instant::now());
         match event {
             MeshEvent::Connected { node, address: _ } => self.on_connected(node, now),
-            MeshEvent::Disconnected { node } => {
-                self.notices.tell(Notice::Disconnected { node, coordinator: node == self.post.coordinator() });
-            }
-            MeshEvent::Beacon(beacon) => self.on_beacon(beacon.header().issued, now).await,
+            MeshEvent::Disconnected { node } => self.on_disconnected(node, now),
+            MeshEvent::Beacon(beacon) => self.on_beacon(beacon.header(), now).await,
             MeshEvent::RosterAdopted { signed, roster: _ } => return self.on_roster(signed).await,
             MeshEvent::RosterConflict { epoch, held: _, offered: _, from } => {
                 tracing::error!(roster.epoch = epoch, from.id = %from, "two different rosters are signed with one epoch; the first one holds");
@@ -215,11 +218,11 @@ impl<E: Engine> Agent<E> {
             }
             MeshEvent::Cancel(cancel) => self.on_cancel(cancel.message().run),
             MeshEvent::Announcement(announcement) => self.on_announcement(&announcement, time),
-            MeshEvent::Letter { from: _, letter } => self.on_letter(&letter, time, now).await,
+            MeshEvent::Letter { letter, .. } => self.on_letter(&letter, time, now).await,
             MeshEvent::LetterDelivered { id } => self.on_letter_taken(id, now),
             MeshEvent::LetterFailed { id, reason } => {
                 tracing::debug!(letter.id = id.0, reason, "a letter was lost; it is sent again");
-                self.outbox.letter_lost(id);
+                self.outbox.letter_lost(id, &self.timing, now);
                 self.delivery.letter_lost(id, now);
             }
         }
@@ -227,21 +230,42 @@ impl<E: Engine> Agent<E> {
     }
 
     fn on_connected(&mut self, node: NodeId, now: Instant) {
+        self.notices.tell(Notice::Connected { node, coordinator: node == self.post.coordinator() });
+        self.look_for_way(self.hearing.silent_for(now), now);
+    }
+
+    /// The coordinator learns at once when this node is still there, but reached through others.
+    fn on_disconnected(&mut self, node: NodeId, now: Instant) {
         let coordinator = node == self.post.coordinator();
-        self.notices.tell(Notice::Connected { node, coordinator });
+        self.notices.tell(Notice::Disconnected { node, coordinator });
+        self.look_for_way(self.hearing.silent_for(now), now);
         if coordinator {
-            facts::refresh(&mut self.facts);
-            self.on_coordinator_back(self.hearing.silent_for(now), now);
+            self.heartbeat.hurry(now);
         }
     }
 
-    async fn on_beacon(&mut self, issued: Timestamp, now: Instant) {
+    /// When a way to the coordinator opens, which was `away` for so long, what waits goes out.
+    fn look_for_way(&mut self, away: Duration, now: Instant) -> bool {
+        let through = self.mesh.through();
+        let opens = self.reach.opens(through.is_some() || self.mesh.connected(&self.post.coordinator()));
+        if opens {
+            if let Some(node) = through {
+                self.notices.tell(Notice::WayOpen { node });
+            }
+            facts::refresh(&mut self.facts);
+            self.on_coordinator_back(away, now);
+        }
+        opens
+    }
+
+    async fn on_beacon(&mut self, header: &Header, now: Instant) {
         let silent_for = self.hearing.silent_for(now);
-        let ends_silence = self.hearing.beacon(issued, now);
+        let ends_silence = self.hearing.beacon(header.issued, now);
         if ends_silence {
             self.notices.tell(Notice::CoordinatorBack);
         }
-        if ends_silence && !self.mesh.connected(&self.post.coordinator()) {
+        self.reach.heard(header.boot);
+        if !self.look_for_way(silent_for, now) && ends_silence {
             self.on_coordinator_back(silent_for, now);
         }
         self.clock.set(self.mesh.clock_offset_ms().unwrap_or_default());
@@ -254,6 +278,7 @@ impl<E: Engine> Agent<E> {
 
     fn on_coordinator_back(&mut self, away: Duration, now: Instant) {
         self.heartbeat.hurry(now);
+        self.outbox.hurry();
         self.delivery.reconnected(away, now);
     }
 
@@ -330,7 +355,7 @@ impl<E: Engine> Agent<E> {
         self.watch_space(now);
         self.start_tasks(time, now);
         self.send_presence(time, now);
-        self.send_answers(time);
+        self.send_answers(time, now);
         self.send_results(time, now).await;
     }
 
@@ -345,7 +370,7 @@ impl<E: Engine> Agent<E> {
     }
 
     fn wake_at(&self) -> Instant {
-        let times = [self.hearing.wake_at(), self.delivery.wake_at()];
+        let times = [self.hearing.wake_at(), self.delivery.wake_at(), self.outbox.wake_at()];
         times.into_iter().flatten().fold(self.heartbeat.due_at(), Instant::min)
     }
 }

@@ -44,6 +44,7 @@ pub(crate) struct Delivery {
     results: BTreeMap<ResultKey, Shipment>,
     letters: BTreeMap<LetterId, ResultKey>,
     offers: u64,
+    unanswered: bool,
 }
 
 #[derive(Debug)]
@@ -79,7 +80,7 @@ impl Parcel {
 
 impl Delivery {
     pub(crate) fn new(timing: Timing) -> Self {
-        Self { timing, results: BTreeMap::new(), letters: BTreeMap::new(), offers: 0 }
+        Self { timing, results: BTreeMap::new(), letters: BTreeMap::new(), offers: 0, unanswered: false }
     }
 
     /// A result to be delivered; offered as soon as its turn comes.
@@ -110,7 +111,7 @@ impl Delivery {
         self.retreat(parcel.key(), now);
     }
 
-    /// A neighbour has taken a letter.
+    /// The coordinator has a letter, or so it is said.
     pub(crate) fn letter_taken(&mut self, id: LetterId, now: Instant) {
         let Some(key) = self.letters.remove(&id) else { return };
         let Some(shipment) = self.results.get_mut(&key) else { return };
@@ -163,6 +164,11 @@ impl Delivery {
         }
     }
 
+    /// True when letters were taken and the coordinator has not answered them in time, since this was last asked.
+    pub(crate) fn take_unanswered(&mut self) -> bool {
+        std::mem::take(&mut self.unanswered)
+    }
+
     /// When [`Self::next`] may have something new to say, if nothing happens before.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let busy = self.active() >= AT_ONCE;
@@ -178,6 +184,7 @@ impl Delivery {
         let late = |shipment: &Shipment| !matches!(shipment.stage, Stage::Waiting(_)) && shipment.time() <= now;
         let keys: Vec<ResultKey> =
             self.results.iter().filter(|(_, shipment)| late(shipment)).map(|(key, _)| *key).collect();
+        self.unanswered |= !keys.is_empty();
         for key in keys {
             self.retreat(key, now);
         }

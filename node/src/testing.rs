@@ -6,12 +6,13 @@ use crate::notice::{Notice, Notices};
 use crate::policy::AdmittedTask;
 use crate::{Node, NodeError, NodeOptions, Timing};
 use protocol::Timestamp;
+use protocol::card::{Card, Endorsement};
 use protocol::envelope::Author;
 use protocol::identity::{Keypair, NodeId};
 use protocol::letter::{Opener, SealingKey};
 use protocol::mesh::Tunables;
 use protocol::observation::{Coverage, EffectiveOptions, HostObservation, HostState};
-use protocol::roster::{Card, Endorsement, Member, MemberState, ROSTER_LIFETIME, Role, Roster, SignedRoster};
+use protocol::roster::{Member, MemberState, ROSTER_LIFETIME, Role, Roster, SignedRoster};
 use protocol::target::TargetSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -42,7 +43,8 @@ pub(crate) fn coordinator() -> Author {
 
 pub(crate) fn card(addresses: &[SocketAddr]) -> Card {
     let author = coordinator();
-    Card { key: author.id(), sealing: Opener::new(author.keypair()).key(), addresses: addresses.to_vec() }
+    let (sealing, addresses) = (Opener::new(author.keypair()).key(), addresses.to_vec());
+    Card { key: author.id(), sealing, addresses, label: "hub".into(), issued: Timestamp::from_millis(1) }
 }
 
 pub(crate) fn member(key: NodeId, role: Role, ranges: &str) -> Member {
@@ -106,6 +108,14 @@ impl Home {
         let state = MeshState::new(mesh_key().mesh_id(), endorsement, roster).unwrap();
         state.save(&home.folder.path().join("mesh.state")).unwrap();
         home
+    }
+
+    /// Puts a newer roster beside the key.
+    pub(crate) fn adopt(&self, roster: SignedRoster) {
+        let path = self.folder.path().join("mesh.state");
+        let mut kept = MeshState::load(&path).unwrap().unwrap();
+        kept.adopt(roster).unwrap();
+        kept.save(&path).unwrap();
     }
 
     /// The roster epoch on disk.

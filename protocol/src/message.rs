@@ -80,8 +80,28 @@ pub struct Presence {
     pub spooled: u32,
     /// How much more its disk takes.
     pub room: Room,
-    /// Its own clock minus mesh time, in milliseconds; what it signs carries mesh time.
-    pub clock_offset_ms: i64,
+    /// What its own clock shows; nothing else is measured by it.
+    pub clock: Timestamp,
+    /// Its connections, at most [`MAX_LINKS`].
+    pub links: Vec<Link>,
+    /// The neighbour that its letters go to; `None` while it is connected to the coordinator, or knows no way.
+    pub through: Option<NodeId>,
+    /// It has stopped in order, and this is its last word.
+    pub is_farewell: bool,
+}
+
+/// Connections that one [`Presence`] tells of.
+pub const MAX_LINKS: usize = 64;
+
+/// A connection between two members, as one of its ends sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Link {
+    /// The other end.
+    pub node: NodeId,
+    /// How long the last ping took, in microseconds; `None` before the first answer.
+    pub round_trip_us: Option<u32>,
+    /// Whether this end dialled.
+    pub is_dialled: bool,
 }
 
 /// How many more results a node's disk takes.
@@ -273,7 +293,7 @@ pub struct EnrolRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct EnrolAnswer {
     /// The coordinator's card, signed with the mesh key that the invite pins.
-    pub endorsement: crate::roster::Endorsement,
+    pub endorsement: crate::card::Endorsement,
     /// Whom this answers.
     pub node: NodeId,
     /// What was decided.

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use protocol::card::{Card, Endorsement, SignedCard};
 use protocol::codec::{self, Decode, Encode};
 use protocol::envelope::{Author, Envelope, Kind, Message};
 use protocol::letter::{Letter, Sealed, SealingKey};
@@ -67,6 +68,21 @@ fn facts() -> NodeFacts {
     }
 }
 
+fn presence(running: RunningTask) -> Presence {
+    let link = |seed, round_trip_us, is_dialled| Link { node: node(seed), round_trip_us, is_dialled };
+    Presence {
+        facts: facts(),
+        load_hundredths: 150,
+        running: vec![running],
+        spooled: 1,
+        room: Room::Tight,
+        clock: NOW.plus(Duration::from_millis(250)),
+        links: vec![link(5, Some(1_300), true), link(6, None, false)],
+        through: Some(node(5)),
+        is_farewell: false,
+    }
+}
+
 fn roster() -> SignedRoster {
     let mesh = Keypair::from_seed(&[1; 32]);
     let member = Member {
@@ -87,6 +103,12 @@ fn roster() -> SignedRoster {
         members: vec![member],
     };
     SignedRoster::sign(&roster, &mesh)
+}
+
+fn card() -> Card {
+    let addresses = vec!["127.0.0.1:9430".parse().unwrap(), "[::1]:9430".parse().unwrap()];
+    let sealing = SealingKey::from_bytes([5; 32]);
+    Card { key: node(3), sealing, addresses, label: "lab".into(), issued: NOW }
 }
 
 fn coverage() -> Coverage {
@@ -143,15 +165,7 @@ fn the_bytes_of_every_message_stay() {
     message(&mut seen, &Cancel { run: RunId(300) });
     message(&mut seen, &Announcement { number: 9, holder: node(4), task, fence: 3, lease_ms: 45_000, spec: sealed });
     let running = RunningTask { task, fence: 3, cells_done: 10, cells_total: 70_000, hosts_found: 2 };
-    let presence = Presence {
-        facts: facts(),
-        load_hundredths: 150,
-        running: vec![running],
-        spooled: 1,
-        room: Room::Tight,
-        clock_offset_ms: -1_500,
-    };
-    message(&mut seen, &presence);
+    message(&mut seen, &presence(running));
     for (index, answer) in
         [Answer::Taken, Answer::Refused("out of range".into()), Answer::HandedBack("stopping".into())]
             .into_iter()
@@ -176,8 +190,7 @@ fn the_bytes_of_every_message_stay() {
     let sealing = SealingKey::from_bytes([5; 32]);
     let request = EnrolRequest { sealing, label: "lab".into(), facts: facts(), secret: Some([6; 16]) };
     message(&mut seen, &request);
-    let card = Card { key: node(3), sealing, addresses: vec!["127.0.0.1:9430".parse().unwrap()] };
-    let endorsement = Endorsement::sign(card, &Keypair::from_seed(&[1; 32]));
+    let endorsement = Endorsement::sign(card(), &Keypair::from_seed(&[1; 32]));
     message(&mut seen, &EnrolAnswer { endorsement, node: node(4), decision: Enrolment::Approved(roster()) });
     for (index, decision) in
         [Enrolment::Pending, Enrolment::Denied("no".into()), Enrolment::Refused("full".into())].into_iter().enumerate()
@@ -209,5 +222,6 @@ fn the_bytes_of_what_messages_carry_stay() {
         default_ports: None,
     };
     value("TaskResult", &result);
+    value("SignedCard", &SignedCard::sign(card(), &Keypair::from_seed(&[3; 32])));
     value("Letter", &Letter { to: node(4), sealed: Sealed::from_bytes(vec![0xAB; 40]) });
 }

@@ -8,6 +8,7 @@ pub(crate) mod health;
 pub mod imports;
 pub mod invites;
 pub mod jobs;
+pub mod mesh;
 pub mod nodes;
 pub mod reports;
 pub mod rules;
@@ -72,6 +73,7 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         invites::create,
         jobs::list,
         jobs::reload,
+        mesh::show,
         nodes::list,
         nodes::approve,
         nodes::deny,

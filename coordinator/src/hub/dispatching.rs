@@ -37,6 +37,7 @@ impl Hub {
         self.release_waiting(now);
         said("renew the roster", self.renew_roster(now).await);
         self.look_around(now);
+        self.watch_nodes(now).await;
         said("read open runs", self.pick_up_runs().await);
         said("begin runs", self.begin_queued(now).await);
         said("take tasks back", self.take_back_overdue(now).await);

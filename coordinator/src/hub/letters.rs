@@ -2,21 +2,19 @@
 
 use super::uploads::UploadError;
 use super::{Hub, ledger, twins};
-use crate::accounts::Actor;
-use crate::audit;
 use crate::dispatch::Dispatch;
 use crate::dispatch::lease::Renewal;
-use crate::events::Event;
 use crate::intake;
 use crate::presence::Presence;
 use crate::store::Reads;
 use crate::store::StoreError;
 use crate::store::tables::NODES;
+use protocol::clock::difference_ms;
 use protocol::envelope::{Envelope, EnvelopeError, Header, Kind, Message, Verified};
 use protocol::letter::Letter;
 use protocol::message::{
-    Answer, ChunksWanted, LeaseLost, Presence as PresenceMessage, Receipt, ReceiptOutcome, ResultChunk, ResultOffer,
-    RunningTask, TaskAnswer, TaskResult,
+    Answer, ChunksWanted, LeaseLost, MAX_LINKS, Presence as PresenceMessage, Receipt, ReceiptOutcome, ResultChunk,
+    ResultOffer, RunningTask, TaskAnswer, TaskResult,
 };
 use protocol::roster::Role;
 use protocol::task::TaskId;
@@ -29,14 +27,23 @@ const MAX_RUNNING: usize = 64;
 /// The most answers to one presence, which are signed and sealed one by one; the rest is told at the next.
 const MAX_LOST_TOLD: usize = 8;
 
+/// How a letter came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    /// The neighbour that handed it over.
+    pub(super) by: NodeId,
+    /// Who is said to have written it, and to be answered the same way.
+    pub(super) writer: Option<NodeId>,
+}
+
 impl Hub {
     /// Opens a letter, proves who wrote it, and does what it says. What cannot be believed is dropped.
-    pub(super) async fn on_letter(&mut self, letter: &Letter, now: Timestamp) {
+    pub(super) async fn on_letter(&mut self, letter: &Letter, came: Came, now: Timestamp) {
         let Ok(envelope) = letter.open(&self.opener, self.author.mesh()) else {
             return tracing::debug!("a letter that is not for us was dropped");
         };
         let done = match envelope.header() {
-            Ok(header) if self.is_node(&header, now) => self.read(header, &envelope, now).await,
+            Ok(header) if self.is_node(&header, now) => self.read(header, &envelope, came, now).await,
             Ok(header) => return tracing::warn!(node.id = %header.sender, "a letter of no approved node was dropped"),
             Err(error) => Err(LetterFault::Envelope(error)),
         };
@@ -55,47 +62,31 @@ impl Hub {
         member.is_some_and(|member| member.role == Role::Node && member.is_in(now))
     }
 
-    /// One key on two machines: neither is trusted with a task until the key was not seen twice for a while.
-    async fn on_twins(&mut self, node: NodeId, now: Timestamp) {
-        tracing::error!(node.id = %node, "two machines use the key of one node; revoke it, and enrol each machine anew");
-        self.presences.seen_twice(&node, now);
-        self.events.publish(Event::Node { node });
-        let actor = Actor { name: "coordinator".into(), role: crate::accounts::Role::Approver };
-        let noted = self.store.update(move |draft| {
-            audit::note(draft, &actor, "node cloned", &format!("{node}: its key is used on two machines"), now)
-        });
-        if let Err(error) = noted.await {
-            tracing::error!(%error, "the alarm of a cloned key could not be kept in the audit log");
-        }
-        for (task, fence) in self.work.held_by(node) {
-            let why = Release::Lost("the key of its node is used on two machines".into());
-            if let Err(error) = self.release(task, fence, why, now).await {
-                tracing::error!(%error, task.id = %task, "a lease of a cloned key could not be taken back");
-            }
-        }
-        self.look_around(now);
-        self.go_on(now).await;
-    }
-
-    async fn read(&mut self, header: Header, envelope: &Envelope, now: Timestamp) -> Result<(), LetterFault> {
+    async fn read(
+        &mut self,
+        header: Header,
+        envelope: &Envelope,
+        came: Came,
+        now: Timestamp,
+    ) -> Result<(), LetterFault> {
         let is_alarmed = self.twins.alarm(&header.sender, now).is_some();
         match header.kind {
             // Whose answers and results these are is not known; a result is offered again when it is.
             Kind::TaskAnswer | Kind::ResultOffer | Kind::ResultChunk if is_alarmed => Ok(()),
             Kind::Presence => {
-                let presence = self.believe::<PresenceMessage>(envelope, now)?;
+                let presence = self.believe::<PresenceMessage>(envelope, came, now)?;
                 self.on_presence(presence, now).await
             }
             Kind::TaskAnswer => {
-                let answer = self.believe::<TaskAnswer>(envelope, now)?;
+                let answer = self.believe::<TaskAnswer>(envelope, came, now)?;
                 self.on_answer(answer, now).await
             }
             Kind::ResultOffer => {
-                let offer = self.believe::<ResultOffer>(envelope, now)?;
+                let offer = self.believe::<ResultOffer>(envelope, came, now)?;
                 self.on_offer(offer, now).await
             }
             Kind::ResultChunk => {
-                let chunk = self.believe::<ResultChunk>(envelope, now)?;
+                let chunk = self.believe::<ResultChunk>(envelope, came, now)?;
                 self.on_chunk(chunk, now).await
             }
             kind @ (Kind::Beacon
@@ -113,17 +104,32 @@ impl Hub {
         }
     }
 
-    /// The message, if it is proven and was not heard before.
-    fn believe<M: Message>(&mut self, envelope: &Envelope, now: Timestamp) -> Result<Verified<M>, LetterFault> {
+    /// The message, if it is proven and was not heard before. Only then is it known which way its sender is answered.
+    fn believe<M: Message>(
+        &mut self,
+        envelope: &Envelope,
+        came: Came,
+        now: Timestamp,
+    ) -> Result<Verified<M>, LetterFault> {
         let message = envelope.verify::<M>(self.author.mesh(), now)?;
         self.twins.hear(message.header(), twins::mark_of(envelope), now);
-        if self.replay.admit(message.header()) { Ok(message) } else { Err(LetterFault::repeat(message.header(), now)) }
+        if !self.replay.admit(message.header()) {
+            return Err(LetterFault::repeat(message.header(), now));
+        }
+        let sender = message.sender();
+        if came.writer == Some(sender) {
+            self.mesh.learn_way(sender, came.by);
+        } else {
+            tracing::warn!(node.id = %sender, from.id = %came.by, "a letter came under another writer's name; no way back is taken from it");
+        }
+        Ok(message)
     }
 
     async fn on_presence(&mut self, message: Verified<PresenceMessage>, now: Timestamp) -> Result<(), LetterFault> {
         let (node, header) = (message.sender(), *message.header());
-        let PresenceMessage { facts, load_hundredths, running, spooled, room, clock_offset_ms } =
+        let PresenceMessage { facts, load_hundredths, running, spooled, room, clock, mut links, through, is_farewell } =
             message.into_message();
+        links.truncate(MAX_LINKS);
         let until = now.plus(self.timing.lease);
         let Some(lost) = renewed(&mut self.work, node, header.boot, &running, until) else {
             let tasks = running.len();
@@ -137,14 +143,19 @@ impl Hub {
         let presence = Presence {
             last_seen: now,
             boot: header.boot,
+            sequence: header.sequence,
             address: self.mesh.peers().into_iter().find(|peer| peer.node == node).and_then(|peer| peer.address),
             load_hundredths,
             running,
             spooled,
             room,
-            clock_offset_ms,
+            clock_offset_ms: difference_ms(clock, now),
             seen_twice: self.twins.alarm(&node, now),
             connected: self.mesh.connected(&node),
+            lost: false,
+            links,
+            through,
+            has_left: is_farewell,
         };
         let is_new = self.presences.heard(node, presence, self.timing.offline_after);
         for run in touched.iter().map(|task| task.run).collect::<std::collections::BTreeSet<_>>() {
@@ -153,7 +164,6 @@ impl Hub {
         let has_other_ranges = self.note_own_ranges(node, facts.policy_ranges.as_ref(), now);
         if is_new {
             self.work.ask_again(node);
-            self.events.publish(Event::Node { node });
         }
         if is_new || has_other_ranges {
             self.keep_facts(node, facts).await?;

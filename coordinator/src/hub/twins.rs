@@ -4,6 +4,11 @@
 //! have two writers, and so has a message that was signed long after one with a higher number was heard. Neither comes of
 //! a restart, a new address, a late or a repeated letter: only the key itself can make such a message.
 
+use super::Hub;
+use super::letters::Release;
+use crate::accounts::{Actor, Role};
+use crate::audit;
+use crate::events::Event;
 use crate::presence::TWIN_ALARM;
 use protocol::envelope::{Envelope, Header, MAX_CLOCK_LEAD};
 use protocol::{NodeId, Timestamp};
@@ -113,6 +118,30 @@ impl Heard {
                 self.steps.pop_front();
             }
         }
+    }
+}
+
+impl Hub {
+    /// One key on two machines: neither is trusted with a task until the key was not seen twice for a while.
+    pub(super) async fn on_twins(&mut self, node: NodeId, now: Timestamp) {
+        tracing::error!(node.id = %node, "two machines use the key of one node; revoke it, and enrol each machine anew");
+        self.presences.seen_twice(&node, now);
+        self.events.publish(Event::Node { node });
+        let actor = Actor { name: "coordinator".into(), role: Role::Approver };
+        let noted = self.store.update(move |draft| {
+            audit::note(draft, &actor, "node cloned", &format!("{node}: its key is used on two machines"), now)
+        });
+        if let Err(error) = noted.await {
+            tracing::error!(%error, "the alarm of a cloned key could not be kept in the audit log");
+        }
+        for (task, fence) in self.work.held_by(node) {
+            let why = Release::Lost("the key of its node is used on two machines".into());
+            if let Err(error) = self.release(task, fence, why, now).await {
+                tracing::error!(%error, task.id = %task, "a lease of a cloned key could not be taken back");
+            }
+        }
+        self.look_around(now);
+        self.go_on(now).await;
     }
 }
 

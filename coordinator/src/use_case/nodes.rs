@@ -1,5 +1,7 @@
 //! Nodes: seeing them, inviting them, and the key approval.
 
+mod status;
+
 use super::{UseCaseError, text_or};
 use crate::Coordinator;
 use crate::accounts::{Actor, Right};
@@ -134,30 +136,9 @@ impl Coordinator {
             Admission::Pending => NodeStatus::Pending,
             Admission::Denied { .. } => NodeStatus::Denied,
             Admission::Approved(approval) if approval.expires.is_some_and(|end| now > end) => NodeStatus::Expired,
-            Admission::Approved(_) => self.live_status(presence.as_ref(), now),
+            Admission::Approved(_) => self.live_status(&record.key, presence.as_ref(), now),
         };
         NodeView { record, presence, status }
-    }
-
-    fn live_status(&self, presence: Option<&Presence>, now: Timestamp) -> NodeStatus {
-        let cloned = presence.filter(|presence| presence.is_cloned(now)).and_then(|presence| presence.seen_twice);
-        if let Some(seen) = cloned {
-            return NodeStatus::Cloned { seen };
-        }
-        match presence {
-            None => NodeStatus::Offline { since: None, reason: "not heard since the coordinator started" },
-            Some(presence) if presence.is_online(now, self.timing().offline_after) => {
-                if presence.running.is_empty() {
-                    NodeStatus::Online
-                } else {
-                    NodeStatus::Scanning
-                }
-            }
-            Some(presence) => {
-                let reason = if presence.connected { "its heartbeats stopped" } else { "its connection was lost" };
-                NodeStatus::Offline { since: Some(presence.last_seen), reason }
-            }
-        }
     }
 
     /// Lets a node in; it learns so at once.

@@ -1,11 +1,11 @@
 //! Letters between this node and its coordinator: signed and sealed on the way out, opened and believed on the way in.
 
+use protocol::card::Card;
 use protocol::codec;
 use protocol::envelope::{Author, EnvelopeError, Kind, Message, ReplayGuard, Verified};
 use protocol::identity::NodeId;
 use protocol::letter::{BadSealingKey, CannotOpen, Letter, Opener, Purpose};
 use protocol::message::{Announcement, ChunksWanted, LeaseLost, Receipt};
-use protocol::roster::Card;
 use protocol::task::{Task, TaskSpec, seal_context};
 use protocol::time::Timestamp;
 use std::time::Duration;
@@ -131,7 +131,8 @@ mod tests {
     fn only_the_coordinators_fresh_letters_are_believed() {
         let (coordinator, stranger) = (author(1), author(3));
         let sealing = Opener::new(coordinator.keypair()).key();
-        let mut post = Post::new(author(2), Card { key: coordinator.id(), sealing, addresses: Vec::new() });
+        let (addresses, label) = (Vec::new(), "hub".into());
+        let mut post = Post::new(author(2), Card { key: coordinator.id(), sealing, addresses, label, issued: NOW });
         let letter = to_node(&coordinator, &receipt());
         let from = Some(coordinator.id());
         let late = NOW.plus(Duration::from_secs(3_600));

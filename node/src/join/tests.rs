@@ -3,9 +3,10 @@
 use super::*;
 use crate::testing::{PATIENCE, card, coordinator, key, member, mesh_key, options, roster};
 use crate::{NodeError, NodeOptions};
+use protocol::card::{Card, Endorsement};
 use protocol::identity::Keypair;
 use protocol::mesh::EnrolServer;
-use protocol::roster::{Card, Endorsement, MemberState, SignedRoster};
+use protocol::roster::{MemberState, SignedRoster};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use tokio::sync::mpsc;

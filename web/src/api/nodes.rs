@@ -156,7 +156,7 @@ impl From<NodeView> for Node {
             policy_ranges,
             engines: engines.into_iter().map(Engine::from).collect(),
             asked: first_asked,
-            last_seen: last_seen(&admission, now, last_asked),
+            last_seen: last_seen(&admission, &status, now, last_asked),
             load: now.map(|presence| f64::from(presence.load_hundredths) / 100.0),
             clock_offset_ms: now.map(|presence| presence.clock_offset_ms),
             running: now.map(running).unwrap_or_default(),
@@ -192,10 +192,16 @@ fn reason(status: &NodeStatus, admission: &Admission) -> Option<String> {
     }
 }
 
-/// A node that is not in speaks only when it asks.
-fn last_seen(admission: &Admission, presence: Option<&Presence>, last_asked: Timestamp) -> Option<Timestamp> {
+/// A node that is not in speaks only when it asks; one that was not heard since a restart may have been before.
+fn last_seen(
+    admission: &Admission,
+    status: &NodeStatus,
+    presence: Option<&Presence>,
+    last_asked: Timestamp,
+) -> Option<Timestamp> {
+    let before = if let NodeStatus::Offline { since, reason: _ } = status { *since } else { None };
     match admission {
-        Admission::Approved(_) => presence.map(|presence| presence.last_seen),
+        Admission::Approved(_) => presence.map(|presence| presence.last_seen).or(before),
         Admission::Pending | Admission::Denied { .. } => Some(last_asked),
     }
 }

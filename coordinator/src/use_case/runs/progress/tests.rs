@@ -11,6 +11,7 @@ fn presence(last_seen: Timestamp, running: Vec<RunningTask>) -> Presence {
     Presence {
         last_seen,
         boot: 1,
+        sequence: 1,
         address: None,
         load_hundredths: 0,
         running,
@@ -19,6 +20,10 @@ fn presence(last_seen: Timestamp, running: Vec<RunningTask>) -> Presence {
         clock_offset_ms: 0,
         seen_twice: None,
         connected: true,
+        lost: false,
+        links: Vec::new(),
+        through: None,
+        has_left: false,
     }
 }
 
