@@ -14,6 +14,8 @@ mod harness;
 mod stories {
     mod alerts;
     mod bad_input;
+    mod clocks;
+    mod clones;
     mod dashboard;
     mod dashboard_reports;
     mod demo;
@@ -25,6 +27,7 @@ mod stories {
     mod imports;
     mod lies;
     mod mesh;
+    mod policies;
     mod readers;
     mod schedules;
 }

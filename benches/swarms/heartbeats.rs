@@ -68,7 +68,8 @@ pub(crate) async fn coordinate(folder: &Path, nodes: usize, seconds: u64) -> Res
     let mut invites = Vec::new();
     for _ in 0..nodes {
         let lifetime = Duration::from_secs(24 * 3600);
-        let request = InviteRequest { lifetime, ranges: Some("127.0.0.0/8".into()), site: String::new() };
+        let request =
+            InviteRequest { lifetime, ranges: Some("127.0.0.0/8".into()), site: String::new(), addresses: Vec::new() };
         invites.push(coordinator.create_invite(&actor, &request).await?.to_string());
     }
     say(&Ready { invites, mesh: coordinator.mesh_addresses() })?;
@@ -189,7 +190,7 @@ async fn join(invite: &str) -> Result<Joined, Box<dyn Error>> {
     let secret = secret.map(|secret| SecretProof::new(&secret, mesh, key.node_id()));
     let request = EnrolRequest { sealing: Opener::new(&key).key(), label: "bench".into(), facts, secret };
     let request = author.sign(&request, 0, Timestamp::now());
-    let believe = |reply: EnrolReply| {
+    let believe = |_, reply: EnrolReply| {
         let answer = reply.answer.verify::<EnrolAnswer>(mesh, Timestamp::now()).map_err(|error| error.to_string())?;
         let EnrolAnswer { endorsement, node: _, decision } = answer.into_message();
         let card = endorsement.verify(mesh).map_err(|error| error.to_string())?.clone();

@@ -3,7 +3,7 @@
 use protocol::envelope::{Author, Envelope};
 use protocol::letter::{Letter, SealingKey};
 use protocol::mesh::{Mesh, MeshConfig, MeshEvent, Tunables};
-use protocol::message::{Link, NodeFacts, Presence};
+use protocol::message::{Link, NodeFacts, Presence, Room};
 use protocol::roster::{Role, SignedRoster};
 use protocol::{Keypair, MeshId, NodeId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,6 +138,7 @@ impl Serving {
             load_hundredths: 5,
             running: Vec::new(),
             spooled: 0,
+            room: Room::Free,
             clock: Timestamp::now(),
             links: self.mesh.peers().into_iter().map(Link::from).collect(),
             through: self.mesh.through(),

@@ -10,6 +10,7 @@ mod refused;
 mod sponsored;
 #[cfg(test)]
 mod tests;
+mod twins;
 mod uploads;
 mod watch;
 
@@ -35,6 +36,7 @@ use std::net::SocketAddr;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use twins::Twins;
 use uploads::Uploads;
 use watch::Watch;
 
@@ -117,6 +119,7 @@ pub(crate) struct Hub {
     roster: CurrentRoster,
     inbox: mpsc::Receiver<Command>,
     replay: ReplayGuard,
+    twins: Twins,
     uploads: Uploads,
     /// Every approved node.
     members: BTreeMap<NodeId, Member>,
@@ -154,6 +157,7 @@ impl Hub {
             roster,
             inbox,
             replay: ReplayGuard::default(),
+            twins: Twins::default(),
             uploads: Uploads::default(),
             members: BTreeMap::new(),
             ranges_taken: RangesTaken::default(),

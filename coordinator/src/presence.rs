@@ -3,12 +3,15 @@
 //! Kept in memory; of the time before a restart only the last words are known (see [`LastWord`]).
 
 use protocol::codec::{Decode, Encode};
-use protocol::message::{Link, RunningTask};
+use protocol::message::{Link, Room, RunningTask};
 use protocol::{NodeId, Timestamp};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// How long a node is not trusted after its key was last seen on two machines.
+pub(crate) const TWIN_ALARM: Duration = Duration::from_secs(600);
 
 /// What one node last said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +30,12 @@ pub struct Presence {
     pub running: Vec<RunningTask>,
     /// Results that wait on its disk.
     pub spooled: u32,
-    /// Its clock minus ours, in milliseconds; the way here is part of it.
+    /// How much more its disk takes.
+    pub room: Room,
+    /// Its clock minus ours, in milliseconds, as it says itself.
     pub clock_offset_ms: i64,
+    /// When its key was last seen on two machines.
+    pub seen_twice: Option<Timestamp>,
     /// Whether its connection stands. A node is heard through others too.
     pub connected: bool,
     /// Whether a connection to it was lost and it was not heard since.
@@ -88,6 +95,11 @@ impl Condition {
 }
 
 impl Presence {
+    /// When its key was last seen on two machines, if that was not long ago.
+    pub(crate) fn cloned(&self, now: Timestamp) -> Option<Timestamp> {
+        self.seen_twice.filter(|seen| now.since(*seen) < TWIN_ALARM)
+    }
+
     /// True while it can be given work: heard recently enough, on whichever way, and no connection lost since.
     pub fn is_online(&self, now: Timestamp, offline_after: Duration) -> bool {
         !self.has_left && !self.lost && now.since(self.last_seen) <= offline_after
@@ -211,8 +223,20 @@ impl Presences {
     /// The clock was set back: nobody was heard later than now.
     pub(crate) fn clock_was_set(&self, now: Timestamp) {
         self.with(|known| {
-            known.heard.values_mut().for_each(|presence| presence.last_seen = presence.last_seen.min(now));
+            for presence in known.heard.values_mut() {
+                presence.last_seen = presence.last_seen.min(now);
+                presence.seen_twice = presence.seen_twice.map(|seen| seen.min(now));
+            }
             known.before.values_mut().for_each(|word| word.at = word.at.min(now));
+        });
+    }
+
+    /// Notes that a node's key was seen on two machines.
+    pub(crate) fn seen_twice(&self, node: &NodeId, now: Timestamp) {
+        self.with(|known| {
+            if let Some(presence) = known.heard.get_mut(node) {
+                presence.seen_twice = Some(now);
+            }
         });
     }
 

@@ -142,11 +142,16 @@ impl Asker {
         &self,
         invite: &Invite,
         addresses: &[SocketAddr],
-    ) -> Result<(SocketAddr, EnrolAnswer, Vec<SignedCard>), Unanswered> {
+    ) -> Result<(SocketAddr, (EnrolAnswer, Timestamp), Vec<SignedCard>), Unanswered> {
         let request = self.request(invite, Timestamp::now());
         let mut lies = Vec::new();
-        let believe = |EnrolReply { answer, cards }| match believe(invite, self.author.id(), &answer, Timestamp::now())
-        {
+        let believe = |from, EnrolReply { answer, cards }| match believe(
+            invite,
+            self.author.id(),
+            from,
+            &answer,
+            Timestamp::now(),
+        ) {
             Ok(answer) => Ok((answer, cards)),
             Err(error) => {
                 let reason = error.to_string();
@@ -177,10 +182,11 @@ impl Asker {
         self.author.sign(&request, 0, now)
     }
 
+    /// What the answer comes to, by the clock of whoever gave it.
     fn decided(
         &self,
         invite: &Invite,
-        answer: EnrolAnswer,
+        (answer, now): (EnrolAnswer, Timestamp),
         cards: Vec<SignedCard>,
     ) -> Result<Option<Joined>, JoinError> {
         let roster = match answer.decision {
@@ -190,7 +196,6 @@ impl Asker {
             Enrolment::Approved(roster) => roster,
         };
         let state = MeshState::new(invite.mesh, answer.endorsement, roster)?;
-        let now = Timestamp::now();
         let coordinator = state.roster().coordinator(now).map(|member| member.key);
         if coordinator != Some(state.coordinator().key) {
             return Err(JoinError::Impostor("the roster names another coordinator"));
@@ -211,8 +216,18 @@ fn of_members(cards: Vec<SignedCard>, roster: &Roster, me: NodeId, now: Timestam
     cards.into_iter().take(EnrolReply::MAX_CARDS).filter(is_good).collect()
 }
 
-/// The answer, if the mesh of the invite vouches for whoever signed it, and it is for us.
-fn believe(invite: &Invite, me: NodeId, answer: &Envelope, now: Timestamp) -> Result<EnrolAnswer, JoinError> {
+/// The answer, if the mesh of the invite vouches for whoever signed it, and it is for us; and when it was given.
+///
+/// Who answers over the connection of its own key says so now, whatever our clock shows.
+fn believe(
+    invite: &Invite,
+    me: NodeId,
+    from: NodeId,
+    answer: &Envelope,
+    now: Timestamp,
+) -> Result<(EnrolAnswer, Timestamp), JoinError> {
+    let header = answer.header()?;
+    let now = if header.sender == from { header.issued } else { now };
     let verified = answer.verify::<EnrolAnswer>(invite.mesh, now)?;
     let signer = verified.sender();
     let answer = verified.into_message();
@@ -223,5 +238,5 @@ fn believe(invite: &Invite, me: NodeId, answer: &Envelope, now: Timestamp) -> Re
     if signer != card.key {
         return Err(JoinError::Impostor("the answer is signed by another key than its card's"));
     }
-    if answer.node != me { Err(JoinError::Impostor("the answer is for another node")) } else { Ok(answer) }
+    if answer.node != me { Err(JoinError::Impostor("the answer is for another node")) } else { Ok((answer, now)) }
 }

@@ -43,9 +43,6 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How much the spool may hold, in bytes.
-const SPOOL_LIMIT_BYTES: u64 = 1 << 30;
-
 /// How a node is run.
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
@@ -131,7 +128,6 @@ struct Node {
     boot: u64,
     policy: Policy,
     notices: Notices,
-    spool_limit_bytes: u64,
 }
 
 impl Node {
@@ -142,11 +138,11 @@ impl Node {
         let policy = Policy::load(options.policy_file.as_ref().unwrap_or(&folder.policy_path()))?;
         notices.tell(Notice::Identity { fingerprint: keypair.node_id().fingerprint() });
         tracing::info!(node.id = %keypair.node_id(), node.boot = boot, "node opened");
-        Ok(Self { options, folder, keypair, boot, policy, notices, spool_limit_bytes: SPOOL_LIMIT_BYTES })
+        Ok(Self { options, folder, keypair, boot, policy, notices })
     }
 
     async fn run<E: Engine>(self, engine: E, facts: &EngineFacts, stop: CancellationToken) -> Result<(), NodeError> {
-        let (spool, set_aside) = Spool::open(&self.folder.spool_path(), self.spool_limit_bytes)?;
+        let (spool, set_aside) = Spool::open(&self.folder.spool_path(), self.policy.spool_limits())?;
         let state = match self.kept()? {
             None => self.ask(facts, None, &stop).await?,
             kept => kept,
@@ -172,6 +168,7 @@ impl Node {
             state_path: self.folder.state_path(),
             listen: self.options.listen.clone(),
             cards: CardCase::new(self.folder.cards_path(), label, self.options.advertise.clone()),
+            beacon_path: self.folder.beacon_path(),
             facts: own,
             policy: self.policy.with_engines(facts),
             engine: Arc::new(engine),

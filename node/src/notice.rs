@@ -1,6 +1,7 @@
 //! What a person at the node's terminal is told. The crate prints nothing itself.
 
 use protocol::identity::{Fingerprint, NodeId};
+use protocol::message::Room;
 use protocol::target::TargetSet;
 use protocol::task::TaskId;
 use protocol::text::Text;
@@ -141,6 +142,18 @@ pub enum Notice {
         /// What is wrong with it.
         reason: String,
     },
+    /// The disk fills, or has room again.
+    SpoolRoom {
+        /// How much more it takes.
+        room: Room,
+        /// What stands in the way.
+        reason: &'static str,
+    },
+    /// This machine's clock differs from the coordinator's, which is the mesh's.
+    ClockOff {
+        /// This clock minus mesh time, in milliseconds.
+        offset_ms: i64,
+    },
     /// This node winds down.
     Stopping {
         /// How long it gives its running tasks.
@@ -198,6 +211,19 @@ impl fmt::Display for Notice {
                 write!(f, "result of task {task} rejected by the coordinator and kept aside: {reason}")
             }
             Self::SpoolEntrySetAside { path, reason } => write!(f, "set aside {}: {reason}", path.display()),
+            Self::SpoolRoom { room: Room::Free, .. } => write!(f, "the spool has room again; tasks are taken again"),
+            Self::SpoolRoom { room: Room::Tight, reason } => write!(f, "{reason}; no new task is taken"),
+            Self::SpoolRoom { room: Room::Full, reason } => {
+                write!(f, "{reason}; nothing is scanned until there is room")
+            }
+            Self::ClockOff { offset_ms } => {
+                let (seconds, way) =
+                    (offset_ms.unsigned_abs() / 1_000, if *offset_ms < 0 { "behind" } else { "ahead of" });
+                write!(
+                    f,
+                    "this machine's clock is {seconds} s {way} the coordinator's; mesh time is used, but set the clock"
+                )
+            }
             Self::Stopping { grace } => write!(f, "stopping; running tasks get {} s", grace.as_secs()),
             Self::StoppedLate { tasks, spooled } => {
                 write!(

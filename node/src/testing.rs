@@ -143,17 +143,17 @@ impl Home {
     }
 
     pub(crate) fn start_with<E: Engine>(&self, engine: E, options: NodeOptions) -> Running {
-        self.start_limited(engine, options, 1 << 30)
-    }
-
-    /// With a spool of at most `spool_limit_bytes`.
-    pub(crate) fn start_limited<E: Engine>(&self, engine: E, options: NodeOptions, spool_limit_bytes: u64) -> Running {
         let (sender, notices) = mpsc::channel(1_024);
         let stop = CancellationToken::new();
-        let node = Node { spool_limit_bytes, ..Node::open(options, Notices::new(sender)).unwrap() };
+        let node = Node::open(options, Notices::new(sender)).unwrap();
         let token = stop.clone();
         let task = tokio::spawn(async move { node.run(engine, &engine_facts(), token).await });
         Running { notices, stop, task }
+    }
+
+    /// Writes the owner's policy, for the next start.
+    pub(crate) fn allow(&self, policy: &str) {
+        std::fs::write(self.folder.path().join("policy.toml"), policy).unwrap();
     }
 }
 
@@ -206,6 +206,8 @@ pub(crate) struct Knocker {
     pub(crate) scans: Arc<AtomicUsize>,
     /// Hosts settled, it waits to be stopped.
     pub(crate) lingers: bool,
+    /// The same, but only after this host.
+    pub(crate) lingers_at: Option<IpAddr>,
     /// Bytes of noise in each result, so that it needs several pieces.
     pub(crate) noise: usize,
 }
@@ -232,7 +234,7 @@ impl Engine for Knocker {
             }
             hosts.send(observed(address)).await.map_err(|_| EngineError::Abandoned)?;
         }
-        if self.lingers {
+        if self.lingers || self.lingers_at.is_some_and(|at| spec.targets.contains(at)) {
             stop.cancelled().await;
         }
         let options = (0..self.noise.div_ceil(4_000)).map(|_| noise(4_000)).collect();
@@ -240,7 +242,7 @@ impl Engine for Knocker {
     }
 }
 
-fn noise(letters: usize) -> EffectiveOptions {
+pub(crate) fn noise(letters: usize) -> EffectiveOptions {
     let letter = |_| char::from(b' ' + u8::try_from(getrandom::u32().unwrap() % 90).unwrap());
     let options = (0..letters).map(letter).collect::<String>().into();
     EffectiveOptions { engine: "builtin".into(), version: "1".into(), options, raw: false }

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod card;
+pub mod clock;
 pub mod codec;
 pub mod envelope;
 pub mod identity;

@@ -4,6 +4,7 @@
 //! events; what they mean is not decided here.
 
 use crate::card::{Card, SignedCard};
+use crate::clock::{MeshClock, Order};
 use crate::envelope::{Author, Envelope};
 use crate::identity::NodeId;
 use crate::letter::Letter;
@@ -127,6 +128,8 @@ pub struct Mesh {
     swarm: Swarm<MeshBehaviour>,
     topics: Topics,
     gate: Gate,
+    /// `None` at the coordinator, whose own clock is the mesh's.
+    clock: Option<MeshClock>,
     board: Board,
     cards: Cards,
     dialler: Dialler,
@@ -167,6 +170,7 @@ impl Mesh {
         let now = Instant::now();
         let mut mesh = Self {
             gate: Gate::new(author.mesh(), author.id()),
+            clock: (role == Role::Node).then(|| MeshClock::new(now)),
             author,
             role,
             swarm,
@@ -211,7 +215,7 @@ impl Mesh {
 
     /// Gossips an own message; its kind decides the topic. Beacon and announcements are kept for those who pull.
     pub fn publish(&mut self, envelope: Envelope) {
-        self.gossip_own(envelope, Timestamp::now());
+        self.gossip_own(envelope, self.time());
     }
 
     /// The task ended, or this lease did: it is handed to nobody any more.
@@ -252,8 +256,36 @@ impl Mesh {
     /// Puts a roster in force if it is newer; whoever is no longer in loses the connection at once.
     pub fn set_roster(&mut self, signed: SignedRoster) -> Result<Precedence, RosterError> {
         let found = self.gate.adopt(signed)?;
-        self.apply_gate(Timestamp::now());
+        self.apply_gate(self.time());
         Ok(found)
+    }
+
+    /// What time it is in the mesh: what is signed carries it, and ages are judged by it.
+    pub fn time(&self) -> Timestamp {
+        let wall = Timestamp::now();
+        self.clock.as_ref().map_or(wall, |clock| clock.time(wall, Instant::now()))
+    }
+
+    /// This machine's clock minus mesh time in milliseconds; `None` until enough beacons have come.
+    pub fn clock_offset_ms(&self) -> Option<i64> {
+        self.clock.as_ref().and_then(|clock| clock.offset_ms(Timestamp::now(), Instant::now()))
+    }
+
+    /// True while mesh time is not known and this machine's clock is contradicted: what it signs would not be believed.
+    pub fn is_time_doubtful(&self) -> bool {
+        self.clock.as_ref().is_some_and(|clock| clock.is_doubtful(Timestamp::now(), Instant::now()))
+    }
+
+    /// The newest beacon that was heard, and who signed it; to be kept over a restart.
+    pub fn newest_beacon(&self) -> Option<(NodeId, Order)> {
+        self.clock.as_ref().and_then(MeshClock::newest)
+    }
+
+    /// Beacons of `coordinator` up to this one were heard before this start; they tell no time any more.
+    pub fn has_heard(&mut self, coordinator: NodeId, order: Order) {
+        if let Some(clock) = &mut self.clock {
+            clock.has_heard(coordinator, order);
+        }
     }
 
     /// The roster in force.

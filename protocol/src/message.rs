@@ -81,6 +81,10 @@ pub struct Presence {
     pub running: Vec<RunningTask>,
     /// How many results wait on its disk.
     pub spooled: u32,
+    /// How much more its disk takes.
+    pub room: Room,
+    /// What its own clock shows; nothing else is measured by it.
+    pub clock: Timestamp,
     /// Its connections, at most [`MAX_LINKS`].
     pub links: Vec<Link>,
     /// The neighbour that its letters go to; `None` while it is connected to the coordinator, or knows no way.
@@ -101,6 +105,18 @@ pub struct Link {
     pub round_trip_us: Option<u32>,
     /// Whether this end dialled.
     pub is_dialled: bool,
+}
+
+/// How many more results a node's disk takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Room {
+    /// As many as come.
+    #[default]
+    Free,
+    /// What it holds is still run; it takes nothing new.
+    Tight,
+    /// It runs nothing.
+    Full,
 }
 
 /// What a node says of itself. Shown, never trusted.

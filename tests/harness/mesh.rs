@@ -107,7 +107,8 @@ impl Mesh {
         line.split("this node is ").nth(1).unwrap().trim().to_owned()
     }
 
-    fn node(&self, name: &str) -> Command {
+    /// The node of this name, not yet started.
+    pub(crate) fn node(&self, name: &str) -> Command {
         let mut command = portdrift(self.home());
         command.args(["node", "run", "--short-times", "--label", name, "--listen", &format!("{}:0", self.address)]);
         command.arg("--dir").arg(self.home().join(name));

@@ -61,6 +61,7 @@ impl Hub {
                 self.work.ask_again(*node);
             }
         }
+        self.twins.keep(|node| members.contains_key(node));
         self.members = members;
         Ok(())
     }
@@ -99,7 +100,9 @@ impl Hub {
             let standing = seen.get(node).map_or(Standing::Away, |(standing, _)| *standing);
             if standing == Standing::Away && just_started { Standing::Expected } else { standing }
         };
+        let is_one = |node: &NodeId| self.twins.alarm(node, now).is_none();
         let valid = self.members.iter().filter(|(_, member)| member.approval.expires.is_none_or(|end| now <= end));
+        let valid = valid.filter(|(node, _)| is_one(node));
         let candidates: Vec<Candidate> = valid.map(|(node, member)| member.candidate(*node, standing(node))).collect();
         self.crew.update(candidates, seen.into_iter().map(|(node, (_, load))| (node, load)).collect());
     }

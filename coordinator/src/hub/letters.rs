@@ -1,7 +1,7 @@
 //! Letters from nodes: presence, answers to tasks, and results piece by piece.
 
 use super::uploads::UploadError;
-use super::{Hub, ledger};
+use super::{Hub, ledger, twins};
 use crate::dispatch::Dispatch;
 use crate::dispatch::lease::Renewal;
 use crate::intake;
@@ -9,6 +9,7 @@ use crate::presence::Presence;
 use crate::store::Reads;
 use crate::store::StoreError;
 use crate::store::tables::NODES;
+use protocol::clock::difference_ms;
 use protocol::envelope::{Envelope, EnvelopeError, Header, Kind, Message, Verified};
 use protocol::letter::Letter;
 use protocol::message::{
@@ -50,6 +51,9 @@ impl Hub {
             }
             Err(error) => Err(LetterFault::Envelope(error)),
         };
+        if let Some(node) = self.twins.take_found() {
+            self.on_twins(node, now).await;
+        }
         match done {
             Ok(()) => {}
             Err(LetterFault::Envelope(error)) => {
@@ -76,7 +80,10 @@ impl Hub {
         came: Came,
         now: Timestamp,
     ) -> Result<(), LetterFault> {
+        let is_alarmed = self.twins.alarm(&header.sender, now).is_some();
         match header.kind {
+            // Whose answers and results these are is not known; a result is offered again when it is.
+            Kind::TaskAnswer | Kind::ResultOffer | Kind::ResultChunk if is_alarmed => Ok(()),
             Kind::Presence => {
                 let presence = self.believe::<PresenceMessage>(envelope, came, now)?;
                 self.on_presence(presence, now).await
@@ -123,6 +130,7 @@ impl Hub {
         now: Timestamp,
     ) -> Result<Verified<M>, LetterFault> {
         let message = envelope.verify::<M>(self.author.mesh(), now)?;
+        self.twins.hear(message.header(), twins::mark_of(envelope), now);
         if !self.replay.admit(message.header()) {
             return Err(LetterFault::Replayed);
         }
@@ -137,7 +145,7 @@ impl Hub {
 
     async fn on_presence(&mut self, message: Verified<PresenceMessage>, now: Timestamp) -> Result<(), LetterFault> {
         let (node, header) = (message.sender(), *message.header());
-        let PresenceMessage { facts, load_hundredths, running, spooled, mut links, through, is_farewell } =
+        let PresenceMessage { facts, load_hundredths, running, spooled, room, clock, mut links, through, is_farewell } =
             message.into_message();
         links.truncate(MAX_LINKS);
         let until = now.plus(self.timing.lease);
@@ -158,7 +166,9 @@ impl Hub {
             load_hundredths,
             running,
             spooled,
-            clock_offset_ms: offset_ms(header.issued, now),
+            room,
+            clock_offset_ms: difference_ms(clock, now),
+            seen_twice: self.twins.alarm(&node, now),
             connected: self.mesh.connected(&node),
             lost: false,
             links,
@@ -248,7 +258,8 @@ impl Hub {
         match self.uploads.offer((node, task, fence), &manifest) {
             Ok(missing) => self.write_to(node, &ChunksWanted { task, fence, missing }, now),
             Err(UploadError::Busy) => {
-                tracing::info!(node.id = %node, "too many results at a time; it will offer again")
+                tracing::info!(node.id = %node, "too many results at a time; it will offer again");
+                self.write_to(node, &ChunksWanted { task, fence, missing: Vec::new() }, now);
             }
             Err(error) => self.reject(node, task, fence, &error, now),
         }
@@ -348,12 +359,6 @@ impl From<StoreError> for LetterFault {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
-}
-
-fn offset_ms(theirs: Timestamp, ours: Timestamp) -> i64 {
-    let ahead = i64::try_from(theirs.since(ours).as_millis()).unwrap_or(i64::MAX);
-    let behind = i64::try_from(ours.since(theirs).as_millis()).unwrap_or(i64::MAX);
-    ahead - behind
 }
 
 #[cfg(test)]

@@ -53,6 +53,11 @@ pub enum NodeStatus {
     },
     /// Its approval has ended.
     Expired,
+    /// Its key is used on two machines; neither is trusted.
+    Cloned {
+        /// When that was last seen.
+        seen: Timestamp,
+    },
 }
 
 impl NodeStatus {
@@ -65,6 +70,7 @@ impl NodeStatus {
             Self::Scanning => "scanning",
             Self::Offline { .. } => "offline",
             Self::Expired => "expired",
+            Self::Cloned { .. } => "cloned",
         }
     }
 }

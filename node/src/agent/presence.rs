@@ -62,7 +62,7 @@ impl<E: Engine> Agent<E> {
 
     /// The last word of a node that stops in order: it names no task, so it renews no lease.
     pub(super) async fn say_farewell(&mut self) {
-        let (time, end) = (Timestamp::now(), Instant::now() + FAREWELL_WITHIN);
+        let (time, end) = (self.mesh.time(), Instant::now() + FAREWELL_WITHIN);
         let farewell = Presence { running: Vec::new(), is_farewell: true, ..self.presence() };
         let Some(said) = self.send(&farewell, time) else { return };
         loop {
@@ -87,6 +87,8 @@ impl<E: Engine> Agent<E> {
             load_hundredths: facts::load_hundredths(),
             running: self.leases.all().take(MOST_TOLD).map(|(key, phase)| self.running(key, phase)).collect(),
             spooled: u32::try_from(self.spool.keys().len()).unwrap_or(u32::MAX),
+            room: self.room,
+            clock: Timestamp::now(),
             links: self.mesh.peers().into_iter().take(MAX_LINKS).map(Link::from).collect(),
             through: self.mesh.through(),
             is_farewell: false,

@@ -13,8 +13,12 @@ use protocol::time::Timestamp;
 use tokio::time::Instant;
 
 impl<E: Engine> Agent<E> {
-    /// Sends `message` to the coordinator; `None` when no way is open.
+    /// Sends `message` to the coordinator; `None` when no way is open, or what time it is there is not known.
     pub(super) fn send<M: Message>(&mut self, message: &M, time: Timestamp) -> Option<LetterId> {
+        if self.mesh.is_time_doubtful() {
+            tracing::debug!("a letter has to wait until enough beacons have told the time");
+            return None;
+        }
         let letter = match self.post.letter(message, self.state.roster().epoch, time) {
             Ok(letter) => letter,
             Err(error) => {
@@ -78,7 +82,7 @@ impl<E: Engine> Agent<E> {
                 tracing::error!(task.id = %key.task, task.fence = key.fence, "a spooled result was removed by someone else");
                 self.give_up_result(key);
             }
-            SpoolError::Io { .. } | SpoolError::Interrupted => {
+            SpoolError::Io { .. } | SpoolError::TooLarge(_) | SpoolError::Interrupted => {
                 tracing::error!(task.id = %key.task, task.fence = key.fence, %error, "a spooled result cannot be read now");
             }
         }
@@ -90,6 +94,17 @@ impl<E: Engine> Agent<E> {
         tracing::error!(task.id = %key.task, task.fence = key.fence, path = %path.display(), reason, "a damaged result is set aside");
         self.notices.tell(Notice::SpoolEntrySetAside { path, reason });
         self.give_up_result(key);
+    }
+
+    /// True when a rejected result was damaged on this node's disk after it was offered: its task is handed back.
+    async fn gives_up_damaged(&mut self, key: ResultKey) -> bool {
+        match self.spool.manifest(key).await {
+            Err(SpoolError::Damaged(file)) => {
+                self.on_damaged_result(file);
+                true
+            }
+            Ok(_) | Err(_) => false,
+        }
     }
 
     fn give_up_result(&mut self, key: ResultKey) {
@@ -134,6 +149,7 @@ impl<E: Engine> Agent<E> {
                 });
                 self.spool.remove(key).await
             }
+            ReceiptOutcome::Rejected(_) if self.gives_up_damaged(key).await => return,
             ReceiptOutcome::Rejected(reason) => {
                 tracing::error!(task.id = %task, task.fence = fence, %reason, "the coordinator rejected a result; it is kept aside");
                 self.notices.tell(Notice::ResultRejected { task, reason });

@@ -1,5 +1,6 @@
 //! A node on a real mesh against a small coordinator: what it runs, what it refuses, and that nothing is lost.
 
+mod damage;
 mod hops;
 mod hub;
 mod losses;

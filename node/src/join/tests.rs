@@ -27,6 +27,8 @@ struct Answers {
     decisions: Vec<fn(NodeId) -> Enrolment>,
     /// Instead of the one in the decision.
     roster: Option<SignedRoster>,
+    /// How far the coordinator's clock is behind the node's.
+    behind: Duration,
 }
 
 impl Answers {
@@ -34,8 +36,8 @@ impl Answers {
         let card = card(&["127.0.0.1:9".parse().unwrap()]);
         let decisions = decisions.to_vec();
         let (port, twist, signed) = (key(1), std::convert::identity as _, Timestamp::now as _);
-        let (signer, endorser) = (coordinator(), mesh_key());
-        Self { port, twist, signed, signer, endorser, card, node: None, decisions, roster: None }
+        let (signer, endorser, behind) = (coordinator(), mesh_key(), Duration::ZERO);
+        Self { port, twist, signed, signer, endorser, card, node: None, decisions, roster: None, behind }
     }
 
     /// The same, handed over by a sponsor.
@@ -67,8 +69,9 @@ async fn serve(answers: Answers, listen: SocketAddr) -> (SocketAddr, JoinHandle<
                 node: answers.node.unwrap_or(asked.from),
                 decision: answers.roster.clone().map_or_else(|| decide(asked.from), Enrolment::Approved),
             };
-            let answer = twist(answers.signer.sign(&answer, 1, signed()).as_bytes().to_vec());
-            server.reply(asked.reply, EnrolReply { answer: Envelope::from_bytes(answer), cards: Vec::new() });
+            let answer = answers.signer.sign(&answer, 1, signed().minus(answers.behind));
+            let answer = Envelope::from_bytes(twist(answer.as_bytes().to_vec()));
+            server.reply(asked.reply, EnrolReply { answer, cards: Vec::new() });
         }
     });
     (address, task)
@@ -121,6 +124,12 @@ async fn a_pending_node_learns_of_its_approval_without_a_restart() {
     assert_eq!(told.last().unwrap(), "approved to scan 10.0.0.0/24");
     let state = MeshState::load(&joined.folder.path().join("mesh.state")).unwrap().unwrap();
     assert_eq!((state.mesh(), state.coordinator().key), (mesh_key().mesh_id(), coordinator().id()));
+}
+
+#[tokio::test]
+async fn the_clocks_of_node_and_coordinator_may_differ_by_years() {
+    let behind = Duration::from_secs(2 * 365 * 86_400);
+    join(Answers { behind, ..Answers::of(&[pending, approved]) }).await.end.unwrap();
 }
 
 #[tokio::test]

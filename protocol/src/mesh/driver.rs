@@ -8,7 +8,7 @@ use super::letters::Allowance;
 use super::pairs::Connection;
 use super::ways::BeaconId;
 use super::{Mesh, MeshError, MeshEvent, PeerLink, peer, transport};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Kind};
 use crate::identity::NodeId;
 use crate::roster::{Precedence, Role, RosterHash};
 use crate::time::Timestamp;
@@ -68,7 +68,7 @@ impl Mesh {
             while missing > 0 {
                 let event = self.swarm.select_next_some().await;
                 missing -= usize::from(matches!(event, SwarmEvent::NewListenAddr { .. }));
-                self.on_swarm(event, Timestamp::now());
+                self.on_swarm(event, self.time());
             }
         };
         transport::in_time(heard, wanted).await
@@ -79,7 +79,7 @@ impl Mesh {
         let due = [self.dialler.wake(), self.outbox.next_due()];
         let wake = due.into_iter().flatten().fold(self.next_tick, Instant::min);
         tokio::select! {
-            event = self.swarm.select_next_some() => self.on_swarm(event, Timestamp::now()),
+            event = self.swarm.select_next_some() => self.on_swarm(event, self.time()),
             () = tokio::time::sleep_until(wake) => self.on_time(Instant::now()),
         }
     }
@@ -87,11 +87,11 @@ impl Mesh {
     fn on_time(&mut self, now: Instant) {
         if self.next_tick <= now {
             self.next_tick = now + TICK;
-            let wall = Timestamp::now();
-            self.apply_gate(wall);
+            let time = self.time();
+            self.apply_gate(time);
             if self.next_pull <= now {
                 self.next_pull = now + self.pull_every;
-                self.board.sweep(wall);
+                self.board.sweep(time);
                 self.pull_from_best();
             }
             self.close_surplus(now);
@@ -276,6 +276,7 @@ impl Mesh {
     /// Judges what this neighbour gossiped or handed over, keeps it, and tells of it the first time. What is outdated is
     /// refused.
     pub(super) fn hear(&mut self, envelope: Envelope, from: NodeId, now: Timestamp) -> Result<Novelty, Refusal> {
+        let now = self.learn_time(&envelope).unwrap_or(now);
         let roster = self.gate.roster().ok_or(Refusal::Stale)?;
         let heard = gossip::judge(&envelope, self.author.mesh(), roster, now)?;
         match self.keep(&heard, envelope) {
@@ -286,6 +287,18 @@ impl Mesh {
                 Ok(Novelty::First)
             }
         }
+    }
+
+    /// A proven beacon that is newer than all before tells the time, however old it looks by ours.
+    fn learn_time(&mut self, envelope: &Envelope) -> Option<Timestamp> {
+        let (clock, header) = (self.clock.as_mut()?, envelope.header().ok()?);
+        let order = (header.boot, header.sequence);
+        if header.kind == Kind::Beacon && clock.counts(header.sender, order) {
+            gossip::judge(envelope, self.author.mesh(), self.gate.roster()?, header.issued).ok()?;
+            clock.hear(header.sender, order, header.issued, Instant::now());
+            return Some(self.time());
+        }
+        None
     }
 
     fn keep(&mut self, heard: &Heard, envelope: Envelope) -> Novelty {

@@ -209,20 +209,20 @@ impl fmt::Display for AskError {
 
 /// Asks to join: tries the addresses in turn, each for at most `patience`, until `believe` takes what one answers.
 ///
-/// An answer proves nothing by itself: `believe` verifies it. Gives the address, and what `believe` made of the reply.
+/// An answer proves nothing by itself: `believe` is told the key at the other end, and verifies it. Gives the address, and what `believe` made of the reply.
 pub async fn ask<T>(
     keypair: &Keypair,
     mesh: MeshId,
     addresses: &[SocketAddr],
     request: &Envelope,
     patience: Duration,
-    mut believe: impl FnMut(EnrolReply) -> Result<T, String>,
+    mut believe: impl FnMut(NodeId, EnrolReply) -> Result<T, String>,
 ) -> Result<(SocketAddr, T), AskError> {
     let mut tried = Vec::new();
     for address in addresses {
         let asked = tokio::time::timeout(patience, ask_at(keypair, mesh, *address, request.clone()));
         let late = || Err(format!("no answer within {} s", patience.as_secs()));
-        match asked.await.unwrap_or_else(|_| late()).and_then(&mut believe) {
+        match asked.await.unwrap_or_else(|_| late()).and_then(|(from, reply)| believe(from, reply)) {
             Ok(believed) => return Ok((*address, believed)),
             Err(reason) => tried.push((*address, reason)),
         }
@@ -234,7 +234,12 @@ pub async fn ask<T>(
     clippy::wildcard_enum_match_arm,
     reason = "libp2p's events are many and may grow; the rest is not ours to act on"
 )]
-async fn ask_at(keypair: &Keypair, mesh: MeshId, address: SocketAddr, request: Envelope) -> Result<EnrolReply, String> {
+async fn ask_at(
+    keypair: &Keypair,
+    mesh: MeshId,
+    address: SocketAddr,
+    request: Envelope,
+) -> Result<(NodeId, EnrolReply), String> {
     let behaviour = talk::<EnrolDialect>(ProtocolSupport::Outbound);
     let mut swarm = transport::swarm(keypair, mesh, behaviour, IDLE).map_err(|error| error.to_string())?;
     let options = DialOpts::unknown_peer_id().address(peer::multiaddr(address)).allocate_new_port().build();
@@ -248,8 +253,9 @@ async fn ask_at(keypair: &Keypair, mesh: MeshId, address: SocketAddr, request: E
                 }
             }
             SwarmEvent::OutgoingConnectionError { error, .. } => return Err(transport::dial_reason(&error)),
-            SwarmEvent::Behaviour(Event::Message { message: Message::Response { response, .. }, .. }) => {
-                return Ok(response);
+            SwarmEvent::Behaviour(Event::Message { peer, message: Message::Response { response, .. }, .. }) => {
+                let from = peer::node_id(&peer).ok_or("its key is of an unknown kind")?;
+                return Ok((from, response));
             }
             SwarmEvent::Behaviour(Event::OutboundFailure { error, .. }) => return Err(ask_reason(&error)),
             _ => {}

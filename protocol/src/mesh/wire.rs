@@ -127,8 +127,7 @@ pub(super) fn talk<D: Dialect>(support: ProtocolSupport) -> Talk<D> {
 pub(super) fn talk_counted<D: Dialect>(support: ProtocolSupport, unreadable: &Unreadable) -> Talk<D> {
     let config =
         request_response::Config::default().with_request_timeout(D::PATIENCE).with_max_concurrent_streams(D::AT_ONCE);
-    let frames =
-        Frames { budget: Budget::new(HALF_READ_BYTES), unreadable: unreadable.clone(), dialect: PhantomData };
+    let frames = Frames { budget: Budget::new(HALF_READ_BYTES), unreadable: unreadable.clone(), dialect: PhantomData };
     Talk::with_codec(frames, [(StreamProtocol::new(D::NAME), support)], config)
 }
 

@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use coordinator::registry::{Admission, NodeRecord};
 use coordinator::{ApproveRequest, NodeStatus, NodeView, Presence};
-use protocol::message::{EngineFact, NodeFacts};
+use protocol::message::{EngineFact, NodeFacts, Room};
 use protocol::{Fingerprint, TargetSet, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -23,9 +23,9 @@ pub struct Node {
     pub fingerprint: Fingerprint,
     /// What people call it.
     pub label: String,
-    /// `pending`, `denied`, `online`, `scanning`, `offline`, `expired`.
+    /// `pending`, `denied`, `online`, `scanning`, `offline`, `expired`, `cloned` (two machines use its key).
     pub status: String,
-    /// Why it is denied or offline.
+    /// Why it is denied, offline or cloned.
     pub reason: Option<String>,
     /// Host name, in its own words.
     pub hostname: String,
@@ -62,7 +62,14 @@ pub struct Node {
     pub running: Vec<String>,
     /// Results that wait on its disk.
     pub spooled: u32,
+    /// How much more its disk takes: `free`, `tight` (no new tasks), `full` (nothing runs); absent until it is heard.
+    #[serde(default)]
+    pub room: Option<String>,
 }
+
+/// What to do about one key on two machines.
+pub(crate) const CLONED: &str =
+    "two machines use its key, and neither gets tasks; stop the copy, or revoke the key and enrol each machine anew";
 
 /// One engine of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -154,6 +161,7 @@ impl From<NodeView> for Node {
             clock_offset_ms: now.map(|presence| presence.clock_offset_ms),
             running: now.map(running).unwrap_or_default(),
             spooled: now.map_or(0, |presence| presence.spooled),
+            room: now.map(|presence| room_name(presence.room).to_owned()),
             status: status.name().to_owned(),
             approval: match admission {
                 Admission::Approved(approval) => Some(approval.into()),
@@ -167,9 +175,18 @@ fn running(presence: &Presence) -> Vec<String> {
     presence.running.iter().map(|task| task.task.to_string()).collect()
 }
 
+fn room_name(room: Room) -> &'static str {
+    match room {
+        Room::Free => "free",
+        Room::Tight => "tight",
+        Room::Full => "full",
+    }
+}
+
 fn reason(status: &NodeStatus, admission: &Admission) -> Option<String> {
     match (status, admission) {
         (NodeStatus::Offline { since: _, reason }, _) => Some((*reason).to_owned()),
+        (NodeStatus::Cloned { .. }, _) => Some(CLONED.to_owned()),
         (_, Admission::Denied { reason, by: _, at: _ }) => Some(reason.to_string()),
         _ => None,
     }

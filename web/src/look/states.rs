@@ -93,6 +93,11 @@ impl Badge {
         }
     }
 
+    /// One key on two machines.
+    pub(crate) fn cloned() -> Self {
+        Self::plain(Tone::Critical, "ban", "cloned")
+    }
+
     /// A node that is not in, or not any more.
     pub(crate) fn denied(word: &'static str) -> Self {
         Self::plain(Tone::Muted, "x", word)

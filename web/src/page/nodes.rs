@@ -1,7 +1,7 @@
 //! `/nodes`: those that wait for approval as cards on top, then all others.
 
 use crate::App;
-use crate::api::nodes::Approve;
+use crate::api::nodes::{self as api, Approve};
 use crate::error::WebError;
 use crate::filters;
 use crate::live::Topics;
@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use coordinator::registry::Admission;
 use coordinator::{Actor, NodeStatus, NodeView, Right};
 use protocol::Timestamp;
+use protocol::message::Room;
 use protocol::{Fingerprint, TargetSet};
 
 #[derive(Template)]
@@ -196,10 +197,21 @@ impl From<&NodeView> for NodeRow {
     }
 }
 
+/// What its disk keeps it from.
+fn short_of_room(view: &NodeView) -> String {
+    let words = match view.presence.as_ref().map(|presence| presence.room) {
+        None | Some(Room::Free) => "",
+        Some(Room::Tight) => "takes no new tasks: its disk is nearly full",
+        Some(Room::Full) => "scans nothing: its disk is full",
+    };
+    words.to_owned()
+}
+
 fn state(view: &NodeView) -> (Badge, String, Option<Timestamp>) {
     match (&view.status, &view.record.admission) {
-        (NodeStatus::Online, _) => (Badge::presence(true, false), String::new(), None),
-        (NodeStatus::Scanning, _) => (Badge::presence(true, true), String::new(), None),
+        (NodeStatus::Online, _) => (Badge::presence(true, false), short_of_room(view), None),
+        (NodeStatus::Scanning, _) => (Badge::presence(true, true), short_of_room(view), None),
+        (NodeStatus::Cloned { seen }, _) => (Badge::cloned(), api::CLONED.to_owned(), Some(*seen)),
         (NodeStatus::Offline { since, reason }, _) => (Badge::presence(false, false), (*reason).to_owned(), *since),
         (NodeStatus::Expired, _) => (Badge::denied("expired"), "its approval has ended".to_owned(), None),
         (NodeStatus::Denied, Admission::Denied { reason, by, at: _ }) => {

@@ -111,6 +111,11 @@ fn gone(node: &NodeView) -> Option<Attention> {
             words: format!("{}: {reason}", node.record.label),
             path: "/nodes".to_owned(),
         }),
+        NodeStatus::Cloned { .. } => Some(Attention {
+            badge: Badge::cloned(),
+            words: format!("{}: two machines use its key", node.record.label),
+            path: "/nodes".to_owned(),
+        }),
         NodeStatus::Pending | NodeStatus::Denied | NodeStatus::Online | NodeStatus::Scanning | NodeStatus::Expired => {
             None
         }

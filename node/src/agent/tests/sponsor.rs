@@ -280,7 +280,7 @@ async fn a_flood_of_strangers_ends_at_the_sponsor() {
         let sealing = Opener::new(author.keypair()).key();
         let request = EnrolRequest { sealing, label: "crowd".into(), facts: NodeFacts::default(), secret: None };
         let request: Envelope = author.sign(&request, 0, Timestamp::now());
-        mesh::ask(author.keypair(), author.mesh(), &[port], &request, PATIENCE, Ok).await
+        mesh::ask(author.keypair(), author.mesh(), &[port], &request, PATIENCE, |_, reply| Ok(reply)).await
     };
     let mut refused = Vec::new();
     for seed in 100..125 {
@@ -300,7 +300,7 @@ async fn a_flood_of_strangers_ends_at_the_sponsor() {
         secret: None,
     };
     let stolen = author.sign(&request, 0, Timestamp::now());
-    assert!(mesh::ask(&key(99), author.mesh(), &[port], &stolen, PATIENCE, Ok).await.is_err());
+    assert!(mesh::ask(&key(99), author.mesh(), &[port], &stolen, PATIENCE, |_, reply| Ok(reply)).await.is_err());
     let mut asked = Vec::new();
     while let Ok(heard) = hub.heard.try_recv() {
         if let Heard::Asked { node, .. } = heard {

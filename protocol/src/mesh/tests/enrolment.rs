@@ -30,7 +30,7 @@ async fn ask_with(
     addresses: &[SocketAddr],
     size: usize,
 ) -> Result<(SocketAddr, EnrolReply), AskError> {
-    ask(&keys(seed), mesh, addresses, &Envelope::from_bytes(vec![5; size]), PATIENCE, Ok).await
+    ask(&keys(seed), mesh, addresses, &Envelope::from_bytes(vec![5; size]), PATIENCE, |_, reply| Ok(reply)).await
 }
 
 /// The largest cards there are, and an answer of so many bytes.
@@ -124,7 +124,7 @@ async fn an_answer_that_is_not_believed_is_no_answer_and_the_next_address_is_ask
         }
     });
     let request = Envelope::from_bytes(vec![1]);
-    let believe = |reply: EnrolReply| match reply.answer.as_bytes().len() {
+    let believe = |_, reply: EnrolReply| match reply.answer.as_bytes().len() {
         2 => Ok("believed"),
         _ => Err("a lie".to_owned()),
     };
@@ -155,7 +155,8 @@ async fn patience_ends() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     let request = Envelope::from_bytes(vec![1]);
-    let outcome = ask(&keys(9), kit::mesh_id(), &[address], &request, Duration::from_millis(50), Ok).await;
+    let outcome =
+        ask(&keys(9), kit::mesh_id(), &[address], &request, Duration::from_millis(50), |_, reply| Ok(reply)).await;
     let error = outcome.unwrap_err().to_string();
     assert!(error.contains("no answer within") && error.contains(&address.to_string()), "{error}");
 }
