@@ -166,10 +166,12 @@ fn member_row(member: &MeshMember, links: &[MeshLink], names: &BTreeMap<NodeId, 
 }
 
 fn state(member: &MeshMember) -> (Badge, String) {
-    match &member.status {
-        NodeStatus::Offline { since: _, reason } => (Badge::presence(false, false), (*reason).to_owned()),
-        status if member.is_online() => (Badge::presence(true, *status == NodeStatus::Scanning), String::new()),
-        status => (Badge::denied(status.name()), String::new()),
+    if let NodeStatus::Offline { since: _, reason } = &member.status {
+        (Badge::presence(false, false), (*reason).to_owned())
+    } else if member.is_online() {
+        (Badge::presence(true, member.status == NodeStatus::Scanning), String::new())
+    } else {
+        (Badge::denied(member.status.name()), String::new())
     }
 }
 

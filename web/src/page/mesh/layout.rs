@@ -8,7 +8,7 @@ use std::f64::consts::{FRAC_PI_2, PI, TAU};
 const MOST_LABELS: usize = 60;
 
 /// The widest picture that is shown without shrinking labels below what can be read.
-const WIDEST: f64 = 1_400.0;
+const WIDEST: f64 = 1_600.0;
 
 /// The room for one disc with its label, across.
 const LABELLED: f64 = 96.0;
@@ -28,8 +28,10 @@ pub(super) struct Member {
 /// A whole picture; lengths are in its own units, from the top left.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Layout {
-    /// Its width and its height.
-    pub(super) side: f64,
+    pub(super) width: f64,
+    pub(super) height: f64,
+    /// Where the coordinator stands.
+    pub(super) middle: Place,
     /// A place for each member, in the order given.
     pub(super) places: Vec<Place>,
     /// The outer bounds of members with equally many hops.
@@ -43,6 +45,12 @@ pub(super) struct Layout {
 pub(crate) struct Place {
     pub(crate) x: f64,
     pub(crate) y: f64,
+}
+
+impl Place {
+    fn with_margin(&self, margin: f64) -> [Self; 2] {
+        [Self { x: self.x - margin, y: self.y - margin }, Self { x: self.x + margin, y: self.y + margin }]
+    }
 }
 
 /// A circle around the coordinator.
@@ -96,7 +104,8 @@ impl Plan {
             let mut rest = group.as_slice();
             while !rest.is_empty() {
                 let (here, left) = rest.split_at(self.fits(rest.len()));
-                let step = TAU / float(here.len());
+                // Two stand side by side rather than opposite, so that the way between them is not through the middle.
+                let step = TAU / float(here.len().max(3));
                 for (slot, (index, _)) in here.iter().enumerate() {
                     self.put(*index, step.mul_add(float(slot), -FRAC_PI_2));
                 }
@@ -153,13 +162,25 @@ impl Plan {
         2.0 * (outermost + self.room * 0.2)
     }
 
+    /// Cuts the picture to what stands in it; rings are drawn as far as they reach, with their words at the top.
     fn finish(self, is_labelled: bool) -> Layout {
-        let (side, middle) = (self.side(), self.side() / 2.0);
-        let at = |(angle, radius): &(f64, f64)| Place {
-            x: radius.mul_add(angle.cos(), middle),
-            y: radius.mul_add(angle.sin(), middle),
-        };
-        Layout { side, places: self.polar.iter().map(at).collect(), rings: self.rings, is_labelled }
+        let at = |(angle, radius): &(f64, f64)| Place { x: radius * angle.cos(), y: radius * angle.sin() };
+        let places: Vec<Place> = self.polar.iter().map(at).collect();
+        let tops = self.rings.iter().map(|ring| Place { x: 0.0, y: -ring.radius - self.room * 0.2 });
+        let margin = self.room * 0.6;
+        let (mut from, mut to) = (Place { x: -self.room * 1.5, y: 0.0 }, Place { x: self.room * 1.5, y: 0.0 });
+        for Place { x, y } in places.iter().flat_map(|place| place.with_margin(margin)).chain(tops) {
+            from = Place { x: from.x.min(x), y: from.y.min(y) };
+            to = Place { x: to.x.max(x), y: to.y.max(y) };
+        }
+        Layout {
+            width: to.x - from.x,
+            height: to.y - from.y,
+            middle: Place { x: -from.x, y: -from.y },
+            places: places.iter().map(|place| Place { x: place.x - from.x, y: place.y - from.y }).collect(),
+            rings: self.rings,
+            is_labelled,
+        }
     }
 }
 
@@ -215,8 +236,9 @@ mod tests {
                     faults.push(format!("{index} and {other} are {distance:.1} apart"));
                 }
             }
-            if [place.x, place.y].iter().any(|at| *at < room * 0.4 || *at > layout.side - room * 0.4) {
-                faults.push(format!("{index} is at the edge: {place:?} of {:.0}", layout.side));
+            let edges = [place.x, place.y, layout.width - place.x, layout.height - place.y];
+            if edges.iter().any(|to_edge| *to_edge < room * 0.5) {
+                faults.push(format!("{index} is at the edge: {place:?}"));
             }
         }
         faults
@@ -235,7 +257,7 @@ mod tests {
                 let layout = lay_out(&members);
                 assert_eq!(layout.places.len(), members.len());
                 assert_eq!(faults(&layout), Vec::<String>::new(), "{name} of {count}");
-                assert!(layout.side <= WIDEST, "{name} of {count}: {}", layout.side);
+                assert!(layout.width.max(layout.height) <= WIDEST, "{name} of {count}: {}", layout.height);
             }
         }
     }
@@ -249,7 +271,7 @@ mod tests {
     #[test]
     fn a_chain_is_a_straight_line_and_children_stand_beside_their_parent() {
         let chain = lay_out(&members(&[Some(0), Some(1), Some(2)]));
-        assert!(chain.places.iter().all(|place| (place.x - chain.side / 2.0).abs() < 1e-6), "{:?}", chain.places);
+        assert!(chain.places.iter().all(|place| (place.x - chain.middle.x).abs() < 1e-6), "{:?}", chain.places);
         assert!(chain.places.is_sorted_by(|one, other| one.y > other.y), "{:?}", chain.places);
         let tree = lay_out(&members(&[Some(0), Some(0), Some(1), Some(2)]));
         let apart = |one: usize, other: usize| {

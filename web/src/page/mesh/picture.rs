@@ -7,13 +7,20 @@ use protocol::NodeId;
 use protocol::roster::Role;
 use std::collections::BTreeMap;
 
-/// Characters of a label that fit below a disc.
+/// Characters of a label that fit below a disc; of a longer one its beginning and its end, which tells it apart.
 const LABEL_CHARS: usize = 13;
+const HEAD_CHARS: usize = 7;
+const TAIL_CHARS: usize = LABEL_CHARS - HEAD_CHARS - 1;
+
+/// How much a link bends that is not on anyone's way, as a part of its length.
+const BEND: f64 = 0.18;
 
 /// What the template draws.
 pub(crate) struct Picture {
-    /// Its width and height.
-    pub(crate) side: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+    /// Where the coordinator stands.
+    pub(crate) middle: Place,
     /// What it shows, in one sentence.
     pub(crate) summary: String,
     pub(crate) is_labelled: bool,
@@ -36,6 +43,8 @@ pub(crate) struct RingShape {
 pub(crate) struct Line {
     pub(crate) from: Place,
     pub(crate) to: Place,
+    /// What the line bends towards: links that nobody's letters take go around those that stand between.
+    pub(crate) bend: Place,
     pub(crate) pace: Pace,
     /// Whether letters to the coordinator take it.
     pub(crate) is_way: bool,
@@ -71,14 +80,16 @@ impl Picture {
             through: member.through.and_then(|through| index.get(&through).copied()),
         };
         let members: Vec<Member> = mesh.members.iter().map(member).collect();
-        let Layout { side, places, rings, is_labelled } = layout::lay_out(&members);
+        let Layout { width, height, middle, places, rings, is_labelled } = layout::lay_out(&members);
         let place = |node: &NodeId| index.get(node).and_then(|index| places.get(*index)).copied().unwrap_or_default();
         Self {
-            side,
+            width,
+            height,
+            middle,
             summary: summary(mesh),
             is_labelled,
             is_dense: is_labelled && mesh.members.len() > 12,
-            rings: rings.iter().map(|ring| ring_shape(ring, side)).collect(),
+            rings: rings.iter().map(|ring| ring_shape(ring, middle)).collect(),
             lines: mesh.links.iter().map(|link| line(link, &mesh.members, &index, place)).collect(),
             discs: mesh.members.iter().map(|member| disc(member, place(&member.node))).collect(),
         }
@@ -95,13 +106,13 @@ fn summary(mesh: &MeshPicture) -> String {
     format!("{online} of {nodes} {node} online, {through_others} through other nodes, {links} {link}")
 }
 
-fn ring_shape(ring: &Ring, side: f64) -> RingShape {
+fn ring_shape(ring: &Ring, middle: Place) -> RingShape {
     let words = match ring.hops {
         Some(1) => "1 hop".to_owned(),
         Some(hops) => format!("{hops} hops"),
         None => "no way known".to_owned(),
     };
-    RingShape { radius: ring.radius, top: side / 2.0 - ring.radius, words }
+    RingShape { radius: ring.radius, top: middle.y - ring.radius, words }
 }
 
 fn line(
@@ -116,14 +127,23 @@ fn line(
     let label = |node: &NodeId| member(node).map(|member| member.label.to_string()).unwrap_or_default();
     let time = super::told(link.round_trip());
     let state = if link.is_stale { ", as last known" } else { "" };
+    let (from, to) = (place(&one.node), place(&other.node));
+    let is_way = !link.is_stale && (goes_to(&one.node, &other.node) || goes_to(&other.node, &one.node));
     Line {
-        from: place(&one.node),
-        to: place(&other.node),
+        from,
+        to,
+        bend: bend(from, to, if is_way { 0.0 } else { BEND }),
         pace: Pace::of(link.round_trip()),
-        is_way: !link.is_stale && (goes_to(&one.node, &other.node) || goes_to(&other.node, &one.node)),
+        is_way,
         is_stale: link.is_stale,
         title: format!("{} – {}: {time}{state}", label(&one.node), label(&other.node)),
     }
+}
+
+/// The point beside the middle of a line, as far from it as this part of its length.
+fn bend(from: Place, to: Place, part: f64) -> Place {
+    let (x, y) = (to.x - from.x, to.y - from.y);
+    Place { x: (from.x + to.x) / 2.0 - y * part, y: (from.y + to.y) / 2.0 + x * part }
 }
 
 fn disc(member: &MeshMember, at: Place) -> Disc {
@@ -139,10 +159,11 @@ fn disc(member: &MeshMember, at: Place) -> Disc {
 
 /// As much of a label as has room.
 fn shortened(label: &str) -> String {
-    if label.chars().count() <= LABEL_CHARS {
+    let length = label.chars().count();
+    if length <= LABEL_CHARS {
         return label.to_owned();
     }
-    label.chars().take(LABEL_CHARS - 1).chain(['…']).collect()
+    label.chars().take(HEAD_CHARS).chain(['…']).chain(label.chars().skip(length - TAIL_CHARS)).collect()
 }
 
 #[cfg(test)]
@@ -150,8 +171,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_label_is_cut_to_its_room() {
-        assert_eq!(shortened("büro-münchen-2"), "büro-münchen…");
+    fn a_long_label_keeps_its_beginning_and_its_end() {
+        assert_eq!(shortened("büro-münchen-2"), "büro-mü…hen-2");
         assert_eq!(shortened("büro-münchen2"), "büro-münchen2");
     }
 }
