@@ -308,7 +308,7 @@ impl Mesh {
     /// Takes cards that were kept or handed over; those that are newer and of members count, and are dialled by.
     pub fn add_cards(&mut self, cards: Vec<SignedCard>) {
         for card in cards {
-            self.learn_card(card, Timestamp::now());
+            self.learn_card(card, self.time());
         }
     }
 

@@ -12,7 +12,7 @@ impl Mesh {
     /// Tells the others where this member listens and what it calls itself. The same words make no new card.
     pub fn set_card(&mut self, addresses: Vec<SocketAddr>, label: Text) {
         let keypair = self.author.keypair();
-        let (key, sealing, issued) = (keypair.node_id(), Opener::new(keypair).key(), Timestamp::now());
+        let (key, sealing, issued) = (keypair.node_id(), Opener::new(keypair).key(), self.time());
         let card = Card { key, sealing, addresses, label, issued }.cut();
         match self.cards.card(&key) {
             Some(held) if *held == (Card { issued: held.issued, ..card.clone() }) => {}
