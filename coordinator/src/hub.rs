@@ -7,6 +7,8 @@ mod enrolment;
 mod ledger;
 mod letters;
 mod sponsored;
+#[cfg(test)]
+mod tests;
 mod uploads;
 
 use crate::dispatch::Dispatch;
@@ -18,6 +20,7 @@ use crate::settings::Timing;
 use crate::store::Store;
 use closings::Closings;
 use crew::{Member, RangesTaken};
+use letters::Came;
 use protocol::envelope::{Author, Message, ReplayGuard};
 use protocol::letter::{Letter, Opener};
 use protocol::mesh::{EnrolServer, Mesh, MeshEvent};
@@ -178,7 +181,7 @@ impl Hub {
     async fn on_event(&mut self, event: MeshEvent) {
         let now = Timestamp::now();
         match event {
-            MeshEvent::Letter { letter, .. } => self.on_letter(&letter, now).await,
+            MeshEvent::Letter { from, writer, letter } => self.on_letter(&letter, Came { by: from, writer }, now).await,
             MeshEvent::Connected { node, address } => {
                 self.presences.set_connected(&node, true, address);
                 self.send_beacon(now);

@@ -111,6 +111,14 @@ impl Home {
         home
     }
 
+    /// Puts a newer roster beside the key.
+    pub(crate) fn adopt(&self, roster: SignedRoster) {
+        let path = self.folder.path().join("mesh.state");
+        let mut kept = MeshState::load(&path).unwrap().unwrap();
+        kept.adopt(roster).unwrap();
+        kept.save(&path).unwrap();
+    }
+
     /// The roster epoch on disk.
     pub(crate) fn epoch(&self) -> u64 {
         MeshState::load(&self.folder.path().join("mesh.state")).unwrap().unwrap().roster().epoch

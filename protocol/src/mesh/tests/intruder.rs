@@ -47,7 +47,7 @@ impl Intruder {
             .build()
             .unwrap();
         let mut gossip = gossipsub::Behaviour::new(MessageAuthenticity::Anonymous, config).unwrap();
-        let topics = Topics::new(kit::mesh_id());
+        let topics = Topics::new();
         gossip.subscribe(&topics.control).unwrap();
         gossip.subscribe(&topics.tasks).unwrap();
         let behaviour = Anything { gossip, sync: talk(ProtocolSupport::Full), letters: talk(ProtocolSupport::Full) };
