@@ -74,3 +74,6 @@ impl Hub {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
