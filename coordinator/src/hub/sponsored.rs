@@ -80,3 +80,6 @@ impl Hub {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

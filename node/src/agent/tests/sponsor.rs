@@ -210,10 +210,9 @@ impl Desk {
 }
 
 async fn port_of(sponsor: &mut Running) -> SocketAddr {
-    match sponsor.told(|notice| matches!(notice, Notice::Sponsoring { .. })).await {
-        Notice::Sponsoring { addresses } => addresses[0],
-        other => panic!("{other}"),
-    }
+    let notice = sponsor.told(|notice| matches!(notice, Notice::Sponsoring { .. })).await;
+    let Notice::Sponsoring { addresses } = notice else { panic!("{notice}") };
+    addresses[0]
 }
 
 fn invite(address: SocketAddr) -> Invite {
