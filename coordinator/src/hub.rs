@@ -8,6 +8,8 @@ mod ledger;
 mod letters;
 mod refused;
 mod sponsored;
+#[cfg(test)]
+mod tests;
 mod uploads;
 mod watch;
 

@@ -30,6 +30,7 @@ use ways::Ways;
 
 mod behaviour;
 mod board;
+mod budget;
 mod cards;
 mod counters;
 mod dialler;
@@ -91,7 +92,7 @@ impl Default for Tunables {
             redial_first: Duration::from_secs(1),
             redial_most: Duration::from_secs(30),
             pull_every: Duration::from_secs(30),
-            ping_every: Duration::from_secs(10),
+            ping_every: Duration::from_secs(15),
             letter_patience: Duration::from_secs(30),
         }
     }
@@ -158,7 +159,7 @@ impl Mesh {
     /// Opens the mesh port, with the roster kept from last time. Needs a tokio runtime.
     pub async fn new(config: MeshConfig, roster: Option<SignedRoster>) -> Result<Self, MeshError> {
         let MeshConfig { author, listen, role, tunables } = config;
-        let topics = Topics::new(author.mesh());
+        let topics = Topics::new();
         let unreadable = Unreadable::default();
         let behaviour = MeshBehaviour::new(&topics, role, &tunables, &unreadable)?;
         let mut swarm = transport::swarm(author.keypair(), author.mesh(), behaviour, Duration::MAX)?;

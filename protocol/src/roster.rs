@@ -14,7 +14,9 @@ pub type RosterHash = [u8; 32];
 /// How long a roster lets nodes take new tasks after it was issued.
 pub const ROSTER_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
 
-const MAX_ROSTER_BYTES: usize = 1 << 20;
+/// The most bytes of a roster: with it, an answer to a request to join still fits into one letter.
+pub const MAX_ROSTER_BYTES: usize = 240 * 1024;
+
 const ROSTER_TAG: &[u8] = b"portdrift/1/roster";
 
 /// Who belongs to the mesh at one epoch.
@@ -87,6 +89,11 @@ pub enum RosterError {
     /// Unreadable.
     #[error("the roster cannot be read: {0}")]
     Unreadable(#[from] CodecError),
+    /// More members, or more ranges, than travel in one piece.
+    #[error(
+        "the roster would have {0} bytes, and no more than {MAX_ROSTER_BYTES} travel; give nodes fewer and larger ranges, or run a second mesh"
+    )]
+    TooLarge(usize),
     /// Signed, but it breaks a rule.
     #[error("the roster is signed but not sound: {0}")]
     Unsound(&'static str),
@@ -119,6 +126,12 @@ impl Roster {
     /// The coordinator that is in at `now`.
     pub fn coordinator(&self, now: Timestamp) -> Option<&Member> {
         self.approved(now).find(|member| member.role == Role::Coordinator)
+    }
+
+    /// Fails when this roster is too large to be handed on; to be asked before it is signed.
+    pub fn check_size(&self) -> Result<(), RosterError> {
+        let size = codec::encode(self).len();
+        if size > MAX_ROSTER_BYTES { Err(RosterError::TooLarge(size)) } else { Ok(()) }
     }
 
     fn check(&self, mesh: MeshId) -> Result<(), RosterError> {
@@ -218,6 +231,39 @@ mod tests {
         let mut twice = roster(&mesh, vec![member(3, Role::Node)]);
         twice.members.push(member(3, Role::Node));
         assert!(matches!(SignedRoster::sign(&twice, &mesh).verify(mesh.mesh_id()), Err(RosterError::Unsound(_))));
+    }
+
+    /// A mesh of so many nodes, each with so many /24.
+    fn large(mesh: &Keypair, nodes: u16, ranges: u8) -> Roster {
+        let node = |number: u16| {
+            let [high, low] = number.to_be_bytes();
+            let mut key = [high; 32];
+            key[31] = low;
+            let networks: Vec<String> = (0..ranges).map(|range| format!("10.{low}.{}.0/24", range * 2)).collect();
+            let ranges = networks.join(",").parse().unwrap();
+            let expires = Some(Timestamp::from_millis(1_800_000_000_000));
+            Member { key: NodeId::from_bytes(key), ranges, expires, ..member(4, Role::Node) }
+        };
+        roster(mesh, (0..nodes).map(node).collect())
+    }
+
+    #[test]
+    fn a_thousand_members_with_ordinary_ranges_fit_and_what_does_not_fit_is_said_before_it_is_signed() {
+        let mesh = Keypair::from_seed(&[1; 32]);
+        let thousand = large(&mesh, 1_000, 8);
+        thousand.check_size().unwrap();
+        assert_eq!(SignedRoster::sign(&thousand, &mesh).verify(mesh.mesh_id()).unwrap(), thousand);
+        let more = large(&mesh, 2_000, 8);
+        assert!(matches!(more.check_size(), Err(RosterError::TooLarge(_))));
+        assert!(SignedRoster::sign(&more, &mesh).verify(mesh.mesh_id()).is_err(), "nobody would take it");
+        insta::assert_snapshot!(RosterError::TooLarge(300_000).to_string(), @"the roster would have 300000 bytes, and no more than 245760 travel; give nodes fewer and larger ranges, or run a second mesh");
+    }
+
+    #[test]
+    fn the_largest_roster_fits_the_answer_that_lets_a_node_in() {
+        let answer = crate::envelope::Kind::EnrolAnswer.max_body_bytes();
+        assert!(MAX_ROSTER_BYTES + 8 * 1024 <= answer, "card, endorsement and signatures need room too");
+        assert!(answer <= crate::letter::MAX_LETTER_BYTES);
     }
 
     #[test]

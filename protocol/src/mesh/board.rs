@@ -188,10 +188,11 @@ impl Board {
         }
     }
 
-    /// Open announcements for `holder` that are not in `have`, up to `budget` bytes; and whether some did not fit.
+    /// Open announcements for `holder`, or for everyone, that are not in `have`, up to `budget` bytes; and whether some
+    /// did not fit.
     pub(super) fn open_for(
         &self,
-        holder: &NodeId,
+        holder: Option<&NodeId>,
         have: &[(TaskId, u64)],
         mut budget: usize,
         now: Timestamp,
@@ -200,7 +201,7 @@ impl Board {
         let lacking = |task: &TaskId, open: &Open| have.get(task).is_none_or(|fence| *fence < open.fence);
         let mut found = Vec::new();
         for (task, open) in &self.open {
-            if open.holder != *holder || open.until < now || !lacking(task, open) {
+            if holder.is_some_and(|holder| open.holder != *holder) || open.until < now || !lacking(task, open) {
                 continue;
             }
             match budget.checked_sub(open.envelope.as_bytes().len() + 8) {
@@ -212,10 +213,10 @@ impl Board {
         (found, false)
     }
 
-    /// The newest tasks of `holder` that were seen, with their highest fence.
-    pub(super) fn have(&self, holder: &NodeId) -> Vec<(TaskId, u64)> {
-        let own = self.seen.iter().rev().filter(|(_, seen)| seen.holder == *holder);
-        own.map(|(task, seen)| (*task, seen.fence)).take(MAX_HAVE).collect()
+    /// The newest tasks of `holder`, or of everyone, that were seen, with their highest fence.
+    pub(super) fn have(&self, holder: Option<&NodeId>) -> Vec<(TaskId, u64)> {
+        let those = self.seen.iter().rev().filter(|(_, seen)| holder.is_none_or(|holder| seen.holder == *holder));
+        those.map(|(task, seen)| (*task, seen.fence)).take(MAX_HAVE).collect()
     }
 
     /// How many announcements the newest beacon counts, when some of them were not heard.
@@ -307,8 +308,8 @@ mod tests {
         let heard = [(1, 0, 1), (1, 0, 1), (2, 0, 3), (3, 0, 2), (4, 1, 1)]
             .map(|(number, index, fence)| announce(&mut board, number, index, fence));
         assert_eq!(heard, [First, Repeat, First, Outdated, First]);
-        assert_eq!(board.have(&kit::id(2)), [(kit::task(1), 1), (kit::task(0), 3)]);
-        assert_eq!(board.have(&kit::id(3)), []);
+        assert_eq!(board.have(Some(&kit::id(2))), [(kit::task(1), 1), (kit::task(0), 3)]);
+        assert_eq!(board.have(Some(&kit::id(3))), []);
     }
 
     #[test]
@@ -317,11 +318,13 @@ mod tests {
         (0..4).for_each(|index| assert_eq!(announce(&mut board, u64::from(index) + 1, index, 2), First));
         let now = Timestamp::now();
         let hand = |board: &Board, have: &[(TaskId, u64)], budget| {
-            let (found, more) = board.open_for(&kit::id(2), have, budget, now);
+            let (found, more) = board.open_for(Some(&kit::id(2)), have, budget, now);
             (found.len(), more)
         };
         assert_eq!(hand(&board, &[], usize::MAX), (4, false));
         assert_eq!(hand(&board, &[(kit::task(0), 2), (kit::task(1), 1)], usize::MAX), (3, false));
+        assert_eq!(board.open_for(Some(&kit::id(3)), &[], usize::MAX, now).0, []);
+        assert_eq!(board.open_for(None, &board.have(None)[1..], usize::MAX, now).0.len(), 1, "everyone's but three");
         let one = kit::announcement(1, 0, 2, 2).1.as_bytes().len();
         assert_eq!(hand(&board, &[], 2 * one), (1, true));
         board.forget(kit::task(0), 1);
@@ -360,7 +363,7 @@ mod tests {
         let mut board = Board::default();
         announce(&mut board, 1, 0, 1);
         let late = Timestamp::now().plus(Duration::from_secs(2 * 3600));
-        assert_eq!(board.open_for(&kit::id(2), &[], usize::MAX, late), (vec![], false));
+        assert_eq!(board.open_for(Some(&kit::id(2)), &[], usize::MAX, late), (vec![], false));
         board.sweep(late);
         assert_eq!((board.open.len(), board.seen.len(), board.open_bytes), (0, 0, 0));
     }

@@ -90,7 +90,9 @@ impl Mesh {
         if let Some(neighbour) = self.neighbours.get_mut(&node) {
             neighbour.asked = Some(Instant::now());
             let (epoch, hash) = self.gate.version().unwrap_or_default();
-            let (holder, cards) = (self.author.id(), self.cards.digest());
+            // Who missed some asks for everyone's: members that are reached only through this one pull theirs here.
+            let holder = self.board.missing().is_none().then(|| self.author.id());
+            let cards = self.cards.digest();
             let latest = self.board.latest_beacon().map(|(beacon, _)| (beacon.header().boot, beacon.message()));
             let goal = latest.map(|(boot, message)| (boot, message.announced));
             let request = NewsRequest {
@@ -98,7 +100,7 @@ impl Mesh {
                 hash,
                 beacon: latest.map(|(boot, message)| (boot, message.counter)),
                 holder,
-                have: self.board.have(&holder),
+                have: self.board.have(holder.as_ref()),
                 cancelled: self.board.cancelled().collect(),
                 cards,
             };
@@ -179,7 +181,7 @@ impl Mesh {
             |envelopes: &[Envelope]| envelopes.iter().map(|envelope| envelope.as_bytes().len() + 8).sum::<usize>();
         let taken = roster.as_ref().map_or(0, |roster| codec::encode(roster).len()) + size(&cancels);
         let room = ANSWER_BYTES.saturating_sub(taken);
-        let (announcements, more) = self.board.open_for(&request.holder, &request.have, room, now);
+        let (announcements, more) = self.board.open_for(request.holder.as_ref(), &request.have, room, now);
         let newer = self
             .board
             .latest_beacon()

@@ -1,5 +1,6 @@
 //! What is said over the request-response protocols, and how its frames are read: length-limited, then decoded.
 
+use super::budget::Budget;
 use super::counters::Unreadable;
 use super::enrol::EnrolReply;
 use super::sync::words::{SyncAnswer, SyncRequest};
@@ -16,6 +17,9 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 const KIB: usize = 1024;
+
+/// What half-read frames of one protocol may take, over all connections.
+const HALF_READ_BYTES: usize = 32 * 1024 * KIB;
 
 /// One protocol: its name, its two types, and the most bytes that each may have.
 pub(super) trait Dialect: Clone + Send + 'static {
@@ -123,16 +127,15 @@ pub(super) fn talk<D: Dialect>(support: ProtocolSupport) -> Talk<D> {
 pub(super) fn talk_counted<D: Dialect>(support: ProtocolSupport, unreadable: &Unreadable) -> Talk<D> {
     let config =
         request_response::Config::default().with_request_timeout(D::PATIENCE).with_max_concurrent_streams(D::AT_ONCE);
-    Talk::with_codec(
-        Frames { unreadable: unreadable.clone(), dialect: PhantomData },
-        [(StreamProtocol::new(D::NAME), support)],
-        config,
-    )
+    let unreadable = unreadable.clone();
+    let frames = Frames { budget: Budget::new(HALF_READ_BYTES), unreadable, dialect: PhantomData };
+    Talk::with_codec(frames, [(StreamProtocol::new(D::NAME), support)], config)
 }
 
 /// One value per direction of a stream, up to the stream's end.
 #[derive(Clone, Debug)]
 pub(super) struct Frames<D> {
+    budget: Budget,
     unreadable: Unreadable,
     dialect: PhantomData<fn() -> D>,
 }
@@ -146,14 +149,14 @@ impl<D: Dialect> request_response::Codec for Frames<D> {
     where
         T: AsyncRead + Unpin + Send,
     {
-        self.unreadable.watch(read(io, D::REQUEST_BYTES)).await
+        self.unreadable.watch(read(io, D::REQUEST_BYTES, &self.budget)).await
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<D::Response>
     where
         T: AsyncRead + Unpin + Send,
     {
-        self.unreadable.watch(read(io, D::RESPONSE_BYTES)).await
+        self.unreadable.watch(read(io, D::RESPONSE_BYTES, &self.budget)).await
     }
 
     async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: D::Request) -> io::Result<()>
@@ -172,10 +175,12 @@ impl<D: Dialect> request_response::Codec for Frames<D> {
 }
 
 /// The behaviour bounds the time; this bounds the bytes.
-async fn read<T: AsyncRead + Unpin + Send, V: Decode<()>>(io: &mut T, limit: usize) -> io::Result<V> {
-    let mut bytes = Vec::new();
-    let ceiling = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    io.take(ceiling).read_to_end(&mut bytes).await?;
+async fn read<T, V>(io: &mut T, limit: usize, budget: &Budget) -> io::Result<V>
+where
+    T: AsyncRead + Unpin + Send,
+    V: Decode<()>,
+{
+    let bytes = budget.read_to_end(io, limit).await?;
     codec::decode(&bytes, limit).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
@@ -196,6 +201,10 @@ mod tests {
     use futures::io::Cursor;
     use proptest::prelude::*;
 
+    fn budget() -> Budget {
+        Budget::new(HALF_READ_BYTES)
+    }
+
     #[test]
     fn the_frames_keep_their_bytes() {
         let way = Way::Up { from: NodeId::from_bytes([5; 32]), beacon: BeaconId { boot: 6, counter: 300 } };
@@ -209,9 +218,9 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let request = block_on(read::<_, SyncRequest>(&mut Cursor::new(&bytes), 300));
-            let answer = block_on(read::<_, SyncAnswer>(&mut Cursor::new(&bytes), 300));
-            let letter = block_on(read::<_, Carried>(&mut Cursor::new(&bytes), 300));
+            let request = block_on(read::<_, SyncRequest>(&mut Cursor::new(&bytes), 300, &budget()));
+            let answer = block_on(read::<_, SyncAnswer>(&mut Cursor::new(&bytes), 300, &budget()));
+            let letter = block_on(read::<_, Carried>(&mut Cursor::new(&bytes), 300, &budget()));
             for kind in [request.map(drop), answer.map(drop), letter.map(drop)].into_iter().filter_map(Result::err) {
                 prop_assert_eq!(kind.kind(), io::ErrorKind::InvalidData);
             }
@@ -221,11 +230,11 @@ mod tests {
     #[test]
     fn a_frame_is_read_up_to_its_limit_and_not_beyond() {
         let fits = codec::encode(&vec![1u8; 96]);
-        assert_eq!(block_on(read::<_, Vec<u8>>(&mut Cursor::new(&fits), fits.len())).unwrap(), vec![1; 96]);
-        let error = block_on(read::<_, Vec<u8>>(&mut Cursor::new(&fits), fits.len() - 1)).unwrap_err();
+        assert_eq!(block_on(read::<_, Vec<u8>>(&mut Cursor::new(&fits), fits.len(), &budget())).unwrap(), vec![1; 96]);
+        let error = block_on(read::<_, Vec<u8>>(&mut Cursor::new(&fits), fits.len() - 1, &budget())).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         let endless = io::ErrorKind::InvalidData;
-        let found = block_on(read::<_, Vec<u8>>(&mut futures::io::repeat(1), 4_096)).unwrap_err();
+        let found = block_on(read::<_, Vec<u8>>(&mut futures::io::repeat(1), 4_096, &budget())).unwrap_err();
         assert_eq!(found.kind(), endless);
         let found = block_on(write(&mut Vec::new(), &[0; 5], 4)).unwrap_err();
         assert_eq!(found.kind(), io::ErrorKind::InvalidInput);

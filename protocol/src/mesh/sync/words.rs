@@ -26,9 +26,9 @@ pub(in crate::mesh) struct NewsRequest {
     pub(in crate::mesh) hash: RosterHash,
     /// Boot and counter of the newest beacon that it heard.
     pub(in crate::mesh) beacon: Option<(u64, u64)>,
-    /// Whose announcements are wanted.
-    pub(in crate::mesh) holder: NodeId,
-    /// The highest fence that the asker has seen of each of its tasks.
+    /// Whose announcements are wanted; `None` for everyone's, by a member that missed some.
+    pub(in crate::mesh) holder: Option<NodeId>,
+    /// The highest fence that the asker has seen of each of these tasks.
     pub(in crate::mesh) have: Vec<(TaskId, u64)>,
     /// The open cancellations that it heard.
     pub(in crate::mesh) cancelled: Vec<RunId>,
@@ -91,7 +91,7 @@ mod tests {
             epoch: 3,
             hash: [7; 32],
             beacon: Some((5, 6)),
-            holder: NodeId::from_bytes([9; 32]),
+            holder: Some(NodeId::from_bytes([9; 32])),
             have: vec![(TaskId { run: RunId(300), index: 2 }, 4)],
             cancelled: vec![RunId(301)],
             cards: 8,
@@ -106,7 +106,7 @@ mod tests {
             cards: vec![1, 2],
         };
         let hex = |bytes: Vec<u8>| HEXLOWER.encode(&bytes);
-        insta::assert_snapshot!(hex(codec::encode(&SyncRequest::News(news))), @"0100030707070707070707070707070707070707070707070707070707070707070707010506090909090909090909090909090909090909090909090909090909090909090901fb2c01020401fb2d0108");
+        insta::assert_snapshot!(hex(codec::encode(&SyncRequest::News(news))), @"010003070707070707070707070707070707070707070707070707070707070707070701050601090909090909090909090909090909090909090909090909090909090909090901fb2c01020401fb2d0108");
         insta::assert_snapshot!(hex(codec::encode(&SyncAnswer::News(answer))), @"010004000102010201010301010401020102");
         let request = CardsRequest { shares: vec![1, 31], list: Vec::new() };
         insta::assert_snapshot!(hex(codec::encode(&SyncRequest::Cards(request))), @"010102011f00");

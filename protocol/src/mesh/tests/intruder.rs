@@ -47,7 +47,7 @@ impl Intruder {
             .build()
             .unwrap();
         let mut gossip = gossipsub::Behaviour::new(MessageAuthenticity::Anonymous, config).unwrap();
-        let topics = Topics::new(kit::mesh_id());
+        let topics = Topics::new();
         gossip.subscribe(&topics.control).unwrap();
         gossip.subscribe(&topics.tasks).unwrap();
         let behaviour = Anything { gossip, sync: talk(ProtocolSupport::Full), letters: talk(ProtocolSupport::Full) };
@@ -77,7 +77,7 @@ impl Intruder {
     }
 
     pub(super) fn ask(&mut self, peer: &PeerId) {
-        let (epoch, hash, beacon, holder, cards) = (0, [0; 32], None, kit::id(2), 0);
+        let (epoch, hash, beacon, holder, cards) = (0, [0; 32], None, Some(kit::id(2)), 0);
         let request = NewsRequest { epoch, hash, beacon, holder, have: vec![], cancelled: vec![], cards };
         self.swarm.behaviour_mut().sync.send_request(peer, SyncRequest::News(request));
     }
