@@ -81,8 +81,6 @@ pub struct Presence {
     pub running: Vec<RunningTask>,
     /// How many results wait on its disk.
     pub spooled: u32,
-    /// What its own clock shows; nothing else is measured by it.
-    pub clock: Timestamp,
     /// Its connections, at most [`MAX_LINKS`].
     pub links: Vec<Link>,
     /// The neighbour that its letters go to; `None` while it is connected to the coordinator, or knows no way.

@@ -77,7 +77,6 @@ fn presence(running: RunningTask) -> Presence {
         load_hundredths: 150,
         running: vec![running],
         spooled: 1,
-        clock: NOW.plus(Duration::from_millis(250)),
         links: vec![link(5, Some(1_300), true), link(6, None, false)],
         through: Some(node(5)),
         is_farewell: false,

@@ -120,6 +120,13 @@ mod tests {
             }],
         }))
         .unwrap();
-        insta::assert_snapshot!(mesh(&seen), @"");
+        insta::assert_snapshot!(mesh(&seen), @"
+        LABEL        STATE                             HOPS  THROUGH      CLOCK   LAST SEEN                 FINGERPRINT
+        coordinator  online                            0     -            -       -                         chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni
+        lab          offline: its connection was lost  -     coordinator  -12 ms  2026-01-31T11:59:00.000Z  ad56-fkn6-4mqz-gnyt-zyvx-qi7y-jcja-fr5g
+
+        DIALLED BY  TO           ROUND TRIP THERE  BACK    STATE
+        lab         coordinator  -                 0.4 ms  stands
+        ");
     }
 }

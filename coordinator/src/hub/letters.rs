@@ -137,7 +137,7 @@ impl Hub {
 
     async fn on_presence(&mut self, message: Verified<PresenceMessage>, now: Timestamp) -> Result<(), LetterFault> {
         let (node, header) = (message.sender(), *message.header());
-        let PresenceMessage { facts, load_hundredths, running, spooled, clock, mut links, through, is_farewell } =
+        let PresenceMessage { facts, load_hundredths, running, spooled, mut links, through, is_farewell } =
             message.into_message();
         links.truncate(MAX_LINKS);
         let until = now.plus(self.timing.lease);
@@ -158,7 +158,7 @@ impl Hub {
             load_hundredths,
             running,
             spooled,
-            clock_offset_ms: offset_ms(clock, now),
+            clock_offset_ms: offset_ms(header.issued, now),
             connected: self.mesh.connected(&node),
             lost: false,
             links,

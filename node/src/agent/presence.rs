@@ -54,7 +54,7 @@ impl<E: Engine> Agent<E> {
         }
         self.heartbeat.due = now + self.timing.presence_every;
         let keys: Vec<ResultKey> = self.leases.all().take(MOST_TOLD).map(|(key, _)| key).collect();
-        let presence = self.presence(time);
+        let presence = self.presence();
         if let Some(id) = self.send(&presence, time) {
             self.heartbeat.told = Some((id, keys));
         }
@@ -63,7 +63,7 @@ impl<E: Engine> Agent<E> {
     /// The last word of a node that stops in order: it names no task, so it renews no lease.
     pub(super) async fn say_farewell(&mut self) {
         let (time, end) = (Timestamp::now(), Instant::now() + FAREWELL_WITHIN);
-        let farewell = Presence { running: Vec::new(), is_farewell: true, ..self.presence(time) };
+        let farewell = Presence { running: Vec::new(), is_farewell: true, ..self.presence() };
         let Some(said) = self.send(&farewell, time) else { return };
         loop {
             tokio::select! {
@@ -81,13 +81,12 @@ impl<E: Engine> Agent<E> {
         }
     }
 
-    fn presence(&self, time: Timestamp) -> Presence {
+    fn presence(&self) -> Presence {
         Presence {
             facts: self.facts.clone(),
             load_hundredths: facts::load_hundredths(),
             running: self.leases.all().take(MOST_TOLD).map(|(key, phase)| self.running(key, phase)).collect(),
             spooled: u32::try_from(self.spool.keys().len()).unwrap_or(u32::MAX),
-            clock: time,
             links: self.mesh.peers().into_iter().take(MAX_LINKS).map(Link::from).collect(),
             through: self.mesh.through(),
             is_farewell: false,

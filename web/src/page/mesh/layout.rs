@@ -8,7 +8,7 @@ use std::f64::consts::{FRAC_PI_2, PI, TAU};
 const MOST_LABELS: usize = 60;
 
 /// The widest picture that is shown without shrinking labels below what can be read.
-const WIDEST: f64 = 1_400.0;
+const WIDEST: f64 = 1_600.0;
 
 /// The room for one disc with its label, across.
 const LABELLED: f64 = 96.0;

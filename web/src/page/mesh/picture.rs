@@ -7,8 +7,10 @@ use protocol::NodeId;
 use protocol::roster::Role;
 use std::collections::BTreeMap;
 
-/// Characters of a label that fit below a disc.
+/// Characters of a label that fit below a disc; of a longer one its beginning and its end, which tells it apart.
 const LABEL_CHARS: usize = 13;
+const HEAD_CHARS: usize = 7;
+const TAIL_CHARS: usize = LABEL_CHARS - HEAD_CHARS - 1;
 
 /// What the template draws.
 pub(crate) struct Picture {
@@ -139,10 +141,11 @@ fn disc(member: &MeshMember, at: Place) -> Disc {
 
 /// As much of a label as has room.
 fn shortened(label: &str) -> String {
-    if label.chars().count() <= LABEL_CHARS {
+    let length = label.chars().count();
+    if length <= LABEL_CHARS {
         return label.to_owned();
     }
-    label.chars().take(LABEL_CHARS - 1).chain(['…']).collect()
+    label.chars().take(HEAD_CHARS).chain(['…']).chain(label.chars().skip(length - TAIL_CHARS)).collect()
 }
 
 #[cfg(test)]
@@ -150,8 +153,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_label_is_cut_to_its_room() {
-        assert_eq!(shortened("büro-münchen-2"), "büro-münchen…");
+    fn a_long_label_keeps_its_beginning_and_its_end() {
+        assert_eq!(shortened("büro-münchen-2"), "büro-mü…hen-2");
         assert_eq!(shortened("büro-münchen2"), "büro-münchen2");
     }
 }
