@@ -155,7 +155,7 @@ impl Board {
 
     /// The open cancellations but those of `known` runs.
     pub(super) fn cancels_but(&self, known: &[RunId], now: Timestamp) -> Vec<Envelope> {
-        let known: BTreeSet<RunId> = known.iter().copied().collect();
+        let known: BTreeSet<RunId> = known.iter().copied().take(MAX_CANCELLED).collect();
         let open = self.cancelled.iter().filter(|(run, cancelled)| cancelled.until >= now && !known.contains(run));
         open.map(|(_, cancelled)| cancelled.envelope.clone()).collect()
     }

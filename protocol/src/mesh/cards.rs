@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How many parts the keys are divided into; by the first bits of a key, which are random.
 pub(super) const SHARES: usize = 32;
 
-/// Entries of one list; the shares beyond wait for the next pull.
+/// Lines of one list that are written and read; the shares beyond wait for the next pull.
 const MAX_LISTED: usize = 8_192;
 
 /// One line of a list of cards: the first bytes of the key, and when the card was written.
@@ -157,7 +157,8 @@ impl Cards {
 
     /// The cards in `shares` that someone with this list lacks, up to `budget` bytes; and whether some did not fit.
     pub(super) fn lacking(&self, shares: &[u8], list: &[CardLine], mut budget: usize) -> (Vec<SignedCard>, bool) {
-        let listed: BTreeMap<u64, Timestamp> = list.iter().map(|line| (line.key, line.issued)).collect();
+        let listed: BTreeMap<u64, Timestamp> =
+            list.iter().take(MAX_LISTED).map(|line| (line.key, line.issued)).collect();
         let mut found = Vec::new();
         for (key, held) in self.within(shares) {
             if listed.get(&beginning(key)).is_some_and(|issued| *issued >= held.card.issued) {
@@ -176,7 +177,7 @@ impl Cards {
     pub(super) fn lacks(&self, list: &[CardLine], members: &BTreeSet<NodeId>, now: Timestamp) -> bool {
         let newest = now.plus(MAX_CLOCK_LEAD);
         let members: BTreeMap<u64, &NodeId> = members.iter().map(|key| (beginning(key), key)).collect();
-        list.iter().filter(|line| line.issued <= newest).any(|line| {
+        list.iter().take(MAX_LISTED).filter(|line| line.issued <= newest).any(|line| {
             let member = members.get(&line.key);
             member.is_some_and(|key| self.card(key).is_none_or(|card| card.issued < line.issued))
         })

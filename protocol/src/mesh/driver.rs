@@ -10,7 +10,7 @@ use super::ways::BeaconId;
 use super::{Mesh, MeshError, MeshEvent, PeerLink, peer, transport};
 use crate::envelope::Envelope;
 use crate::identity::NodeId;
-use crate::roster::{Precedence, RosterHash};
+use crate::roster::{Precedence, Role, RosterHash};
 use crate::time::Timestamp;
 use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
@@ -116,10 +116,13 @@ impl Mesh {
         }
     }
 
-    /// One connection a pair is enough, and six that this member made.
+    /// One connection a pair is enough, and six that a node made; a coordinator keeps whom it has reached.
     fn close_surplus(&mut self, now: Instant) {
         for connection in self.pairs.surplus(&self.author.id(), now) {
             self.swarm.close_connection(connection);
+        }
+        if self.role == Role::Coordinator {
+            return;
         }
         let badness = |node: &NodeId| self.neighbours.get(node).map(Neighbour::badness).unwrap_or_default();
         let worst = self.dialler.worst(now, self.through(), badness);
@@ -219,7 +222,12 @@ impl Mesh {
 
     fn on_dial_failed(&mut self, node: &NodeId, reason: &str) {
         if !self.connected(node) {
-            tracing::info!(node.id = %node, reason, "a member cannot be reached");
+            if self.gate.is_coordinator(node) {
+                tracing::info!(node.id = %node, reason, "the coordinator cannot be reached");
+            } else {
+                // In a mesh of several segments most members are out of reach for good.
+                tracing::debug!(node.id = %node, reason, "a member cannot be reached");
+            }
             self.dialler.lost(node, Instant::now(), jitter());
         }
     }
