@@ -138,7 +138,6 @@ impl Serving {
             load_hundredths: 5,
             running: Vec::new(),
             spooled: 0,
-            clock: Timestamp::now(),
             links: self.mesh.peers().into_iter().map(Link::from).collect(),
             through: self.mesh.through(),
             is_farewell: false,

@@ -7,11 +7,12 @@ use crate::registry::{Approval, CurrentRoster, NodeRecord};
 use crate::settings::Timing;
 use crate::store::tables::NODES;
 use crate::store::{Store, StoreError, StoreOptions};
+use protocol::card::{Card, Endorsement};
 use protocol::envelope::{Author, Kind};
 use protocol::letter::{Letter, Opener, SealingKey};
 use protocol::mesh::{Counters, EnrolServer, Mesh, MeshConfig, MeshEvent, Tunables};
 use protocol::message::{EnrolRequest, LeaseLost, NodeFacts, Presence as PresenceMessage, RunningTask};
-use protocol::roster::{Card, Endorsement, Role, SignedRoster};
+use protocol::roster::{Role, SignedRoster};
 use protocol::task::{RunId, TaskId};
 use protocol::{Keypair, MeshId, NodeId, Timestamp};
 use std::net::SocketAddr;
@@ -73,7 +74,8 @@ impl Lab {
         let address = mesh.listen_addresses()[0];
         let author = author(1);
         let enrol = EnrolServer::new(author.keypair(), mesh_id(), vec!["127.0.0.1:0".parse().unwrap()]).await.unwrap();
-        let card = Card { key: id(1), sealing: sealing(1), addresses: vec![address] };
+        let (addresses, issued) = (vec![address], Timestamp::now());
+        let card = Card { key: id(1), sealing: sealing(1), addresses, label: "hub".into(), issued };
         let enrolment = EnrolmentDesk::new(Endorsement::sign(card, &mesh_key()), Arc::new(mesh_key()));
         let (opener, presences, signed) = (Opener::new(&keys(1)), Presences::default(), roster.signed.clone());
         let (_, inbox) = HubHandle::channel();
@@ -120,7 +122,15 @@ async fn approve(store: &Store, now: Timestamp) -> CurrentRoster {
 /// A presence of the node with this seed; it names a task that nobody gave it.
 fn presence(seed: u8) -> Letter {
     let running = vec![RunningTask { task: TASK, fence: 1, cells_done: 0, cells_total: 1, hosts_found: 0 }];
-    let presence = PresenceMessage { facts: NodeFacts::default(), load_hundredths: 0, running, spooled: 0 };
+    let presence = PresenceMessage {
+        facts: NodeFacts::default(),
+        load_hundredths: 0,
+        running,
+        spooled: 0,
+        links: Vec::new(),
+        through: None,
+        is_farewell: false,
+    };
     Letter::seal(&author(seed).sign(&presence, 2, Timestamp::now()), id(1), &sealing(1), mesh_id()).unwrap()
 }
 

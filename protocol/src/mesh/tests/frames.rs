@@ -55,7 +55,7 @@ pub(super) fn genuine() -> [Vec<u8>; 6] {
         epoch: 3,
         hash: [7; 32],
         beacon: Some((5, 6)),
-        holder: NodeId::from_bytes([9; 32]),
+        holder: Some(NodeId::from_bytes([9; 32])),
         have: vec![(TaskId { run: RunId(300), index: 2 }, 4)],
         cancelled: vec![RunId(301)],
         cards: 8,

@@ -42,10 +42,8 @@ async fn mesh(seeds: impl Iterator<Item = u8>, roster: &SignedRoster) -> Vec<Run
         }
         all.push(member);
     }
-    // All cards are there, so the mesh has nothing else to do any more.
-    let count = all.len();
     for member in &all {
-        member.until(move |mesh| mesh.peers().len() >= 4 && mesh.cards().len() == count).await;
+        member.until(|mesh| mesh.peers().len() >= 4).await;
     }
     all
 }
