@@ -7,7 +7,7 @@
 use protocol::card::{Card, Endorsement, SignedCard};
 use protocol::codec::{self, Decode, Encode};
 use protocol::envelope::{Author, Envelope, Kind, Message};
-use protocol::invite::SecretProof;
+use protocol::invite::{Invite, SecretProof};
 use protocol::letter::{Letter, Sealed, SealingKey};
 use protocol::mesh::EnrolReply;
 use protocol::message::*;
@@ -232,6 +232,15 @@ fn the_bytes_of_what_messages_carry_stay() {
         default_ports: None,
     };
     value("TaskResult", &result);
+    value("SignedRoster", &roster());
+    let invite = Invite {
+        mesh: Keypair::from_seed(&[1; 32]).mesh_id(),
+        addresses: vec!["127.0.0.1:9431".parse().unwrap(), "[::1]:9431".parse().unwrap()],
+        expires: NOW,
+        secret: Some([6; 16]),
+    };
+    let text = frozen("Invite", invite.to_string().as_bytes());
+    assert_eq!(String::from_utf8(text).unwrap().parse(), Ok(invite));
     value("SignedCard", &SignedCard::sign(card(), &Keypair::from_seed(&[3; 32])));
     let answer = Envelope::from_bytes(vec![0xAB; 40]);
     let cards = vec![SignedCard::sign(card(), &Keypair::from_seed(&[3; 32]))];

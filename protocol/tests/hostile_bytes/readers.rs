@@ -5,6 +5,7 @@ use protocol::codec::{self, Decode};
 use protocol::envelope::{Envelope, Kind, Message};
 use protocol::invite::Invite;
 use protocol::letter::{Letter, Opener};
+use protocol::mesh::EnrolReply;
 use protocol::message::*;
 use protocol::roster::SignedRoster;
 use protocol::task::TaskSpec;
@@ -29,13 +30,14 @@ pub(super) struct Reader {
     pub(super) read: fn(&[u8]) -> Result<(), String>,
 }
 
-pub(super) const READERS: [Reader; 8] = [
+pub(super) const READERS: [Reader; 9] = [
     Reader { name: "envelope", read: envelope },
     Reader { name: "body", read: body },
     Reader { name: "letter", read: letter },
     Reader { name: "roster", read: roster },
     Reader { name: "card", read: card },
     Reader { name: "invite", read: invite },
+    Reader { name: "reply", read: value::<EnrolReply> },
     Reader { name: "task", read: value::<TaskSpec> },
     Reader { name: "result", read: result },
 ];
