@@ -2,6 +2,7 @@
 
 mod closings;
 mod crew;
+mod disk;
 mod dispatching;
 mod enrolment;
 mod ledger;
@@ -106,6 +107,7 @@ pub(crate) struct Hub {
     /// Runs and tasks that have not ended.
     work: Dispatch,
     closings: Closings,
+    is_short_of_room: bool,
     /// Since when nodes had time to make themselves heard.
     began: Timestamp,
     /// The latest look at what is due.
@@ -137,6 +139,7 @@ impl Hub {
             crew: Crew::default(),
             work: Dispatch::default(),
             closings: Closings::default(),
+            is_short_of_room: false,
             began: now,
             ticked: now,
             beacons: 0,
