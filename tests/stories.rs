@@ -13,6 +13,7 @@
 mod harness;
 mod stories {
     mod alerts;
+    mod away;
     mod bad_input;
     mod dashboard;
     mod dashboard_reports;
@@ -21,9 +22,11 @@ mod stories {
     mod doubts;
     mod exports;
     mod faults;
+    mod full_disk;
     mod getting_started;
     mod imports;
     mod lies;
     mod readers;
     mod schedules;
+    mod storm;
 }

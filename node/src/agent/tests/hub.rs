@@ -14,6 +14,7 @@ use protocol::roster::{Role, SignedRoster};
 use protocol::task::{RunId, TaskId, TaskSpec, seal_context};
 use protocol::{NodeId, Timestamp};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tokio::sync::mpsc;
@@ -47,6 +48,8 @@ enum Command {
 
 /// The coordinator in a task of its own.
 pub(super) struct Hub {
+    /// Where it listens.
+    pub(super) address: SocketAddr,
     pub(super) losses: Arc<Losses>,
     author: Author,
     announced: AtomicU64,
@@ -93,7 +96,7 @@ impl Hub {
             seen: sender,
         };
         let task = tokio::spawn(desk.run(inbox));
-        (Self { losses, author, announced: AtomicU64::new(0), commands, seen, task }, home)
+        (Self { address, losses, author, announced: AtomicU64::new(0), commands, seen, task }, home)
     }
 
     async fn order(&self, command: Command) {
