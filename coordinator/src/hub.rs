@@ -7,6 +7,7 @@ mod dispatching;
 mod enrolment;
 mod ledger;
 mod letters;
+mod sponsored;
 mod uploads;
 
 use crate::dispatch::Dispatch;
@@ -170,7 +171,7 @@ impl Hub {
     async fn on_event(&mut self, event: MeshEvent) {
         let now = Timestamp::now();
         match event {
-            MeshEvent::Letter { from: _, letter } => self.on_letter(&letter, now).await,
+            MeshEvent::Letter { letter, .. } => self.on_letter(&letter, now).await,
             MeshEvent::Connected { node, address } => {
                 self.presences.set_connected(&node, true, address);
                 self.send_beacon(now);

@@ -17,6 +17,7 @@ use leases::Leases;
 use outbox::Outbox;
 use post::Post;
 use presence::Heartbeat;
+use protocol::card::SignedCard;
 use protocol::envelope::Author;
 use protocol::identity::NodeId;
 use protocol::mesh::{LetterId, Mesh, MeshError, MeshEvent};
@@ -24,6 +25,8 @@ use protocol::message::NodeFacts;
 use protocol::roster::{MemberState, SignedRoster};
 use protocol::target::TargetSet;
 use protocol::time::Timestamp;
+use sponsor::Sponsor;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
@@ -35,6 +38,7 @@ mod outbox;
 mod post;
 mod presence;
 mod shipping;
+mod sponsor;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -65,6 +69,10 @@ pub(crate) struct Setup<E> {
     pub(crate) author: Author,
     pub(crate) state: MeshState,
     pub(crate) state_path: PathBuf,
+    /// Where the mesh listens, as its owner said.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Members that it can dial.
+    pub(crate) cards: Vec<SignedCard>,
     pub(crate) policy: Policy,
     pub(crate) facts: NodeFacts,
     pub(crate) engine: Arc<E>,
@@ -81,6 +89,8 @@ pub(crate) struct Agent<E> {
     mesh: Mesh,
     state: MeshState,
     state_path: PathBuf,
+    listen: Vec<SocketAddr>,
+    sponsor: Sponsor,
     /// False while the newest roster is not on disk; nothing new is started then.
     state_saved: bool,
     policy: Policy,
@@ -101,7 +111,20 @@ pub(crate) struct Agent<E> {
 impl<E: Engine> Agent<E> {
     /// Takes up what the spool holds and dials the coordinator through `mesh`.
     pub(crate) fn new(setup: Setup<E>, mesh: Mesh) -> Self {
-        let Setup { author, state, state_path, policy, facts, engine, spool, set_aside, timing, notices } = setup;
+        let Setup {
+            author,
+            state,
+            state_path,
+            listen,
+            cards,
+            policy,
+            facts,
+            engine,
+            spool,
+            set_aside,
+            timing,
+            notices,
+        } = setup;
         let now = Instant::now();
         let slots = usize::from(policy.max_tasks());
         let mut agent = Self {
@@ -114,10 +137,12 @@ impl<E: Engine> Agent<E> {
             runner: Runner::new(engine, spool.clone(), slots, timing.engine_patience),
             delivery: Delivery::new(timing),
             state_saved: true,
+            sponsor: Sponsor::new(),
             stopping: false,
             mesh,
             state,
             state_path,
+            listen,
             policy,
             facts,
             spool,
@@ -132,6 +157,7 @@ impl<E: Engine> Agent<E> {
         }
         let coordinator = agent.state.coordinator().clone();
         agent.mesh.dial(coordinator.key, &coordinator.addresses);
+        agent.mesh.add_cards(cards);
         agent
     }
 
@@ -145,6 +171,7 @@ impl<E: Engine> Agent<E> {
                 () = stop.cancelled() => break,
                 event = self.mesh.next() => self.on_event(event).await?,
                 ended = self.runner.next() => self.on_ended(ended),
+                stranger = self.sponsor.next() => self.on_stranger(stranger, Timestamp::now(), Instant::now()),
                 () = sleep_until(wake_at) => {}
             }
         }
@@ -204,12 +231,13 @@ impl<E: Engine> Agent<E> {
             }
             MeshEvent::Cancel(cancel) => self.on_cancel(cancel.message().run),
             MeshEvent::Announcement(announcement) => self.on_announcement(&announcement, time),
-            MeshEvent::Letter { from: _, letter } => self.on_letter(&letter, time, now).await,
+            MeshEvent::Letter { letter, .. } => self.on_letter(&letter, time, now).await,
             MeshEvent::LetterDelivered { id } => self.on_letter_taken(id, now),
             MeshEvent::LetterFailed { id, reason } => {
                 tracing::debug!(letter.id = id.0, reason, "a letter was lost; it is sent again");
                 self.outbox.letter_lost(id);
                 self.delivery.letter_lost(id, now);
+                self.sponsor.letter_lost(id, self.timing.retry_after(1), now);
             }
         }
         Ok(())
@@ -295,14 +323,16 @@ impl<E: Engine> Agent<E> {
         if self.heartbeat.is_due(now) && !self.state_saved {
             self.save_state().await;
         }
+        self.tend_sponsor(time, now).await;
         self.start_tasks(time, now);
         self.send_presence(time, now);
+        self.send_requests(time, now);
         self.send_answers(time);
         self.send_results(time, now).await;
     }
 
     fn wake_at(&self) -> Instant {
-        let times = [self.hearing.wake_at(), self.delivery.wake_at()];
+        let times = [self.hearing.wake_at(), self.delivery.wake_at(), self.sponsor.wake_at()];
         times.into_iter().flatten().fold(self.heartbeat.due_at(), Instant::min)
     }
 }

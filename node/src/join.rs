@@ -1,19 +1,23 @@
 //! How a node becomes a member: it asks with an invite, waits for a person's word, and keeps the roster that says so.
+//!
+//! It asks the coordinator, or a member that passes the request on. Who hands the answer over proves nothing and changes
+//! nothing: the answer is signed by the coordinator, whose card the mesh key of the invite has signed.
 
 use crate::config::{MeshState, StateError};
 use crate::notice::{Notice, Notices};
 use crate::timing::Timing;
+use protocol::card::SignedCard;
 use protocol::codec;
 use protocol::envelope::{Author, Envelope, EnvelopeError, Kind};
 use protocol::identity::NodeId;
-use protocol::invite::{Invite, InviteError};
+use protocol::invite::{Invite, InviteError, SecretProof};
 use protocol::letter::Opener;
-use protocol::mesh;
+use protocol::mesh::{self, AskError, EnrolReply};
 use protocol::message::{EnrolAnswer, EnrolRequest, Enrolment, NodeFacts};
-use protocol::roster::Role;
+use protocol::roster::{Role, Roster};
 use protocol::text::Text;
 use protocol::time::Timestamp;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -72,42 +76,57 @@ pub(crate) struct Asker {
     pub(crate) notices: Notices,
 }
 
+/// A new member.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    /// The caller keeps it.
+    pub(crate) state: MeshState,
+    /// Cards of members that it can dial, each signed by its own member.
+    pub(crate) cards: Vec<SignedCard>,
+}
+
+/// Why no address gave an answer.
+enum Unanswered {
+    /// It is worth another try.
+    ForNow(AskError),
+    /// Every address answered, and no answer can be believed.
+    Lies(JoinError),
+}
+
 impl Asker {
-    /// Asks until somebody decides; `None` when `stop` fires first. The caller keeps the state.
-    pub(crate) async fn join(&self, invite: &Invite, stop: &CancellationToken) -> Result<Option<MeshState>, JoinError> {
+    /// Asks until somebody decides; `None` when `stop` fires first.
+    pub(crate) async fn join(&self, invite: &Invite, stop: &CancellationToken) -> Result<Option<Joined>, JoinError> {
         tokio::select! {
-            state = self.ask_until_decided(invite) => state.map(Some),
+            joined = self.ask_until_decided(invite) => joined.map(Some),
             () = stop.cancelled() => Ok(None),
         }
     }
 
-    async fn ask_until_decided(&self, invite: &Invite) -> Result<MeshState, JoinError> {
+    async fn ask_until_decided(&self, invite: &Invite) -> Result<Joined, JoinError> {
         self.notices.tell(Notice::Asking { addresses: invite.addresses.clone() });
-        let (mut heard, mut failures) = (false, 0);
+        let (mut addresses, mut heard, mut failures) = (invite.addresses.clone(), false, 0);
         loop {
-            let now = Timestamp::now();
             if !heard {
                 // Once the request is pending at the coordinator, its own deadline counts.
-                invite.check_time(now)?;
+                invite.check_time(Timestamp::now())?;
             }
-            let keypair = Arc::clone(self.author.keypair());
-            let request = self.request(invite, now);
-            let patience = self.timing.enrol_patience;
-            match mesh::ask(keypair, invite.mesh, &invite.addresses, request, patience).await {
-                Ok((from, answer)) => {
-                    let answer = believe(invite, self.author.id(), from, &answer, Timestamp::now())?;
-                    if let Some(state) = self.decided(invite, answer)? {
-                        return Ok(state);
+            match self.ask(invite, &addresses).await {
+                Ok((address, answer, cards)) => {
+                    if let Some(joined) = self.decided(invite, answer, cards)? {
+                        return Ok(joined);
                     }
+                    // Whoever answered is asked first from now on.
+                    addresses.sort_by_key(|other| *other != address);
                     if !std::mem::replace(&mut heard, true) {
                         self.notices.tell(Notice::Pending { fingerprint: self.author.id().fingerprint() });
                     }
                     failures = 0;
                 }
-                Err(error) => {
+                Err(Unanswered::Lies(error)) => return Err(error),
+                Err(Unanswered::ForNow(error)) => {
                     failures += 1;
                     let retry_in = self.timing.retry_after(failures);
-                    tracing::warn!(%error, ?retry_in, "no coordinator answered the enrolment request");
+                    tracing::warn!(%error, ?retry_in, "nobody answered the enrolment request");
                     self.notices.tell(Notice::Unreachable { reason: error.to_string(), retry_in });
                     sleep(retry_in).await;
                     continue;
@@ -118,12 +137,38 @@ impl Asker {
         }
     }
 
+    /// Asks each address in turn until one gives an answer that can be believed.
+    async fn ask(
+        &self,
+        invite: &Invite,
+        addresses: &[SocketAddr],
+    ) -> Result<(SocketAddr, EnrolAnswer, Vec<SignedCard>), Unanswered> {
+        let request = self.request(invite, Timestamp::now());
+        let mut lies = Vec::new();
+        let believe = |EnrolReply { answer, cards }| match believe(invite, self.author.id(), &answer, Timestamp::now())
+        {
+            Ok(answer) => Ok((answer, cards)),
+            Err(error) => {
+                let reason = error.to_string();
+                lies.push(error);
+                Err(reason)
+            }
+        };
+        let (keypair, patience) = (self.author.keypair(), self.timing.enrol_patience);
+        match mesh::ask(keypair, invite.mesh, addresses, &request, patience, believe).await {
+            Ok((address, (answer, cards))) => Ok((address, answer, cards)),
+            // One liar among others must not keep a node out.
+            Err(error) if lies.len() < addresses.len() => Err(Unanswered::ForNow(error)),
+            Err(error) => Err(lies.into_iter().next().map_or(Unanswered::ForNow(error), Unanswered::Lies)),
+        }
+    }
+
     fn request(&self, invite: &Invite, now: Timestamp) -> Envelope {
         let mut request = EnrolRequest {
             sealing: Opener::new(self.author.keypair()).key(),
             label: self.label.clone(),
             facts: self.facts.clone(),
-            secret: invite.secret,
+            secret: invite.secret.map(|secret| SecretProof::new(&secret, invite.mesh, self.author.id())),
         };
         if codec::encode(&request).len() > Kind::EnrolRequest.max_body_bytes() {
             // Told with every presence later on.
@@ -132,7 +177,12 @@ impl Asker {
         self.author.sign(&request, 0, now)
     }
 
-    fn decided(&self, invite: &Invite, answer: EnrolAnswer) -> Result<Option<MeshState>, JoinError> {
+    fn decided(
+        &self,
+        invite: &Invite,
+        answer: EnrolAnswer,
+        cards: Vec<SignedCard>,
+    ) -> Result<Option<Joined>, JoinError> {
         let roster = match answer.decision {
             Enrolment::Pending => return Ok(None),
             Enrolment::Denied(reason) => return Err(JoinError::Denied(reason)),
@@ -146,19 +196,23 @@ impl Asker {
             return Err(JoinError::Impostor("the roster names another coordinator"));
         }
         let member = state.roster().member(&self.author.id()).filter(|member| member.is_in(now));
-        let is_node = member.is_some_and(|member| member.role == Role::Node);
-        if is_node { Ok(Some(state)) } else { Err(JoinError::NotOnRoster) }
+        if member.is_none_or(|member| member.role != Role::Node) {
+            return Err(JoinError::NotOnRoster);
+        }
+        let cards = of_members(cards, state.roster(), self.author.id(), now);
+        Ok(Some(Joined { state, cards }))
     }
 }
 
-/// The answer, if the mesh of the invite vouches for whoever gave it, and it is for us.
-fn believe(
-    invite: &Invite,
-    me: NodeId,
-    from: NodeId,
-    answer: &Envelope,
-    now: Timestamp,
-) -> Result<EnrolAnswer, JoinError> {
+/// Those cards that other members of the roster have signed.
+fn of_members(cards: Vec<SignedCard>, roster: &Roster, me: NodeId, now: Timestamp) -> Vec<SignedCard> {
+    let is_in = |key| key != me && roster.member(&key).is_some_and(|member| member.is_in(now));
+    let is_good = |card: &SignedCard| card.verify().is_ok_and(|card| is_in(card.key));
+    cards.into_iter().take(EnrolReply::MAX_CARDS).filter(is_good).collect()
+}
+
+/// The answer, if the mesh of the invite vouches for whoever signed it, and it is for us.
+fn believe(invite: &Invite, me: NodeId, answer: &Envelope, now: Timestamp) -> Result<EnrolAnswer, JoinError> {
     let verified = answer.verify::<EnrolAnswer>(invite.mesh, now)?;
     let signer = verified.sender();
     let answer = verified.into_message();
@@ -168,9 +222,6 @@ fn believe(
         .map_err(|_| JoinError::Impostor("its card is not signed by the mesh key"))?;
     if signer != card.key {
         return Err(JoinError::Impostor("the answer is signed by another key than its card's"));
-    }
-    if from != card.key {
-        return Err(JoinError::Impostor("the connection belongs to another key than its card's"));
     }
     if answer.node != me { Err(JoinError::Impostor("the answer is for another node")) } else { Ok(answer) }
 }

@@ -25,7 +25,7 @@ pub use timing::Timing;
 use agent::{Agent, Setup};
 use config::{ConfigError, DataFolder, MeshState};
 use engine::{Engine, EngineFacts, Engines};
-use join::Asker;
+use join::{Asker, Joined};
 use notice::Notices;
 use policy::{Policy, PolicyError};
 use protocol::envelope::Author;
@@ -113,8 +113,11 @@ pub async fn join(
     let facts = Engines::find(&node.policy, launcher).await.facts();
     let kept = node.kept()?;
     let renews = node.options.invite.is_some();
-    let joined = if renews || kept.is_none() { node.ask(&facts, kept, &stop).await? } else { kept };
-    node.tell_approved(joined.as_ref());
+    let state = match kept {
+        Some(kept) if !renews => Some(kept),
+        kept => node.ask(&facts, kept, &stop).await?.map(|joined| joined.state),
+    };
+    node.tell_approved(state.as_ref());
     Ok(())
 }
 
@@ -142,11 +145,11 @@ impl Node {
 
     async fn run<E: Engine>(self, engine: E, facts: &EngineFacts, stop: CancellationToken) -> Result<(), NodeError> {
         let (spool, set_aside) = Spool::open(&self.folder.spool_path(), self.spool_limit_bytes)?;
-        let state = match self.kept()? {
+        let joined = match self.kept()? {
             None => self.ask(facts, None, &stop).await?,
-            kept => kept,
+            Some(state) => Some(Joined { state, cards: Vec::new() }),
         };
-        let Some(state) = state else { return Ok(()) };
+        let Some(Joined { state, cards }) = joined else { return Ok(()) };
         self.tell_approved(Some(&state));
         let author = Author::new(Arc::clone(&self.keypair), state.mesh(), self.boot);
         let config = MeshConfig {
@@ -163,6 +166,8 @@ impl Node {
             author,
             state,
             state_path: self.folder.state_path(),
+            listen: self.options.listen,
+            cards,
             facts: facts::read(facts, &self.policy),
             policy: self.policy.with_engines(facts),
             engine: Arc::new(engine),
@@ -188,7 +193,7 @@ impl Node {
         facts: &EngineFacts,
         kept: Option<MeshState>,
         stop: &CancellationToken,
-    ) -> Result<Option<MeshState>, NodeError> {
+    ) -> Result<Option<Joined>, NodeError> {
         let invite = self.options.invite.as_ref().ok_or(JoinError::NoInvite)?;
         let facts = facts::read(facts, &self.policy);
         let asker = Asker {
@@ -198,13 +203,13 @@ impl Node {
             timing: self.options.timing,
             notices: self.notices.clone(),
         };
-        let Some(joined) = asker.join(invite, stop).await? else { return Ok(None) };
+        let Some(Joined { state, cards }) = asker.join(invite, stop).await? else { return Ok(None) };
         let state = match kept {
-            None => joined,
-            Some(kept) => kept.renewed(joined).map_err(ConfigError::from)?,
+            None => state,
+            Some(kept) => kept.renewed(state).map_err(ConfigError::from)?,
         };
         state.save(&self.folder.state_path()).map_err(ConfigError::from)?;
-        Ok(Some(state))
+        Ok(Some(Joined { state, cards }))
     }
 
     fn tell_approved(&self, state: Option<&MeshState>) {

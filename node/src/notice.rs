@@ -18,7 +18,7 @@ pub enum Notice {
         /// To be compared with what the dashboard shows.
         fingerprint: Fingerprint,
     },
-    /// The coordinator is asked to let this node in.
+    /// The coordinator, or a member that passes it on, is asked to let this node in.
     Asking {
         /// Where.
         addresses: Vec<SocketAddr>,
@@ -44,6 +44,16 @@ pub enum Notice {
     Listening {
         /// Where.
         addresses: Vec<SocketAddr>,
+    },
+    /// Strangers may ask here to join; their requests are passed on.
+    Sponsoring {
+        /// Where.
+        addresses: Vec<SocketAddr>,
+    },
+    /// Strangers' requests to join are not passed on, or not any more.
+    NotSponsoring {
+        /// Why.
+        reason: String,
     },
     /// A neighbour is connected.
     Connected {
@@ -144,7 +154,7 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Identity { fingerprint } => write!(f, "this node is {fingerprint}"),
-            Self::Asking { addresses } => write!(f, "asking the coordinator at {}", list(addresses)),
+            Self::Asking { addresses } => write!(f, "asking to join at {}", list(addresses)),
             Self::Unreachable { reason, retry_in } => {
                 write!(f, "{reason}; trying again in {} s", retry_in.as_secs())
             }
@@ -157,6 +167,8 @@ impl fmt::Display for Notice {
             Self::Approved { ranges } if ranges.is_empty() => write!(f, "approved, without any range to scan yet"),
             Self::Approved { ranges } => write!(f, "approved to scan {ranges}"),
             Self::Listening { addresses } => write!(f, "listening at {}", list(addresses)),
+            Self::Sponsoring { addresses } => write!(f, "passing on requests to join that come to {}", list(addresses)),
+            Self::NotSponsoring { reason } => write!(f, "requests to join are not passed on: {reason}"),
             Self::Connected { coordinator: true, .. } => write!(f, "connected to the coordinator"),
             Self::Connected { node, .. } => write!(f, "connected to node {node}"),
             Self::Disconnected { coordinator: true, .. } => write!(f, "the connection to the coordinator is lost"),

@@ -6,12 +6,13 @@ use crate::notice::{Notice, Notices};
 use crate::policy::AdmittedTask;
 use crate::{Node, NodeError, NodeOptions, Timing};
 use protocol::Timestamp;
+use protocol::card::{Card, Endorsement};
 use protocol::envelope::Author;
 use protocol::identity::{Keypair, NodeId};
 use protocol::letter::{Opener, SealingKey};
 use protocol::mesh::Tunables;
 use protocol::observation::{Coverage, EffectiveOptions, HostObservation, HostState};
-use protocol::roster::{Card, Endorsement, Member, MemberState, ROSTER_LIFETIME, Role, Roster, SignedRoster};
+use protocol::roster::{Member, MemberState, ROSTER_LIFETIME, Role, Roster, SignedRoster};
 use protocol::target::TargetSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -42,7 +43,8 @@ pub(crate) fn coordinator() -> Author {
 
 pub(crate) fn card(addresses: &[SocketAddr]) -> Card {
     let author = coordinator();
-    Card { key: author.id(), sealing: Opener::new(author.keypair()).key(), addresses: addresses.to_vec() }
+    let (sealing, addresses) = (Opener::new(author.keypair()).key(), addresses.to_vec());
+    Card { key: author.id(), sealing, addresses, label: "hub".into(), issued: Timestamp::from_millis(1) }
 }
 
 pub(crate) fn member(key: NodeId, role: Role, ranges: &str) -> Member {

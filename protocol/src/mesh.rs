@@ -3,6 +3,7 @@
 //! [`Mesh`] owns the swarm and what every member keeps. Its owner polls [`Mesh::next`] in its task and acts on the
 //! events; what they mean is not decided here.
 
+use crate::card::{Card, SignedCard};
 use crate::envelope::{Author, Envelope};
 use crate::identity::NodeId;
 use crate::letter::Letter;
@@ -11,20 +12,25 @@ use crate::task::TaskId;
 use crate::time::Timestamp;
 use behaviour::MeshBehaviour;
 use board::Board;
+use cards::Cards;
 use dialler::Dialler;
 use gate::Gate;
 use gossip::Topics;
 use letters::Outbox;
 use libp2p::Swarm;
+use pairs::Pairs;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use sync::Pulls;
 use tokio::time::Instant;
+use ways::Ways;
 
 mod behaviour;
 mod board;
+mod cards;
+mod counters;
 mod dialler;
 mod door;
 mod driver;
@@ -33,16 +39,22 @@ mod events;
 mod gate;
 mod gossip;
 mod letters;
+mod own_card;
+mod pairs;
 mod peer;
 mod sync;
 #[cfg(test)]
 #[expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one of many events")]
 mod tests;
 mod transport;
+mod turnstile;
+mod ways;
 mod wire;
 
-pub use enrol::{AskError, EnrolRequestArrived, EnrolServer, ReplyTo, ask};
+pub use counters::Counters;
+pub use enrol::{AskError, EnrolReply, EnrolRequestArrived, EnrolServer, ReplyTo, ask};
 pub use events::{LetterId, MeshEvent, NotConnected, PeerLink};
+pub use turnstile::{Turnstile, place};
 
 /// What a member needs to take part.
 #[derive(Clone, Debug)]
@@ -68,6 +80,8 @@ pub struct Tunables {
     pub pull_every: Duration,
     /// How often a connection is pinged; two missed answers close it.
     pub ping_every: Duration,
+    /// How long a letter may take to its reader and the answer back, at most 35 s.
+    pub letter_patience: Duration,
 }
 
 impl Default for Tunables {
@@ -77,6 +91,7 @@ impl Default for Tunables {
             redial_most: Duration::from_secs(30),
             pull_every: Duration::from_secs(30),
             ping_every: Duration::from_secs(10),
+            letter_patience: Duration::from_secs(30),
         }
     }
 }
@@ -106,13 +121,18 @@ pub enum MeshError {
 /// A member's place in the mesh: its connections, and what every member keeps to hand on.
 pub struct Mesh {
     author: Author,
+    role: Role,
     swarm: Swarm<MeshBehaviour>,
     topics: Topics,
     gate: Gate,
     board: Board,
+    cards: Cards,
     dialler: Dialler,
+    pairs: Pairs,
     neighbours: BTreeMap<NodeId, driver::Neighbour>,
     outbox: Outbox,
+    ways: Ways,
+    counters: Counters,
     pulls: Pulls,
     /// Emptied before the swarm is asked for more, so it holds what one step of the swarm made.
     events: VecDeque<MeshEvent>,
@@ -144,12 +164,17 @@ impl Mesh {
         let mut mesh = Self {
             gate: Gate::new(author.mesh(), author.id()),
             author,
+            role,
             swarm,
             topics,
             board: Board::default(),
-            dialler: Dialler::new(tunables.redial_first, tunables.redial_most),
+            cards: Cards::default(),
+            dialler: Dialler::new(tunables.redial_first, tunables.redial_most, now),
+            pairs: Pairs::default(),
             neighbours: BTreeMap::new(),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(tunables.letter_patience),
+            ways: Ways::default(),
+            counters: Counters::default(),
             pulls: Pulls::default(),
             events: VecDeque::new(),
             pull_every: tunables.pull_every,
@@ -189,9 +214,34 @@ impl Mesh {
         self.board.forget(task, fence);
     }
 
-    /// Sends a letter to a connected member. The outcome comes as an event.
+    /// Sends a letter to a connected member, or to one that is reached through others: a node reaches the coordinator
+    /// along the way that beacons come, the coordinator a node back along [`Self::learn_way`]. The outcome comes as an
+    /// event.
     pub fn send_letter(&mut self, letter: Letter) -> Result<LetterId, NotConnected> {
         self.hand_over(letter)
+    }
+
+    /// A letter that came by this neighbour is proven to be by `writer`: answers go back there.
+    pub fn learn_way(&mut self, writer: NodeId, neighbour: NodeId) {
+        self.ways.came_by(writer, neighbour, Instant::now());
+    }
+
+    /// What the coordinator should have answered stays out, though letters were delivered: another way is tried first
+    /// from now on, if there is one.
+    pub fn seek_other_way(&mut self) {
+        self.ways.avoid_last(Instant::now());
+    }
+
+    /// Through which neighbour the coordinator is reached; `None` when it is connected itself, or no way is known.
+    pub fn through(&self) -> Option<NodeId> {
+        let direct = self.neighbours.keys().any(|node| self.gate.is_coordinator(node));
+        let (_, parent) = self.ways.newest().filter(|_| !direct)?;
+        self.connected(&parent).then_some(parent)
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> Counters {
+        self.counters
     }
 
     /// Puts a roster in force if it is newer; whoever is no longer in loses the connection at once.
@@ -214,11 +264,38 @@ impl Mesh {
     /// Remembers where a member listens, and dials it now and after every loss while it is a member.
     pub fn dial(&mut self, key: NodeId, addresses: &[SocketAddr]) {
         if key != self.author.id() {
-            self.dialler.remember(key, addresses, self.connected(&key), Instant::now());
+            self.dialler.remember(key, addresses, Instant::now());
         }
     }
 
-    /// Asks neighbours, the coordinator first, for roster, beacon and own open announcements.
+    /// Takes cards that were kept or handed over; those that are newer and of members count, and are dialled by.
+    pub fn add_cards(&mut self, cards: Vec<SignedCard>) {
+        for card in cards {
+            self.learn_card(card, Timestamp::now());
+        }
+    }
+
+    /// The newest card of a member, or of this one.
+    pub fn card(&self, node: &NodeId) -> Option<&Card> {
+        self.cards.card(node)
+    }
+
+    /// The same, as it travels.
+    pub fn signed_card(&self, node: &NodeId) -> Option<&SignedCard> {
+        self.cards.signed(node)
+    }
+
+    /// The newest card of every member that has one, and the own one.
+    pub fn cards(&self) -> Vec<SignedCard> {
+        self.cards.all().cloned().collect()
+    }
+
+    /// A sum over all cards: as long as it stays, so do they.
+    pub fn cards_digest(&mut self) -> u64 {
+        self.cards.digest()
+    }
+
+    /// Asks neighbours, the coordinator first, for roster, beacon, own open announcements, cancellations and cards.
     pub fn pull(&mut self) {
         self.pull_from_best();
     }

@@ -5,6 +5,7 @@
 use crate::codec::{Decode, Encode};
 use crate::envelope::{Kind, Message};
 use crate::identity::NodeId;
+use crate::invite::SecretProof;
 use crate::letter::Sealed;
 use crate::observation::{Coverage, HostObservation};
 use crate::port::PortSet;
@@ -17,7 +18,9 @@ use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
 mod packed;
+mod sponsored;
 pub use packed::{MAX_PACKED_BYTES, UnpackError};
+pub use sponsored::{NEW_KEYS_A_MINUTE, SPONSORED_A_MINUTE, SponsoredAnswer, SponsoredRequest};
 
 /// The coordinator's sign of life, every 10 s.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -249,15 +252,15 @@ pub struct EnrolRequest {
     pub label: Text,
     /// What the node says of itself.
     pub facts: NodeFacts,
-    /// The invite's single-use secret, if it had one.
-    pub secret: Option<[u8; 16]>,
+    /// Proof that the sender knows the invite's single-use secret, if it had one.
+    pub secret: Option<SecretProof>,
 }
 
 /// Answers [`EnrolRequest`]; signed with the coordinator's key, which `endorsement` lets the reader trust.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct EnrolAnswer {
     /// The coordinator's card, signed with the mesh key that the invite pins.
-    pub endorsement: crate::roster::Endorsement,
+    pub endorsement: crate::card::Endorsement,
     /// Whom this answers.
     pub node: NodeId,
     /// What was decided.
@@ -319,4 +322,6 @@ messages!(
     LeaseLost,
     EnrolRequest,
     EnrolAnswer,
+    SponsoredRequest,
+    SponsoredAnswer,
 );

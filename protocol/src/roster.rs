@@ -1,13 +1,11 @@
-//! The approved keys at an epoch, signed by the mesh key; and the coordinator's card, endorsed by it.
+//! The approved keys at an epoch, signed by the mesh key.
 
 use crate::codec::{self, CodecError, Decode, Encode};
 use crate::identity::{BadSignature, Keypair, MeshId, NodeId, SignatureBytes};
-use crate::letter::SealingKey;
 use crate::target::TargetSet;
 use crate::text::Text;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// SHA-256 of a signed roster's body.
@@ -18,7 +16,6 @@ pub const ROSTER_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
 
 const MAX_ROSTER_BYTES: usize = 1 << 20;
 const ROSTER_TAG: &[u8] = b"portdrift/1/roster";
-const CARD_TAG: &[u8] = b"portdrift/1/coordinator-card";
 
 /// Who belongs to the mesh at one epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -79,25 +76,6 @@ pub enum MemberState {
 pub struct SignedRoster {
     body: Vec<u8>,
     signature: SignatureBytes,
-}
-
-/// Where and how the coordinator is reached, on the mesh key's word.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Endorsement {
-    /// What is endorsed.
-    pub card: Card,
-    signature: SignatureBytes,
-}
-
-/// What others need to know of a member to write to it.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Card {
-    /// Its key.
-    pub key: NodeId,
-    /// What to seal to.
-    pub sealing: SealingKey,
-    /// Where its mesh port listens, at most 8.
-    pub addresses: Vec<SocketAddr>,
 }
 
 /// Why a roster is not believed.
@@ -198,20 +176,6 @@ pub fn precedence(held: Option<(u64, RosterHash)>, offered: (u64, RosterHash)) -
     }
 }
 
-impl Endorsement {
-    /// Signs the coordinator's card with the mesh key.
-    pub fn sign(card: Card, mesh_key: &Keypair) -> Self {
-        let signature = mesh_key.sign(&[CARD_TAG, &codec::encode(&card)].concat());
-        Self { card, signature }
-    }
-
-    /// The card, if the mesh key signed it.
-    pub fn verify(&self, mesh: MeshId) -> Result<&Card, BadSignature> {
-        mesh.verify(&[CARD_TAG, &codec::encode(&self.card)].concat(), &self.signature)?;
-        Ok(&self.card)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,17 +238,5 @@ mod tests {
             [(6, [2; 32]), (5, [1; 32]), (4, [9; 32]), (5, [2; 32])].map(|offered| precedence(held, offered)).to_vec();
         assert_eq!(found, [Precedence::Newer, Precedence::Same, Precedence::Older, Precedence::Conflict]);
         assert_eq!(precedence(None, (0, [0; 32])), Precedence::Newer);
-    }
-
-    #[test]
-    fn a_card_is_believed_on_the_mesh_keys_word_only() {
-        let (mesh, rival) = (Keypair::from_seed(&[1; 32]), Keypair::from_seed(&[2; 32]));
-        let card = Card {
-            key: rival.node_id(),
-            sealing: SealingKey::from_bytes([3; 32]),
-            addresses: vec!["127.0.0.1:9430".parse().unwrap()],
-        };
-        assert_eq!(Endorsement::sign(card.clone(), &mesh).verify(mesh.mesh_id()), Ok(&card));
-        assert_eq!(Endorsement::sign(card, &rival).verify(mesh.mesh_id()), Err(BadSignature));
     }
 }

@@ -4,9 +4,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use protocol::card::{Card, Endorsement, SignedCard};
 use protocol::codec::{self, Decode, Encode};
 use protocol::envelope::{Author, Envelope, Kind, Message};
+use protocol::invite::SecretProof;
 use protocol::letter::{Letter, Sealed, SealingKey};
+use protocol::mesh::EnrolReply;
 use protocol::message::*;
 use protocol::observation::*;
 use protocol::roster::*;
@@ -89,6 +92,16 @@ fn roster() -> SignedRoster {
     SignedRoster::sign(&roster, &mesh)
 }
 
+fn card() -> Card {
+    let addresses = vec!["127.0.0.1:9430".parse().unwrap(), "[::1]:9430".parse().unwrap()];
+    let sealing = SealingKey::from_bytes([5; 32]);
+    Card { key: node(3), sealing, addresses, label: "lab".into(), issued: NOW }
+}
+
+fn secret() -> SecretProof {
+    SecretProof::new(&[6; 16], Keypair::from_seed(&[1; 32]).mesh_id(), node(3))
+}
+
 fn coverage() -> Coverage {
     let targets: protocol::TargetSet = "10.0.0.0/30".parse().unwrap();
     let ports: PortSet = "T:22,80-90,U:53".parse().unwrap();
@@ -166,16 +179,19 @@ fn the_bytes_of_every_message_stay() {
     }
     message(&mut seen, &LeaseLost { task, fence: 3 });
     let sealing = SealingKey::from_bytes([5; 32]);
-    let request = EnrolRequest { sealing, label: "lab".into(), facts: facts(), secret: Some([6; 16]) };
+    let request = EnrolRequest { sealing, label: "lab".into(), facts: facts(), secret: Some(secret()) };
     message(&mut seen, &request);
-    let card = Card { key: node(3), sealing, addresses: vec!["127.0.0.1:9430".parse().unwrap()] };
-    let endorsement = Endorsement::sign(card, &Keypair::from_seed(&[1; 32]));
+    let endorsement = Endorsement::sign(card(), &Keypair::from_seed(&[1; 32]));
     message(&mut seen, &EnrolAnswer { endorsement, node: node(4), decision: Enrolment::Approved(roster()) });
     for (index, decision) in
         [Enrolment::Pending, Enrolment::Denied("no".into()), Enrolment::Refused("full".into())].into_iter().enumerate()
     {
         value(&format!("Enrolment-{index}"), &decision);
     }
+    let inner = Envelope::from_bytes(vec![0xAB; 40]);
+    let address = Some("10.0.0.1".parse().unwrap());
+    message(&mut seen, &SponsoredRequest { request: inner.clone(), address });
+    message(&mut seen, &SponsoredAnswer { node: node(4), answer: inner });
     assert!(Kind::all().all(|kind| seen.contains(&kind)), "a kind without golden bytes");
 }
 
@@ -201,5 +217,9 @@ fn the_bytes_of_what_messages_carry_stay() {
         default_ports: None,
     };
     value("TaskResult", &result);
+    value("SignedCard", &SignedCard::sign(card(), &Keypair::from_seed(&[3; 32])));
+    let answer = Envelope::from_bytes(vec![0xAB; 40]);
+    let cards = vec![SignedCard::sign(card(), &Keypair::from_seed(&[3; 32]))];
+    value("EnrolReply", &EnrolReply { answer, cards });
     value("Letter", &Letter { to: node(4), sealed: Sealed::from_bytes(vec![0xAB; 40]) });
 }

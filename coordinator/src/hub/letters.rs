@@ -14,7 +14,7 @@ use protocol::envelope::{Envelope, EnvelopeError, Header, Kind, Message, Verifie
 use protocol::letter::Letter;
 use protocol::message::{
     Answer, ChunksWanted, LeaseLost, Presence as PresenceMessage, Receipt, ReceiptOutcome, ResultChunk, ResultOffer,
-    RunningTask, TaskAnswer, TaskResult,
+    RunningTask, SponsoredRequest, TaskAnswer, TaskResult,
 };
 use protocol::roster::Role;
 use protocol::task::TaskId;
@@ -68,6 +68,11 @@ impl Hub {
                 let chunk = self.believe::<ResultChunk>(envelope, now)?;
                 self.on_chunk(chunk, now).await
             }
+            Kind::SponsoredRequest => {
+                let request = self.believe::<SponsoredRequest>(envelope, now)?;
+                self.on_sponsored(request, now).await;
+                Ok(())
+            }
             kind @ (Kind::Beacon
             | Kind::RosterHead
             | Kind::Cancel
@@ -76,7 +81,8 @@ impl Hub {
             | Kind::Receipt
             | Kind::LeaseLost
             | Kind::EnrolRequest
-            | Kind::EnrolAnswer) => {
+            | Kind::EnrolAnswer
+            | Kind::SponsoredAnswer) => {
                 tracing::warn!(node.id = %header.sender, ?kind, "a node sent what only others may send");
                 Ok(())
             }

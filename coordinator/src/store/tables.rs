@@ -13,6 +13,7 @@ use crate::report::{Lines, ReportSummary, StoredReport};
 use crate::run::{Run, Tally, TaskRecord};
 use crate::scan::Scan;
 use crate::settings::Settings;
+use protocol::invite::SecretName;
 use protocol::observation::HostObservation;
 use protocol::task::{RunId, ScanId, TaskId};
 use protocol::{NodeId, TargetSet};
@@ -28,8 +29,8 @@ pub(crate) const USERS: Table<String, User> = Table::new(b'U', "users");
 pub(crate) const NODES: Table<NodeId, NodeRecord> = Table::new(b'N', "nodes");
 /// The one roster in force.
 pub(crate) const ROSTER: Table<(), CurrentRoster> = Table::new(b'R', "roster");
-/// Pre-approvals by the SHA-256 of their secret.
-pub(crate) const INVITES: Table<[u8; 32], PreApproval> = Table::new(b'I', "invites");
+/// Pre-approvals by what their secret is kept as.
+pub(crate) const INVITES: Table<SecretName, PreApproval> = Table::new(b'I', "invites");
 /// Scan definitions.
 pub(crate) const SCANS: Table<ScanId, Scan> = Table::new(b'S', "scans");
 /// Runs of all scans.

@@ -11,10 +11,9 @@ use crate::registry::{Admission, Approval, NodeRecord, PreApproval};
 use crate::scan::DEFAULT_SITE;
 use crate::store::tables::{INVITES, NODES};
 use crate::store::{Reads, StoreError};
-use protocol::invite::Invite;
+use protocol::invite::{Invite, secret_name};
 use protocol::text::Text;
 use protocol::{Fingerprint, NodeId, TargetSet, Timestamp};
-use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// The longest that an invite is good for.
@@ -233,12 +232,12 @@ impl Coordinator {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret)
             .map_err(|error| UseCaseError::Conflict(format!("the system gives no randomness: {error}")))?;
-        let hash: [u8; 32] = Sha256::digest(secret).into();
+        let name = secret_name(&secret);
         let actor = actor.clone();
         self.store()
             .update(move |draft| {
                 audit::note(draft, &actor, "invite create", &format!("for {}", invite.ranges), now)?;
-                draft.put(&INVITES, &hash, &invite)
+                draft.put(&INVITES, &name, &invite)
             })
             .await?;
         Ok(secret)

@@ -107,6 +107,7 @@ impl<E: Engine> Agent<E> {
                     self.drop_work(key);
                 }
             }
+            Ok(Received::Sponsored(answer)) => self.on_sponsored_answer(answer, time),
             Err(error) => tracing::warn!(%error, "a letter is not believed and does nothing"),
         }
     }

@@ -3,6 +3,7 @@
 mod hub;
 mod losses;
 mod partition;
+mod sponsor;
 
 use crate::notice::Notice;
 use crate::testing::{Home, Knocker, member, roster};

@@ -2,9 +2,11 @@
 
 use super::behaviour::{MeshBehaviour, MeshBehaviourEvent};
 use super::board::Novelty;
-use super::dialler::Standing;
+use super::dialler::{Badness, Standing};
 use super::gossip::{self, Heard, Refusal};
 use super::letters::Allowance;
+use super::pairs::Connection;
+use super::ways::BeaconId;
 use super::{Mesh, MeshError, MeshEvent, PeerLink, peer, transport};
 use crate::envelope::Envelope;
 use crate::identity::NodeId;
@@ -13,8 +15,8 @@ use crate::time::Timestamp;
 use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
 use libp2p::gossipsub::{self, MessageAcceptance, PublishError};
-use libp2p::swarm::SwarmEvent;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{PeerId, Swarm, ping};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -49,6 +51,10 @@ impl Neighbour {
         Self { address, round_trip: None, missed_pings: 0, allowance, asked: None }
     }
 
+    fn badness(&self) -> Badness {
+        (self.missed_pings, self.round_trip.unwrap_or(Duration::MAX))
+    }
+
     pub(super) fn link(&self, node: NodeId) -> PeerLink {
         PeerLink { node, address: self.address, round_trip: self.round_trip }
     }
@@ -69,7 +75,8 @@ impl Mesh {
 
     /// Waits for one thing to happen, and deals with it. Nothing is lost when the wait is given up.
     pub(super) async fn step(&mut self) {
-        let wake = self.dialler.next_due().map_or(self.next_tick, |due| due.min(self.next_tick));
+        let due = [self.dialler.wake(), self.outbox.next_due()];
+        let wake = due.into_iter().flatten().fold(self.next_tick, Instant::min);
         tokio::select! {
             event = self.swarm.select_next_some() => self.on_swarm(event, Timestamp::now()),
             () = tokio::time::sleep_until(wake) => self.on_time(Instant::now()),
@@ -86,17 +93,39 @@ impl Mesh {
                 self.board.sweep(wall);
                 self.pull_from_best();
             }
+            self.close_surplus(now);
         }
+        self.give_up_late(now);
+        if self.dialler.wake().is_some_and(|wake| wake <= now) {
+            self.dial_due(now);
+        }
+    }
+
+    fn dial_due(&mut self, now: Instant) {
         let gate = &self.gate;
         let standing = |node: &NodeId| match (gate.lets_in(node), gate.is_coordinator(node)) {
             (false, _) => Standing::Outside,
             (true, true) => Standing::Coordinator,
             (true, false) => Standing::Other,
         };
-        for (node, addresses) in self.dialler.due(now, standing) {
+        for (node, addresses) in self.dialler.due(now, lot(), standing) {
             if let Err(reason) = dial(&mut self.swarm, &node, &addresses) {
                 self.on_dial_failed(&node, &reason);
             }
+        }
+    }
+
+    /// One connection a pair is enough, and six that this member made.
+    fn close_surplus(&mut self, now: Instant) {
+        for connection in self.pairs.surplus(&self.author.id(), now) {
+            self.swarm.close_connection(connection);
+        }
+        let badness = |node: &NodeId| self.neighbours.get(node).map(Neighbour::badness).unwrap_or_default();
+        let worst = self.dialler.worst(now, self.through(), badness);
+        if let Some(peer) = worst.as_ref().and_then(peer::peer_id) {
+            tracing::debug!(%peer, "a connection makes room for a new one");
+            // It fails only when the connection has gone by itself.
+            let _ = self.swarm.disconnect_peer_id(peer);
         }
     }
 
@@ -110,8 +139,14 @@ impl Mesh {
         for peer in changes.entering.iter().filter_map(peer::peer_id) {
             behaviour.allow_peer(peer);
         }
+        let at = Instant::now();
+        if !changes.leaving.is_empty() {
+            let (gate, me) = (&self.gate, self.author.id());
+            self.cards.retain(|key| gate.lets_in(key) || *key == me);
+            changes.leaving.iter().for_each(|key| self.dialler.forget_card(key, at));
+        }
         if !changes.entering.is_empty() {
-            self.dialler.look_again(Instant::now());
+            self.dialler.look_again(at);
         }
     }
 
@@ -122,10 +157,12 @@ impl Mesh {
     fn on_swarm(&mut self, event: SwarmEvent<MeshBehaviourEvent>, now: Timestamp) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event, now),
-            SwarmEvent::ConnectionEstablished { peer_id, endpoint, num_established: NonZeroU32::MIN, .. } => {
-                self.on_connected(&peer_id, &endpoint);
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, num_established, .. } => {
+                self.on_connected(&peer_id, connection_id, &endpoint, num_established);
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => self.on_disconnected(&peer_id),
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
+                self.on_disconnected(&peer_id, connection_id);
+            }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 if let Some(node) = peer::node_id(&peer) {
                     self.on_dial_failed(&node, &transport::dial_reason(&error));
@@ -149,27 +186,37 @@ impl Mesh {
         }
     }
 
-    fn on_connected(&mut self, peer: &PeerId, endpoint: &ConnectedPoint) {
+    fn on_connected(&mut self, peer: &PeerId, id: ConnectionId, endpoint: &ConnectedPoint, count: NonZeroU32) {
         let Some(node) = peer::node_id(peer) else { return };
-        let address = peer::socket_addr(endpoint.get_remote_address());
+        let (address, is_dialled) = (peer::socket_addr(endpoint.get_remote_address()), endpoint.is_dialer());
+        let since = Instant::now();
+        self.pairs.opened(node, Connection { id, address, is_dialled, since });
+        if count > NonZeroU32::MIN {
+            return;
+        }
         self.neighbours.insert(node, Neighbour::new(address));
-        self.dialler.connected(&node);
+        self.dialler.connected(node, is_dialled, address, since);
         self.events.push_back(MeshEvent::Connected { node, address });
         self.pull_from(node);
         self.next_pull = self.next_pull.min(Instant::now() + SETTLING);
     }
 
-    fn on_disconnected(&mut self, peer: &PeerId) {
+    fn on_disconnected(&mut self, peer: &PeerId, id: ConnectionId) {
         let Some(node) = peer::node_id(peer) else { return };
+        if let Some(left) = self.pairs.closed(&node, id) {
+            self.dialler.left(&node, left.is_dialled);
+            if let Some(neighbour) = self.neighbours.get_mut(&node) {
+                neighbour.address = left.address;
+            }
+            return;
+        }
         self.neighbours.remove(&node);
         self.dialler.lost(&node, Instant::now(), jitter());
         self.events.push_back(MeshEvent::Disconnected { node });
     }
 
     fn on_dial_failed(&mut self, node: &NodeId, reason: &str) {
-        if self.connected(node) {
-            self.dialler.connected(node);
-        } else {
+        if !self.connected(node) {
             tracing::info!(node.id = %node, reason, "a member cannot be reached");
             self.dialler.lost(node, Instant::now(), jitter());
         }
@@ -192,7 +239,8 @@ impl Mesh {
         let gossipsub::Event::Message { propagation_source, message_id, message } = event else { return };
         let envelope = Envelope::from_bytes(message.data);
         let verdict = gossip::on_its_topic(&envelope, &message.topic, &self.topics);
-        let acceptance = match verdict.and_then(|()| self.hear(envelope, now)) {
+        let from = peer::node_id(&propagation_source).ok_or(Refusal::Forged);
+        let acceptance = match verdict.and(from).and_then(|from| self.hear(envelope, from, now)) {
             Ok(_) => MessageAcceptance::Accept,
             Err(refusal) => {
                 self.warn_of_clocks(refusal);
@@ -214,15 +262,16 @@ impl Mesh {
         }
     }
 
-    /// Judges a gossiped or pulled message, keeps it, and tells of it the first time. What is outdated is refused.
-    pub(super) fn hear(&mut self, envelope: Envelope, now: Timestamp) -> Result<Novelty, Refusal> {
+    /// Judges what this neighbour gossiped or handed over, keeps it, and tells of it the first time. What is outdated is
+    /// refused.
+    pub(super) fn hear(&mut self, envelope: Envelope, from: NodeId, now: Timestamp) -> Result<Novelty, Refusal> {
         let roster = self.gate.roster().ok_or(Refusal::Stale)?;
         let heard = gossip::judge(&envelope, self.author.mesh(), roster, now)?;
         match self.keep(&heard, envelope) {
             Novelty::Outdated => Err(Refusal::Stale),
             Novelty::Repeat => Ok(Novelty::Repeat),
             Novelty::First => {
-                self.act_on(heard, now);
+                self.act_on(heard, from, now);
                 Ok(Novelty::First)
             }
         }
@@ -232,15 +281,18 @@ impl Mesh {
         match heard {
             Heard::Beacon(beacon) => self.board.beacon(beacon, envelope),
             Heard::Head(head) => self.board.head(head),
-            Heard::Cancel(cancel) => self.board.cancel(cancel),
+            Heard::Cancel(cancel) => self.board.cancel(cancel, envelope),
             Heard::Announcement(announcement) => self.board.announcement(announcement, envelope),
         }
     }
 
-    fn act_on(&mut self, heard: Heard, now: Timestamp) {
+    fn act_on(&mut self, heard: Heard, from: NodeId, now: Timestamp) {
         match heard {
             Heard::Beacon(beacon) => {
                 let message = beacon.message();
+                let coordinator = self.neighbours.keys().find(|node| self.gate.is_coordinator(node));
+                let parent = *coordinator.unwrap_or(&from);
+                self.ways.heard(BeaconId { boot: beacon.header().boot, counter: message.counter }, parent);
                 if self.lacks((message.roster_epoch, message.roster_hash)) || self.board.missing().is_some() {
                     self.pull_from_best();
                 }
@@ -293,6 +345,12 @@ fn dial(swarm: &mut Swarm<MeshBehaviour>, node: &NodeId, addresses: &[SocketAddr
         .allocate_new_port()
         .build();
     swarm.dial(options).map_err(|error| transport::dial_reason(&error))
+}
+
+/// Draws among members to dial.
+fn lot() -> u64 {
+    // Without randomness it is always the same members, which is no harm either.
+    getrandom::u64().unwrap_or_default()
 }
 
 /// Keeps members that lost the same neighbour from coming back all at once.

@@ -14,7 +14,7 @@ pub struct LetterId(pub u64);
 
 /// No way is open to the reader of a letter; send it again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not connected, or too many letters to it are on their way; send it again later")]
+#[error("no way to {0} is open, or too many letters are on it; send it again later")]
 pub struct NotConnected(pub NodeId);
 
 /// A neighbour.
@@ -71,10 +71,12 @@ pub enum MeshEvent {
     Letter {
         /// The neighbour that handed it over; who wrote it stands in the envelope.
         from: NodeId,
+        /// Who is said to have written it, when that is to be answered the same way: see [`super::Mesh::learn_way`].
+        writer: Option<NodeId>,
         /// Still sealed.
         letter: Letter,
     },
-    /// The neighbour has taken the letter.
+    /// The reader has the letter; where others passed it on, they say so.
     LetterDelivered {
         /// Which.
         id: LetterId,

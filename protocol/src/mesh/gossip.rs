@@ -178,7 +178,9 @@ pub(super) fn read(
         | Kind::Receipt
         | Kind::LeaseLost
         | Kind::EnrolRequest
-        | Kind::EnrolAnswer => return Ok(None),
+        | Kind::EnrolAnswer
+        | Kind::SponsoredRequest
+        | Kind::SponsoredAnswer => return Ok(None),
     }))
 }
 

@@ -4,5 +4,7 @@ mod enrolment;
 mod intruder;
 pub(super) mod kit;
 mod members;
+mod neighbours;
 mod strangers;
 mod upkeep;
+mod ways;

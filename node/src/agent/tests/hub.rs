@@ -169,7 +169,7 @@ impl Desk {
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
         loop {
             tokio::select! {
-                event = self.mesh.next() => if let MeshEvent::Letter { from: _, letter } = event { self.read(&letter) },
+                event = self.mesh.next() => if let MeshEvent::Letter { letter, .. } = event { self.read(&letter) },
                 command = inbox.recv() => match command {
                     Some(Command::Publish(envelope)) => self.mesh.publish(envelope),
                     Some(Command::Roster(roster)) => drop(self.mesh.set_roster(roster).unwrap()),

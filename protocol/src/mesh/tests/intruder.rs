@@ -4,7 +4,8 @@ use super::kit::{self, PATIENCE};
 use crate::envelope::Envelope;
 use crate::identity::MeshId;
 use crate::mesh::gossip::{PROTOCOL, Topics, message_id};
-use crate::mesh::wire::{LetterDialect, SyncDialect, SyncRequest, Talk, talk};
+use crate::mesh::sync::words::{NewsRequest, SyncRequest};
+use crate::mesh::wire::{LetterDialect, SyncDialect, Talk, talk};
 use crate::mesh::{peer, transport};
 use futures::StreamExt;
 use libp2p::gossipsub::{self, MessageAuthenticity, ValidationMode, Version};
@@ -76,8 +77,9 @@ impl Intruder {
     }
 
     pub(super) fn ask(&mut self, peer: &PeerId) {
-        let request = SyncRequest { epoch: 0, hash: [0; 32], holder: kit::id(2), have: vec![] };
-        self.swarm.behaviour_mut().sync.send_request(peer, request);
+        let (epoch, hash, beacon, holder, cards) = (0, [0; 32], None, kit::id(2), 0);
+        let request = NewsRequest { epoch, hash, beacon, holder, have: vec![], cancelled: vec![], cards };
+        self.swarm.behaviour_mut().sync.send_request(peer, SyncRequest::News(request));
     }
 
     pub(super) fn publish(&mut self, envelope: &Envelope) -> bool {

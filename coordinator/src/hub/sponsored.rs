@@ -1,0 +1,61 @@
+//! Strangers that ask through a sponsor: judged like those that ask here, answered by letter.
+//!
+//! A sponsor proves nothing: whose request it is, is proven by the request itself. Only where the stranger was seen is
+//! the sponsor's word, so that counts for this sponsor alone.
+
+use super::Hub;
+use protocol::envelope::Verified;
+use protocol::mesh::{EnrolReply, ReplyTo};
+use protocol::message::{EnrolAnswer, EnrolRequest, Enrolment as Decision, SponsoredAnswer, SponsoredRequest};
+use protocol::{NodeId, Timestamp};
+
+/// Which way an answer goes back to a stranger.
+#[derive(Debug)]
+pub(super) enum Back {
+    /// Over the stranger's own connection.
+    Here(ReplyTo),
+    /// By letter to this sponsor.
+    Through(NodeId),
+}
+
+impl Back {
+    pub(super) fn sponsor(&self) -> Option<NodeId> {
+        match self {
+            Self::Here(_) => None,
+            Self::Through(sponsor) => Some(*sponsor),
+        }
+    }
+}
+
+impl Hub {
+    /// A member passes on a stranger's request.
+    pub(super) async fn on_sponsored(&mut self, message: Verified<SponsoredRequest>, now: Timestamp) {
+        let sponsor = message.sender();
+        let member = self.mesh.roster().and_then(|roster| roster.member(&sponsor));
+        if !member.is_some_and(|member| member.may_sponsor) {
+            return tracing::warn!(node.id = %sponsor, "a node that may not sponsor passed on a request to join");
+        }
+        if !self.enrolment.sponsored.admit(sponsor, now) {
+            return tracing::warn!(node.id = %sponsor, "a sponsor passes on too many requests; one was dropped");
+        }
+        let SponsoredRequest { request, address } = message.into_message();
+        match request.verify::<EnrolRequest>(self.author.mesh(), now) {
+            Ok(request) => self.on_request(request, address, Back::Through(sponsor), now).await,
+            Err(error) => tracing::debug!(%error, node.id = %sponsor, "an unreadable sponsored request was dropped"),
+        }
+    }
+
+    /// Signs an answer and sends it back. A node that was let in is told whom else it can dial.
+    pub(super) fn answer(&mut self, node: NodeId, back: Back, decision: Decision, now: Timestamp) {
+        let is_in = matches!(decision, Decision::Approved(_));
+        let endorsement = self.enrolment.endorsement.clone();
+        let answer = self.author.sign(&EnrolAnswer { endorsement, node, decision }, 0, now);
+        match back {
+            Back::Here(reply) => {
+                let cards = if is_in { self.mesh.introduce() } else { Vec::new() };
+                self.enrol.reply(reply, EnrolReply { answer, cards });
+            }
+            Back::Through(sponsor) => self.write_to(sponsor, &SponsoredAnswer { node, answer }, now),
+        }
+    }
+}
