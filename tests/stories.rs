@@ -15,6 +15,7 @@ mod stories {
     mod alerts;
     mod away;
     mod bad_input;
+    mod damage;
     mod dashboard;
     mod dashboard_reports;
     mod demo;
@@ -28,5 +29,6 @@ mod stories {
     mod lies;
     mod readers;
     mod schedules;
+    mod segments;
     mod storm;
 }

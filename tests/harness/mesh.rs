@@ -68,9 +68,9 @@ impl Mesh {
         Self { coordinator, nodes: Vec::new(), words, entrance: None, dashboard, address, mesh_port, folder }
     }
 
-    /// Sets up and starts a coordinator on a host of its own.
-    pub(crate) fn start_in(host: &Host, address: Ipv4Addr) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    /// Sets up and starts a coordinator on a host of its own, where it listens at every address.
+    pub(crate) fn start_in(host: &Host) -> Self {
+        let (folder, address) = (tempfile::tempdir().unwrap(), Ipv4Addr::UNSPECIFIED);
         set_up(folder.path(), &folder.path().join("hub"), SocketAddr::from((address, HOST_PORT)));
         let entrance = Some(host.entrance());
         let (coordinator, dashboard) = start_coordinator(folder.path(), &[], entrance.as_ref());

@@ -84,22 +84,23 @@ impl Host {
     pub(crate) fn probe(&self, address: SocketAddr) -> Option<String> {
         self.inside(|| TcpStream::connect_timeout(&address, PROBE).err().map(|error| error.to_string()))
     }
-
-    /// Takes the host's links down, as a pulled plug does.
-    pub(crate) fn unplug(&self, link: &str) {
-        ip(&format!("-n {} link set {link} down", self.name));
-    }
-
-    /// Puts them up again.
-    pub(crate) fn plug_in(&self, link: &str) {
-        ip(&format!("-n {} link set {link} up", self.name));
-    }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
         // Its links go with it; a failure leaves it for `ip netns list` to show.
         let _deleted = Command::new("ip").args(["netns", "del", &self.name]).output();
+    }
+}
+
+/// A link that is taken away when dropped.
+pub(crate) struct Lift {
+    host: String,
+}
+
+impl Drop for Lift {
+    fn drop(&mut self) {
+        let _deleted = Command::new("ip").args(["-n", &self.host, "link", "del", "lift"]).output();
     }
 }
 
@@ -117,6 +118,18 @@ impl Chain {
             }
         }
         Self { hosts, nets }
+    }
+
+    /// Links host `index` to the first one for a while.
+    pub(crate) fn lift(&self, index: usize) -> Lift {
+        let (hub, host) = (&self.hosts[0].name, &self.hosts[index].name);
+        let lift = Lift { host: host.clone() };
+        ip(&format!("link add lift{index} netns {hub} type veth peer name lift netns {host}"));
+        for (host, link, last) in [(hub, format!("lift{index}"), 1), (host, "lift".to_owned(), 2)] {
+            ip(&format!("-n {host} address add 198.18.{}.{last}/24 dev {link}", 100 + index));
+            ip(&format!("-n {host} link set {link} up"));
+        }
+        lift
     }
 
     /// The address of host `index` towards the one before it.

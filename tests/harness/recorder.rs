@@ -1,6 +1,6 @@
 //! Keeps count of results beside the mesh: what nodes said in all their lives, and what the coordinator wrote down.
 
-use super::Mesh;
+use super::{Mesh, Process};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -25,8 +25,8 @@ impl Recorder {
     }
 
     /// The tasks of which a node has ever said `what`: "started", "done", "delivered".
-    pub(crate) fn tasks(&self, mesh: &Mesh, what: &str) -> BTreeSet<String> {
-        let living = mesh.nodes.iter().flat_map(|node| node.said());
+    pub(crate) fn tasks(&self, nodes: &[Process], what: &str) -> BTreeSet<String> {
+        let living = nodes.iter().flat_map(Process::said);
         let task = |line: String| Some(line.strip_suffix(what)?.rsplit_once("task ")?.1.trim().to_owned());
         self.0.iter().cloned().chain(living).filter_map(task).collect()
     }

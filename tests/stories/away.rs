@@ -20,7 +20,7 @@ fn sixteen_hosts(net: &str) -> Hosts {
 fn until_all_have_finished(mesh: &Mesh, recorder: &Recorder) {
     mesh.nodes.iter().for_each(|node| drop(node.line(SILENCE)));
     as_soon_as(|| {
-        let (started, done) = (recorder.tasks(mesh, "started"), recorder.tasks(mesh, "done"));
+        let (started, done) = (recorder.tasks(&mesh.nodes, "started"), recorder.tasks(&mesh.nodes, "done"));
         if started == done { Ok(()) } else { Err(format!("under way: {:?}", &started - &done)) }
     });
 }
@@ -39,7 +39,7 @@ fn what_four_nodes_finish_while_the_coordinator_is_away_is_there_once_on_its_ret
     mesh.nodes.iter().for_each(|node| drop(node.line(" started")));
     mesh.coordinator.kill();
     until_all_have_finished(&mesh, &recorder);
-    let (done, receipts) = (recorder.tasks(&mesh, "done"), recorder.tasks(&mesh, "delivered"));
+    let (done, receipts) = (recorder.tasks(&mesh.nodes, "done"), recorder.tasks(&mesh.nodes, "delivered"));
     let waiting: BTreeSet<String> = &done - &receipts;
     assert!(waiting.len() >= NODES.len(), "each node was at work: {waiting:?}");
     assert_eq!(NODES.map(|name| mesh.spooled(name)).into_iter().sum::<usize>(), waiting.len());
@@ -52,7 +52,7 @@ fn what_four_nodes_finish_while_the_coordinator_is_away_is_there_once_on_its_ret
     let is_waiting = |task: &&&serde_json::Value| waiting.contains(task["id"].as_str().unwrap());
     assert_eq!(again.iter().filter(is_waiting).count(), 0, "looked at twice: {again:#?}");
     as_soon_as(|| {
-        let missing = &waiting - &recorder.tasks(&mesh, "delivered");
+        let missing = &waiting - &recorder.tasks(&mesh.nodes, "delivered");
         if missing.is_empty() { Ok(()) } else { Err(format!("no receipt for {missing:?}")) }
     });
     assert!(mesh.coordinator.stop().success());

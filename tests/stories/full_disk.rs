@@ -66,7 +66,7 @@ fn a_coordinator_on_a_full_disk_says_so_reads_on_and_loses_nothing() {
     }
     let second = mesh.json(&["scans", "run", "second"])["id"].clone();
     assert_eq!(until_ended(&mesh, &second)["hosts_up"], 16);
-    let receipts = recorder.tasks(&mesh, "delivered");
+    let receipts = recorder.tasks(&mesh.nodes, "delivered");
     assert!(mesh.coordinator.stop().success());
     let written = results_written(&mesh.hub());
     assert!(written.values().all(|times| *times == 1), "counted twice: {written:?}");

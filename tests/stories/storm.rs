@@ -172,7 +172,7 @@ fn a_storm_of_kills_loses_no_result_and_counts_none_twice() {
     }
     storm.calm_down();
     let taken_in: BTreeSet<String> = storm.runs.iter().flat_map(|run| storm.check_run(*run, &hosts)).collect();
-    let receipts = storm.recorder.tasks(&storm.mesh, "delivered");
+    let receipts = storm.recorder.tasks(&storm.mesh.nodes, "delivered");
     assert!(storm.mesh.coordinator.stop().success());
     let written = results_written(&storm.mesh.hub());
     println!("{kills} blows, {} runs, {} results, {} receipts", storm.runs.len(), written.len(), receipts.len());

@@ -1,6 +1,9 @@
 //! A disk that fills up and is emptied again: refusals that name it, reads that go on, nothing lost and nothing extra.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use super::cut_disk::CutDisk;
@@ -9,7 +12,7 @@ use crate::chance::Chance;
 use crate::store::{Draft, KeepFree, Reads, Store, StoreError, StoreOptions};
 
 /// A store on a disk of its own that is to keep `keep_free` bytes.
-fn store_on(disk: &CutDisk, dir: &std::path::Path, keep_free: u64) -> (Store, StoreOptions) {
+fn store_on(disk: &CutDisk, dir: &Path, keep_free: u64) -> (Store, StoreOptions) {
     let keep_free = KeepFree::bytes(keep_free);
     let options = StoreOptions { disk: Arc::new(disk.clone()), keep_free, ..small() };
     (Store::create(dir, options.clone()).unwrap(), options)
@@ -101,5 +104,55 @@ async fn a_store_is_not_opened_without_room_and_is_unharmed() {
     disk.set_room(None);
     let store = Store::open(dir.path(), options).unwrap();
     assert_eq!((store.rebuilt(), rows(&store).await.len()), (None, 1));
+    store.close().await;
+}
+
+/// A small disk of its own at `dir`; `None`, and a line that says so, for all but root.
+fn small_disk(dir: &Path) -> Option<Unmount> {
+    let is_root = rustix::process::geteuid().is_root();
+    assert!(is_root || std::env::var("PORTDRIFT_NO_SKIP").as_deref() != Ok("1"), "a disk of its own takes root");
+    if !is_root {
+        println!("skipped: a disk of its own takes root");
+        return None;
+    }
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=12m", "portdrift-test"]).arg(dir).status();
+    assert!(mounted.unwrap().success());
+    Some(Unmount(dir.to_owned()))
+}
+
+struct Unmount(PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _unmounted = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_failed_on_a_full_disk_is_open_again_once_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(_disk) = small_disk(dir.path()) else { return };
+    let options = StoreOptions { keep_free: KeepFree::bytes(1 << 20), ..StoreOptions::default() };
+    let store = Store::create(&dir.path().join("store"), options).unwrap();
+    store.update(put(1, "one".to_owned())).await.unwrap();
+    let filler = dir.path().join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while file.write_all(&[7; 4096]).is_ok() {}
+    // What may be lost is written without a look at the room: it is how the index comes to fail.
+    let mut failed = false;
+    for number in 0..10_000u32 {
+        failed |= store.volatile().put(number.to_be_bytes().to_vec(), vec![7; 4_000]).await.is_err();
+        if failed {
+            break;
+        }
+    }
+    assert!(failed, "the index still takes rows");
+    let refused = store.update(put(2, "two".to_owned())).await;
+    assert!(matches!(refused, Err(StoreError::DiskFull(_))), "{refused:?}");
+    assert_eq!(rows(&store).await.into_keys().collect::<Vec<_>>(), [1], "reads go on");
+    std::fs::remove_file(&filler).unwrap();
+    store.update(put(3, "three".to_owned())).await.unwrap();
+    assert_eq!(rows(&store).await.into_keys().collect::<Vec<_>>(), [1, 3]);
+    store.volatile().put(b"session".to_vec(), b"kept".to_vec()).await.unwrap();
     store.close().await;
 }
