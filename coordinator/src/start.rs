@@ -26,6 +26,9 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// What the coordinator calls itself on its card.
+const LABEL: &str = "coordinator";
+
 /// How to start.
 pub struct CoordinatorOptions {
     /// The data folder that setup made.
@@ -126,10 +129,11 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
     let Opened { lock, mesh_key, author, store, settings, roster } = open(dir, keep_free).await?;
     let settings =
         Settings { mesh: mesh_listen.unwrap_or(settings.mesh), http: http.unwrap_or(settings.http), ..settings };
-    let Ports { mesh, mesh_addresses, enrol, enrolment_addresses } = listen(&author, &settings, &roster).await?;
+    let Ports { mut mesh, mesh_addresses, enrol, enrolment_addresses } = listen(&author, &settings, &roster).await?;
     let opener = Opener::new(author.keypair());
     let (addresses, issued) = (mesh_addresses.clone(), Timestamp::now());
-    let card = Card { key: author.id(), sealing: opener.key(), addresses, label: "coordinator".into(), issued };
+    let card = Card { key: author.id(), sealing: opener.key(), addresses, label: LABEL.into(), issued };
+    mesh.set_card(mesh_addresses.clone(), LABEL.into());
     let enrolment = EnrolmentDesk::new(Endorsement::sign(card, &mesh_key), mesh_key.clone());
     let (hub, inbox) = HubHandle::channel();
     let (events, presences, id) = (EventBus::default(), Presences::default(), author.id());

@@ -12,12 +12,12 @@ use crate::policy::Policy;
 use crate::runner::Runner;
 use crate::spool::{SetAside, Spool};
 use crate::timing::Timing;
+pub(crate) use cards::CardCase;
 use hearing::Hearing;
 use leases::Leases;
 use outbox::Outbox;
 use post::Post;
 use presence::Heartbeat;
-use protocol::card::SignedCard;
 use protocol::envelope::Author;
 use protocol::identity::NodeId;
 use protocol::mesh::{LetterId, Mesh, MeshError, MeshEvent};
@@ -32,6 +32,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+mod cards;
 mod hearing;
 mod leases;
 mod outbox;
@@ -71,8 +72,7 @@ pub(crate) struct Setup<E> {
     pub(crate) state_path: PathBuf,
     /// Where the mesh listens, as its owner said.
     pub(crate) listen: Vec<SocketAddr>,
-    /// Members that it can dial.
-    pub(crate) cards: Vec<SignedCard>,
+    pub(crate) cards: CardCase,
     pub(crate) policy: Policy,
     pub(crate) facts: NodeFacts,
     pub(crate) engine: Arc<E>,
@@ -93,6 +93,7 @@ pub(crate) struct Agent<E> {
     sponsor: Sponsor,
     /// False while the newest roster is not on disk; nothing new is started then.
     state_saved: bool,
+    cards: CardCase,
     policy: Policy,
     facts: NodeFacts,
     post: Post,
@@ -143,6 +144,7 @@ impl<E: Engine> Agent<E> {
             state,
             state_path,
             listen,
+            cards,
             policy,
             facts,
             spool,
@@ -157,7 +159,7 @@ impl<E: Engine> Agent<E> {
         }
         let coordinator = agent.state.coordinator().clone();
         agent.mesh.dial(coordinator.key, &coordinator.addresses);
-        agent.mesh.add_cards(cards);
+        agent.take_up_cards();
         agent
     }
 
@@ -323,6 +325,7 @@ impl<E: Engine> Agent<E> {
         if self.heartbeat.is_due(now) && !self.state_saved {
             self.save_state().await;
         }
+        self.keep_cards(now).await;
         self.tend_sponsor(time, now).await;
         self.start_tasks(time, now);
         self.send_presence(time, now);

@@ -1,13 +1,14 @@
 //! The data folder of a node: who it is, how often it has started, which mesh it belongs to. One process uses it.
 //!
-//! `node.key` the identity, `boot` the count of starts, `mesh.state` the mesh and its highest roster, `spool/` results
-//! that wait for delivery, `policy.toml` what the owner allows.
+//! `node.key` the identity, `boot` the count of starts, `mesh.state` the mesh and its highest roster, `mesh.cards` where
+//! its members are found, `spool/` results that wait for delivery, `policy.toml` what the owner allows.
 
 use crate::durable;
 use protocol::identity::{KeyFileError, KeyLock, Keypair};
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(crate) mod cards;
 mod state;
 pub use state::{MeshState, StateError};
 
@@ -90,6 +91,11 @@ impl DataFolder {
     /// Where the mesh state lies.
     pub fn state_path(&self) -> PathBuf {
         self.path.join("mesh.state")
+    }
+
+    /// Where the members' cards lie.
+    pub fn cards_path(&self) -> PathBuf {
+        self.path.join("mesh.cards")
     }
 
     /// Where results wait.

@@ -22,17 +22,20 @@ pub use join::JoinError;
 pub use notice::Notice;
 pub use timing::Timing;
 
-use agent::{Agent, Setup};
-use config::{ConfigError, DataFolder, MeshState};
+use agent::{Agent, CardCase, Setup};
+use config::{ConfigError, DataFolder, MeshState, cards};
 use engine::{Engine, EngineFacts, Engines};
 use join::{Asker, Joined};
 use notice::Notices;
 use policy::{Policy, PolicyError};
+use protocol::card::SignedCard;
 use protocol::envelope::Author;
 use protocol::identity::Keypair;
 use protocol::invite::Invite;
 use protocol::mesh::{Mesh, MeshConfig};
+use protocol::message::NodeFacts;
 use protocol::roster::{MemberState, Role};
+use protocol::text::Text;
 use spool::{Spool, SpoolError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,6 +57,8 @@ pub struct NodeOptions {
     pub label: Option<String>,
     /// Where it takes connections from neighbours; may be empty.
     pub listen: Vec<SocketAddr>,
+    /// Where others reach it, in place of where it listens.
+    pub advertise: Vec<SocketAddr>,
     /// The owner's policy; `policy.toml` in the data folder when `None`.
     pub policy_file: Option<PathBuf>,
     /// [`Timing::default`] for all but tests.
@@ -113,11 +118,8 @@ pub async fn join(
     let facts = Engines::find(&node.policy, launcher).await.facts();
     let kept = node.kept()?;
     let renews = node.options.invite.is_some();
-    let state = match kept {
-        Some(kept) if !renews => Some(kept),
-        kept => node.ask(&facts, kept, &stop).await?.map(|joined| joined.state),
-    };
-    node.tell_approved(state.as_ref());
+    let joined = if renews || kept.is_none() { node.ask(&facts, kept, &stop).await? } else { kept };
+    node.tell_approved(joined.as_ref());
     Ok(())
 }
 
@@ -145,11 +147,11 @@ impl Node {
 
     async fn run<E: Engine>(self, engine: E, facts: &EngineFacts, stop: CancellationToken) -> Result<(), NodeError> {
         let (spool, set_aside) = Spool::open(&self.folder.spool_path(), self.spool_limit_bytes)?;
-        let joined = match self.kept()? {
+        let state = match self.kept()? {
             None => self.ask(facts, None, &stop).await?,
-            Some(state) => Some(Joined { state, cards: Vec::new() }),
+            kept => kept,
         };
-        let Some(Joined { state, cards }) = joined else { return Ok(()) };
+        let Some(state) = state else { return Ok(()) };
         self.tell_approved(Some(&state));
         let author = Author::new(Arc::clone(&self.keypair), state.mesh(), self.boot);
         let config = MeshConfig {
@@ -162,13 +164,15 @@ impl Node {
         if !self.options.listen.is_empty() {
             self.notices.tell(Notice::Listening { addresses: mesh.listen_addresses() });
         }
+        let own = facts::read(facts, &self.policy);
+        let label = self.label(&own);
         let setup = Setup {
             author,
             state,
             state_path: self.folder.state_path(),
-            listen: self.options.listen,
-            cards,
-            facts: facts::read(facts, &self.policy),
+            listen: self.options.listen.clone(),
+            cards: CardCase::new(self.folder.cards_path(), label, self.options.advertise.clone()),
+            facts: own,
             policy: self.policy.with_engines(facts),
             engine: Arc::new(engine),
             spool,
@@ -193,12 +197,12 @@ impl Node {
         facts: &EngineFacts,
         kept: Option<MeshState>,
         stop: &CancellationToken,
-    ) -> Result<Option<Joined>, NodeError> {
+    ) -> Result<Option<MeshState>, NodeError> {
         let invite = self.options.invite.as_ref().ok_or(JoinError::NoInvite)?;
         let facts = facts::read(facts, &self.policy);
         let asker = Asker {
             author: Author::new(Arc::clone(&self.keypair), invite.mesh, self.boot),
-            label: self.options.label.as_deref().unwrap_or(facts.hostname.as_str()).into(),
+            label: self.label(&facts),
             facts,
             timing: self.options.timing,
             notices: self.notices.clone(),
@@ -208,8 +212,22 @@ impl Node {
             None => state,
             Some(kept) => kept.renewed(state).map_err(ConfigError::from)?,
         };
+        // The cards first: where the coordinator is out of reach, nothing else tells a member whom to dial.
+        self.keep_cards(cards)?;
         state.save(&self.folder.state_path()).map_err(ConfigError::from)?;
-        Ok(Some(Joined { state, cards }))
+        Ok(Some(state))
+    }
+
+    fn keep_cards(&self, news: Vec<SignedCard>) -> Result<(), ConfigError> {
+        let path = self.folder.cards_path();
+        let mut held = cards::load(&path);
+        held.extend(news);
+        Ok(cards::save(&path, &held)?)
+    }
+
+    /// What it calls itself: as its owner says, else its host name.
+    fn label(&self, facts: &NodeFacts) -> Text {
+        self.options.label.as_deref().unwrap_or(facts.hostname.as_str()).into()
     }
 
     fn tell_approved(&self, state: Option<&MeshState>) {

@@ -82,7 +82,8 @@ pub(crate) fn timing() -> Timing {
 
 pub(crate) fn options(dir: &Path) -> NodeOptions {
     let dir = dir.to_owned();
-    NodeOptions { dir, invite: None, label: None, listen: Vec::new(), policy_file: None, timing: timing() }
+    let (listen, advertise) = (Vec::new(), Vec::new());
+    NodeOptions { dir, invite: None, label: None, listen, advertise, policy_file: None, timing: timing() }
 }
 
 pub(crate) fn engine_facts() -> EngineFacts {

@@ -66,6 +66,9 @@ struct OwnArgs {
     /// Take connections from neighbours here
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
+    /// Where neighbours reach it, when that is not where it listens, for instance behind a port forwarding
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    advertise: Vec<SocketAddr>,
     /// What the owner lets it do [default: policy.toml in the data folder, when it is there]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -76,9 +79,10 @@ struct OwnArgs {
 
 impl OwnArgs {
     fn options(self, invite: Option<Invite>) -> anyhow::Result<NodeOptions> {
-        let Self { dir, label, listen, policy, short_times } = self;
+        let Self { dir, label, listen, advertise, policy, short_times } = self;
         let timing = if short_times { short() } else { Timing::default() };
-        Ok(NodeOptions { dir: Part::Node.folder(dir)?, invite, label, listen, policy_file: policy, timing })
+        let dir = Part::Node.folder(dir)?;
+        Ok(NodeOptions { dir, invite, label, listen, advertise, policy_file: policy, timing })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod hub;
 mod losses;
+mod neighbours;
 mod partition;
 mod sponsor;
 
