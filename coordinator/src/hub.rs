@@ -19,6 +19,7 @@ use crate::settings::Timing;
 use crate::store::Store;
 use closings::Closings;
 use crew::{Member, RangesTaken};
+use letters::Came;
 use protocol::envelope::{Author, Message, ReplayGuard};
 use protocol::letter::{Letter, Opener};
 use protocol::mesh::{EnrolServer, Mesh, MeshEvent};
@@ -171,7 +172,7 @@ impl Hub {
     async fn on_event(&mut self, event: MeshEvent) {
         let now = Timestamp::now();
         match event {
-            MeshEvent::Letter { letter, .. } => self.on_letter(&letter, now).await,
+            MeshEvent::Letter { from, writer, letter } => self.on_letter(&letter, Came { by: from, writer }, now).await,
             MeshEvent::Connected { node, address } => {
                 self.presences.set_connected(&node, true, address);
                 self.send_beacon(now);

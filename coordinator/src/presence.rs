@@ -24,14 +24,16 @@ pub struct Presence {
     pub spooled: u32,
     /// Its clock minus ours, in milliseconds; the way here is part of it.
     pub clock_offset_ms: i64,
-    /// Whether its connection stands.
+    /// Whether its connection stands. A node is heard through others too.
     pub connected: bool,
+    /// Whether a connection to it was lost and it was not heard since.
+    pub lost: bool,
 }
 
 impl Presence {
-    /// True while it was heard recently enough.
+    /// True while it was heard recently enough, on whichever way, and no connection to it was lost since.
     pub fn is_online(&self, now: Timestamp, offline_after: Duration) -> bool {
-        self.connected && now.since(self.last_seen) <= offline_after
+        !self.lost && now.since(self.last_seen) <= offline_after
     }
 }
 
@@ -76,6 +78,7 @@ impl Presences {
     pub(crate) fn set_connected(&self, node: &NodeId, connected: bool, address: Option<SocketAddr>) {
         self.with(|map| {
             if let Some(presence) = map.get_mut(node) {
+                presence.lost = presence.connected && !connected;
                 presence.connected = connected;
                 presence.address = address.or(presence.address);
             }
@@ -88,21 +91,40 @@ mod tests {
     use super::*;
     use protocol::Keypair;
 
-    #[test]
-    fn a_node_that_died_before_the_clock_was_set_back_is_offline_after_the_usual_time() {
-        let (presences, node) = (Presences::default(), Keypair::from_seed(&[1; 32]).node_id());
-        let (noon, offline_after) = (Timestamp::from_millis(43_200_000), Duration::from_secs(30));
-        let presence = Presence {
-            last_seen: noon,
+    fn presence(last_seen: Timestamp, connected: bool) -> Presence {
+        Presence {
+            last_seen,
             boot: 1,
             address: None,
             load_hundredths: 0,
             running: Vec::new(),
             spooled: 0,
             clock_offset_ms: 0,
-            connected: true,
-        };
-        presences.heard(node, presence, offline_after);
+            connected,
+            lost: false,
+        }
+    }
+
+    #[test]
+    fn a_node_is_online_while_it_is_heard_on_any_way() {
+        let (presences, node) = (Presences::default(), Keypair::from_seed(&[1; 32]).node_id());
+        let (second, noon) = (Duration::from_secs(1), Timestamp::from_millis(43_200_000));
+        let is_online = |after: u32| presences.get(&node).unwrap().is_online(noon.plus(after * second), 30 * second);
+        presences.heard(node, presence(noon, false), 30 * second);
+        assert_eq!([is_online(30), is_online(31)], [true, false], "through others");
+        presences.set_connected(&node, true, None);
+        assert!(is_online(30));
+        presences.set_connected(&node, false, None);
+        assert!(!is_online(1), "a lost connection is known before heartbeats are missed");
+        assert!(presences.heard(node, presence(noon.plus(second), false), 30 * second), "it is back through others");
+        assert!(is_online(31));
+    }
+
+    #[test]
+    fn a_node_that_died_before_the_clock_was_set_back_is_offline_after_the_usual_time() {
+        let (presences, node) = (Presences::default(), Keypair::from_seed(&[1; 32]).node_id());
+        let (noon, offline_after) = (Timestamp::from_millis(43_200_000), Duration::from_secs(30));
+        presences.heard(node, presence(noon, true), offline_after);
         let set_back = Timestamp::from_millis(3_600_000);
         presences.clock_was_set(set_back);
         let is_online =

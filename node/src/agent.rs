@@ -25,6 +25,7 @@ use protocol::message::NodeFacts;
 use protocol::roster::{MemberState, SignedRoster};
 use protocol::target::TargetSet;
 use protocol::time::Timestamp;
+use reach::Reach;
 use sponsor::Sponsor;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ mod leases;
 mod outbox;
 mod post;
 mod presence;
+mod reach;
 mod shipping;
 mod sponsor;
 mod tasks;
@@ -101,6 +103,7 @@ pub(crate) struct Agent<E> {
     outbox: Outbox,
     heartbeat: Heartbeat,
     hearing: Hearing,
+    reach: Reach,
     runner: Runner<E>,
     delivery: Delivery,
     spool: Spool,
@@ -135,6 +138,7 @@ impl<E: Engine> Agent<E> {
             outbox: Outbox::default(),
             heartbeat: Heartbeat::new(now),
             hearing: Hearing::new(timing.silence),
+            reach: Reach::default(),
             runner: Runner::new(engine, spool.clone(), slots, timing.engine_patience),
             delivery: Delivery::new(timing),
             state_saved: true,
@@ -218,13 +222,13 @@ impl<E: Engine> Agent<E> {
         let (time, now) = (Timestamp::now(), Instant::now());
         match event {
             MeshEvent::Connected { node, address: _ } => self.on_connected(node, now),
-            MeshEvent::Disconnected { node } => {
-                self.notices.tell(Notice::Disconnected { node, coordinator: node == self.post.coordinator() });
-            }
+            MeshEvent::Disconnected { node } => self.on_disconnected(node, now),
             MeshEvent::Beacon(beacon) => {
                 if self.hearing.beacon(beacon.header().issued, now) {
                     self.notices.tell(Notice::CoordinatorBack);
                 }
+                self.reach.heard(beacon.header().boot);
+                self.look_for_way(now);
             }
             MeshEvent::RosterAdopted { signed, roster: _ } => return self.on_roster(signed).await,
             MeshEvent::RosterConflict { epoch, held: _, offered: _, from } => {
@@ -237,7 +241,7 @@ impl<E: Engine> Agent<E> {
             MeshEvent::LetterDelivered { id } => self.on_letter_taken(id, now),
             MeshEvent::LetterFailed { id, reason } => {
                 tracing::debug!(letter.id = id.0, reason, "a letter was lost; it is sent again");
-                self.outbox.letter_lost(id);
+                self.outbox.letter_lost(id, &self.timing, now);
                 self.delivery.letter_lost(id, now);
                 self.sponsor.letter_lost(id, self.timing.retry_after(1), now);
             }
@@ -246,11 +250,30 @@ impl<E: Engine> Agent<E> {
     }
 
     fn on_connected(&mut self, node: NodeId, now: Instant) {
+        self.notices.tell(Notice::Connected { node, coordinator: node == self.post.coordinator() });
+        self.look_for_way(now);
+    }
+
+    /// The coordinator learns at once when this node is still there, but reached through others.
+    fn on_disconnected(&mut self, node: NodeId, now: Instant) {
         let coordinator = node == self.post.coordinator();
-        self.notices.tell(Notice::Connected { node, coordinator });
+        self.notices.tell(Notice::Disconnected { node, coordinator });
+        self.look_for_way(now);
         if coordinator {
+            self.heartbeat.hurry(now);
+        }
+    }
+
+    /// When a way to the coordinator opens, what waits goes out.
+    fn look_for_way(&mut self, now: Instant) {
+        let through = self.mesh.through();
+        if self.reach.opens(through.is_some() || self.mesh.connected(&self.post.coordinator())) {
+            if let Some(node) = through {
+                self.notices.tell(Notice::WayOpen { node });
+            }
             facts::refresh(&mut self.facts);
             self.heartbeat.hurry(now);
+            self.outbox.hurry();
             self.delivery.reconnected(now);
         }
     }
@@ -330,12 +353,12 @@ impl<E: Engine> Agent<E> {
         self.start_tasks(time, now);
         self.send_presence(time, now);
         self.send_requests(time, now);
-        self.send_answers(time);
+        self.send_answers(time, now);
         self.send_results(time, now).await;
     }
 
     fn wake_at(&self) -> Instant {
-        let times = [self.hearing.wake_at(), self.delivery.wake_at(), self.sponsor.wake_at()];
+        let times = [self.hearing.wake_at(), self.delivery.wake_at(), self.outbox.wake_at(), self.sponsor.wake_at()];
         times.into_iter().flatten().fold(self.heartbeat.due_at(), Instant::min)
     }
 }

@@ -34,6 +34,7 @@ pub(crate) struct Delivery {
     timing: Timing,
     results: BTreeMap<ResultKey, Shipment>,
     letters: BTreeMap<LetterId, ResultKey>,
+    unanswered: bool,
 }
 
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl Parcel {
 
 impl Delivery {
     pub(crate) fn new(timing: Timing) -> Self {
-        Self { timing, results: BTreeMap::new(), letters: BTreeMap::new() }
+        Self { timing, results: BTreeMap::new(), letters: BTreeMap::new(), unanswered: false }
     }
 
     /// A result to be delivered; offered at once.
@@ -96,7 +97,7 @@ impl Delivery {
         self.retreat(parcel.key(), now);
     }
 
-    /// A neighbour has taken a letter.
+    /// The coordinator has a letter, or so it is said.
     pub(crate) fn letter_taken(&mut self, id: LetterId, now: Instant) {
         let Some(key) = self.letters.remove(&id) else { return };
         let Some(shipment) = self.results.get_mut(&key) else { return };
@@ -147,6 +148,11 @@ impl Delivery {
         }
     }
 
+    /// True when letters were taken and the coordinator has not answered them in time, since this was last asked.
+    pub(crate) fn take_unanswered(&mut self) -> bool {
+        std::mem::take(&mut self.unanswered)
+    }
+
     /// When [`Self::next`] may have something new to say, if nothing happens before.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let busy = self.active() >= AT_ONCE;
@@ -162,6 +168,7 @@ impl Delivery {
         let late = |shipment: &Shipment| !matches!(shipment.stage, Stage::Waiting(_)) && shipment.time() <= now;
         let keys: Vec<ResultKey> =
             self.results.iter().filter(|(_, shipment)| late(shipment)).map(|(key, _)| *key).collect();
+        self.unanswered |= !keys.is_empty();
         for key in keys {
             self.retreat(key, now);
         }

@@ -69,6 +69,11 @@ pub enum Notice {
         /// Whether it was the coordinator.
         coordinator: bool,
     },
+    /// The coordinator is reached through a neighbour.
+    WayOpen {
+        /// Which one.
+        node: NodeId,
+    },
     /// No sign of life from the coordinator; nothing new is started.
     CoordinatorSilent,
     /// The coordinator is heard again.
@@ -173,6 +178,7 @@ impl fmt::Display for Notice {
             Self::Connected { node, .. } => write!(f, "connected to node {node}"),
             Self::Disconnected { coordinator: true, .. } => write!(f, "the connection to the coordinator is lost"),
             Self::Disconnected { node, .. } => write!(f, "the connection to node {node} is lost"),
+            Self::WayOpen { node } => write!(f, "the coordinator is reached through node {node}"),
             Self::CoordinatorSilent => {
                 write!(f, "no sign of life from the coordinator; running tasks finish, nothing new is started")
             }

@@ -119,6 +119,14 @@ impl Home {
         MeshState::new(kept.mesh(), endorsement, kept.signed_roster().clone()).unwrap().save(&path).unwrap();
     }
 
+    /// Puts a newer roster beside the key.
+    pub(crate) fn adopt(&self, roster: SignedRoster) {
+        let path = self.folder.path().join("mesh.state");
+        let mut kept = MeshState::load(&path).unwrap().unwrap();
+        kept.adopt(roster).unwrap();
+        kept.save(&path).unwrap();
+    }
+
     /// The roster epoch on disk.
     pub(crate) fn epoch(&self) -> u64 {
         MeshState::load(&self.folder.path().join("mesh.state")).unwrap().unwrap().roster().epoch

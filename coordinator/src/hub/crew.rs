@@ -4,6 +4,7 @@ use super::Hub;
 use crate::dispatch::crew::{Candidate, Standing};
 use crate::presence::Presence;
 use crate::registry::{Approval, NodeRecord};
+use crate::settings::Timing;
 use crate::store::StoreError;
 use protocol::letter::SealingKey;
 use protocol::{NodeId, TargetSet, Timestamp};
@@ -81,18 +82,22 @@ impl Hub {
 
     /// Looks who is there now, on approvals that still hold.
     pub(super) fn look_around(&mut self, now: Timestamp) {
-        let seen = |node: NodeId, presence: &Presence| (node, (presence.last_seen, presence.load_hundredths));
-        let seen: BTreeMap<NodeId, (Timestamp, u32)> = self.presences.each(seen).into_iter().collect();
-        let just_started = now.since(self.began) <= self.timing.grace;
-        let standing = |node: &NodeId| {
-            let silent = seen.get(node).map(|(last, _)| now.since(*last));
-            if silent.is_some_and(|silent| silent <= self.timing.offline_after) && self.mesh.connected(node) {
+        let Timing { offline_after, grace, .. } = self.timing;
+        let just_started = now.since(self.began) <= grace;
+        let seen = |node: NodeId, presence: &Presence| {
+            let standing = if presence.is_online(now, offline_after) {
                 Standing::Online
-            } else if just_started || silent.is_some_and(|silent| silent <= self.timing.grace) {
+            } else if now.since(presence.last_seen) <= grace {
                 Standing::Expected
             } else {
                 Standing::Away
-            }
+            };
+            (node, (standing, presence.load_hundredths))
+        };
+        let seen: BTreeMap<NodeId, (Standing, u32)> = self.presences.each(seen).into_iter().collect();
+        let standing = |node: &NodeId| {
+            let standing = seen.get(node).map_or(Standing::Away, |(standing, _)| *standing);
+            if standing == Standing::Away && just_started { Standing::Expected } else { standing }
         };
         let valid = self.members.iter().filter(|(_, member)| member.approval.expires.is_none_or(|end| now <= end));
         let candidates: Vec<Candidate> = valid.map(|(node, member)| member.candidate(*node, standing(node))).collect();

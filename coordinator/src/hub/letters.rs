@@ -27,14 +27,23 @@ const MAX_RUNNING: usize = 64;
 /// The most answers to one presence, which are signed and sealed one by one; the rest is told at the next.
 const MAX_LOST_TOLD: usize = 8;
 
+/// How a letter came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    /// The neighbour that handed it over.
+    pub(super) by: NodeId,
+    /// Who is said to have written it, and to be answered the same way.
+    pub(super) writer: Option<NodeId>,
+}
+
 impl Hub {
     /// Opens a letter, proves who wrote it, and does what it says. What cannot be believed is dropped.
-    pub(super) async fn on_letter(&mut self, letter: &Letter, now: Timestamp) {
+    pub(super) async fn on_letter(&mut self, letter: &Letter, came: Came, now: Timestamp) {
         let Ok(envelope) = letter.open(&self.opener, self.author.mesh()) else {
             return tracing::debug!("a letter that is not for us was dropped");
         };
         let done = match envelope.header() {
-            Ok(header) if self.is_node(&header, now) => self.read(header, &envelope, now).await,
+            Ok(header) if self.is_node(&header, now) => self.read(header, &envelope, came, now).await,
             Ok(header) => return tracing::warn!(node.id = %header.sender, "a letter of no approved node was dropped"),
             Err(error) => Err(LetterFault::Envelope(error)),
         };
@@ -50,22 +59,28 @@ impl Hub {
         member.is_some_and(|member| member.role == Role::Node && member.is_in(now))
     }
 
-    async fn read(&mut self, header: Header, envelope: &Envelope, now: Timestamp) -> Result<(), LetterFault> {
+    async fn read(
+        &mut self,
+        header: Header,
+        envelope: &Envelope,
+        came: Came,
+        now: Timestamp,
+    ) -> Result<(), LetterFault> {
         match header.kind {
             Kind::Presence => {
-                let presence = self.believe::<PresenceMessage>(envelope, now)?;
+                let presence = self.believe::<PresenceMessage>(envelope, came, now)?;
                 self.on_presence(presence, now).await
             }
             Kind::TaskAnswer => {
-                let answer = self.believe::<TaskAnswer>(envelope, now)?;
+                let answer = self.believe::<TaskAnswer>(envelope, came, now)?;
                 self.on_answer(answer, now).await
             }
             Kind::ResultOffer => {
-                let offer = self.believe::<ResultOffer>(envelope, now)?;
+                let offer = self.believe::<ResultOffer>(envelope, came, now)?;
                 self.on_offer(offer, now).await
             }
             Kind::ResultChunk => {
-                let chunk = self.believe::<ResultChunk>(envelope, now)?;
+                let chunk = self.believe::<ResultChunk>(envelope, came, now)?;
                 self.on_chunk(chunk, now).await
             }
             Kind::SponsoredRequest => {
@@ -89,10 +104,24 @@ impl Hub {
         }
     }
 
-    /// The message, if it is proven and was not heard before.
-    fn believe<M: Message>(&mut self, envelope: &Envelope, now: Timestamp) -> Result<Verified<M>, LetterFault> {
+    /// The message, if it is proven and was not heard before. Only then is it known which way its sender is answered.
+    fn believe<M: Message>(
+        &mut self,
+        envelope: &Envelope,
+        came: Came,
+        now: Timestamp,
+    ) -> Result<Verified<M>, LetterFault> {
         let message = envelope.verify::<M>(self.author.mesh(), now)?;
-        if self.replay.admit(message.header()) { Ok(message) } else { Err(LetterFault::repeat(message.header(), now)) }
+        if !self.replay.admit(message.header()) {
+            return Err(LetterFault::repeat(message.header(), now));
+        }
+        let sender = message.sender();
+        if came.writer == Some(sender) {
+            self.mesh.learn_way(sender, came.by);
+        } else {
+            tracing::warn!(node.id = %sender, from.id = %came.by, "a letter came under another writer's name; no way back is taken from it");
+        }
+        Ok(message)
     }
 
     async fn on_presence(&mut self, message: Verified<PresenceMessage>, now: Timestamp) -> Result<(), LetterFault> {
@@ -117,6 +146,7 @@ impl Hub {
             spooled,
             clock_offset_ms: offset_ms(header.issued, now),
             connected: self.mesh.connected(&node),
+            lost: false,
         };
         let is_new = self.presences.heard(node, presence, self.timing.offline_after);
         for run in touched.iter().map(|task| task.run).collect::<std::collections::BTreeSet<_>>() {

@@ -143,7 +143,7 @@ impl Coordinator {
                 }
             }
             Some(presence) => {
-                let reason = if presence.connected { "its heartbeats stopped" } else { "its connection was lost" };
+                let reason = if presence.lost { "its connection was lost" } else { "its heartbeats stopped" };
                 NodeStatus::Offline { since: Some(presence.last_seen), reason }
             }
         }

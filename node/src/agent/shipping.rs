@@ -25,8 +25,8 @@ impl<E: Engine> Agent<E> {
         self.mesh.send_letter(letter).inspect_err(|error| tracing::debug!(%error, "a letter has to wait")).ok()
     }
 
-    pub(super) fn send_answers(&mut self, time: Timestamp) {
-        while let Some(answer) = self.outbox.next() {
+    pub(super) fn send_answers(&mut self, time: Timestamp, now: Instant) {
+        while let Some(answer) = self.outbox.next(now) {
             match self.send(&answer, time) {
                 Some(id) => self.outbox.sent(answer, id),
                 None => return self.outbox.unsent(answer),
@@ -47,6 +47,9 @@ impl<E: Engine> Agent<E> {
                 Some(id) => self.delivery.sent(parcel, id),
                 None => self.delivery.unsent(parcel, now),
             }
+        }
+        if self.delivery.take_unanswered() {
+            self.mesh.seek_other_way();
         }
     }
 

@@ -69,7 +69,9 @@ fn silence_and_loss_slow_it_down_but_never_end_it() {
     for _ in 0..12 {
         assert_eq!(drain(&mut delivery, &mut ids, now, true), [Parcel::Offer(key(1))]);
         now = delivery.wake_at().unwrap();
+        assert!(!delivery.take_unanswered());
         assert_eq!(delivery.next(now), None, "given up, to be tried later");
+        assert!(delivery.take_unanswered(), "taken, but not answered");
         let at = delivery.wake_at().unwrap();
         waits.push(at - now);
         now = at;

@@ -17,6 +17,7 @@ fn presence(last_seen: Timestamp, running: Vec<RunningTask>) -> Presence {
         spooled: 0,
         clock_offset_ms: 0,
         connected: true,
+        lost: false,
     }
 }
 
