@@ -131,8 +131,9 @@ fn a_node_three_segments_away_enrols_scans_and_delivers_and_nobody_between_reads
     let capture = Capture::on(&lab.chain.hosts[DMZ]);
     let ended = lab.run();
     assert_eq!((&ended["state"], &ended["hosts_up"]), (&json!("completed"), &json!(3)), "{ended:#}");
-    let host = lab.mesh.get(&format!("/runs/{}/hosts", ended["id"])).to_string();
-    assert!(host.contains(BANNER), "the result tells of the service: {host}");
+    let export = lab.mesh.output(&["reports", "export", &ended["id"].to_string(), "--format", "xml"]);
+    let found = String::from_utf8_lossy(&export.stdout);
+    assert!(found.contains(BANNER), "the result tells of the service: {found}");
     send_plainly(&lab.chain, "a capture that sees");
     let captured = capture.end();
     assert!(holds(&captured, "a capture that sees") && captured.len() > 10_000, "{} bytes", captured.len());

@@ -84,7 +84,7 @@ impl Hub {
                 self.on_chunk(chunk, now).await
             }
             Kind::SponsoredRequest => {
-                let request = self.believe::<SponsoredRequest>(envelope, now)?;
+                let request = self.believe::<SponsoredRequest>(envelope, came, now)?;
                 self.on_sponsored(request, now).await;
                 Ok(())
             }
