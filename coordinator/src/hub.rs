@@ -28,7 +28,8 @@ use protocol::roster::Precedence;
 use protocol::task::RunId;
 use protocol::{NodeId, Timestamp};
 use std::collections::BTreeMap;
-use tokio::sync::mpsc;
+use std::net::SocketAddr;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uploads::Uploads;
@@ -51,6 +52,8 @@ pub(crate) enum Command {
     Roster(CurrentRoster, Vec<NodeId>),
     /// A node was turned away.
     Decided(NodeId),
+    /// Where members that may sponsor take requests to join.
+    SponsorAddresses(oneshot::Sender<Vec<SocketAddr>>),
 }
 
 impl HubHandle {
@@ -65,6 +68,13 @@ impl HubHandle {
         if self.0.send(command).await.is_err() {
             tracing::debug!("the hub is stopping and was not told");
         }
+    }
+
+    /// Where members that may sponsor take requests to join; nowhere when the hub is stopping.
+    pub(crate) async fn sponsor_addresses(&self) -> Vec<SocketAddr> {
+        let (answer, answered) = oneshot::channel();
+        self.tell(Command::SponsorAddresses(answer)).await;
+        answered.await.unwrap_or_default()
     }
 }
 
@@ -208,6 +218,10 @@ impl Hub {
             }
             Command::Roster(roster, decided) => self.on_roster(roster, &decided, now).await,
             Command::Decided(node) => self.answer_waiting(node).await,
+            Command::SponsorAddresses(answer) => {
+                // Nobody waits any more when the request was given up.
+                let _ = answer.send(self.sponsor_addresses(now));
+            }
         }
     }
 

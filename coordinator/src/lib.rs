@@ -49,6 +49,7 @@ pub use use_case::accounts::SignedIn;
 pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, AlertView, BulkOutcome, MAX_PAGE};
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
 pub use use_case::imports::Imported;
+pub use use_case::invites::InviteView;
 pub use use_case::jobs::Reloaded;
 pub use use_case::nodes::{ApproveRequest, InviteRequest, NodeStatus, NodeView};
 pub use use_case::overview::Overview;

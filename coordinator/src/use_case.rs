@@ -6,6 +6,7 @@ pub(crate) mod alerts;
 pub(crate) mod exports;
 pub(crate) mod history;
 pub(crate) mod imports;
+pub(crate) mod invites;
 pub(crate) mod jobs;
 pub(crate) mod nodes;
 pub(crate) mod overview;

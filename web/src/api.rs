@@ -70,6 +70,8 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         exports::all,
         imports::create,
         invites::create,
+        invites::list,
+        invites::revoke,
         jobs::list,
         jobs::reload,
         nodes::list,

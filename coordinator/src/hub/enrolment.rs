@@ -101,8 +101,8 @@ impl Hub {
         back: Back,
         now: Timestamp,
     ) {
-        let (from, boot) = (request.sender(), request.header().boot);
-        match self.consider(request, (back.sponsor(), address.map(place)), now).await {
+        let (from, boot, sponsor) = (request.sender(), request.header().boot, back.sponsor());
+        match self.consider(request, (sponsor, address.map(place)), now).await {
             Ok(Outcome::Waiting { is_new }) => {
                 if self.enrolment.is_first_word(from, boot, now) {
                     self.answer(from, back, Decision::Pending, now);
@@ -110,7 +110,7 @@ impl Hub {
                     self.enrolment.waiting.insert(from, (back, now.plus(HOLD)));
                 }
                 if is_new {
-                    tracing::info!(node.id = %from, "a node asks to join");
+                    tracing::info!(node.id = %from, sponsor = ?sponsor, ?address, "a node asks to join");
                     self.events.publish(Event::Node { node: from });
                 }
             }

@@ -5,9 +5,15 @@
 
 use super::Hub;
 use protocol::envelope::Verified;
+use protocol::invite::MAX_ADDRESSES;
 use protocol::mesh::{EnrolReply, ReplyTo};
 use protocol::message::{EnrolAnswer, EnrolRequest, Enrolment as Decision, SponsoredAnswer, SponsoredRequest};
+use protocol::roster::Role;
 use protocol::{NodeId, Timestamp};
+use std::net::SocketAddr;
+
+/// Addresses of one sponsor in an invite.
+const EACH: usize = 2;
 
 /// Which way an answer goes back to a stranger.
 #[derive(Debug)]
@@ -43,6 +49,15 @@ impl Hub {
             Ok(request) => self.on_request(request, address, Back::Through(sponsor), now).await,
             Err(error) => tracing::debug!(%error, node.id = %sponsor, "an unreadable sponsored request was dropped"),
         }
+    }
+
+    /// Where members that may sponsor take requests to join: the port after the mesh port that their cards name.
+    pub(super) fn sponsor_addresses(&self, now: Timestamp) -> Vec<SocketAddr> {
+        let roster = self.mesh.roster().into_iter().flat_map(|roster| roster.approved(now));
+        let sponsors = roster.filter(|member| member.role == Role::Node && member.may_sponsor);
+        let cards = sponsors.filter_map(|member| self.mesh.card(&member.key));
+        let after = |address: &SocketAddr| Some(SocketAddr::new(address.ip(), address.port().checked_add(1)?));
+        cards.flat_map(|card| card.addresses.iter().take(EACH).filter_map(after)).take(MAX_ADDRESSES).collect()
     }
 
     /// Signs an answer and sends it back. A node that was let in is told whom else it can dial.

@@ -14,6 +14,7 @@ use crate::store::{Reads, StoreError};
 use protocol::invite::{Invite, secret_name};
 use protocol::text::Text;
 use protocol::{Fingerprint, NodeId, TargetSet, Timestamp};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The longest that an invite is good for.
@@ -88,6 +89,8 @@ pub struct InviteRequest {
     pub ranges: Option<String>,
     /// Site of a pre-approval; empty for the default one.
     pub site: String,
+    /// Enrolment ports that it names; empty for the coordinator's and those of members that may sponsor.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// Every node there is, in key order.
@@ -214,6 +217,7 @@ impl Coordinator {
             let reason = "an invite lasts from one second to 30 days".to_owned();
             return Err(UseCaseError::Invalid { field: "expires", reason });
         }
+        let addresses = self.invite_addresses(&request.addresses).await?;
         let now = Timestamp::now();
         let expires = now.plus(request.lifetime);
         let secret = match &request.ranges {
@@ -225,7 +229,7 @@ impl Coordinator {
             }
             None => None,
         };
-        Ok(Invite { mesh: self.mesh_id(), addresses: self.enrolment_addresses(), expires, secret })
+        Ok(Invite { mesh: self.mesh_id(), addresses, expires, secret })
     }
 
     async fn pre_approve(&self, invite: PreApproval, actor: &Actor, now: Timestamp) -> Result<[u8; 16], UseCaseError> {
