@@ -87,7 +87,13 @@ fn actor() -> Actor {
 }
 
 async fn start(folder: &Path) -> Result<Coordinator, Box<dyn Error>> {
-    let options = CoordinatorOptions { dir: folder.into(), mesh: None, http: None, timing: Timing::default() };
+    let options = CoordinatorOptions {
+        dir: folder.into(),
+        mesh: None,
+        http: None,
+        timing: Timing::default(),
+        keep_free: coordinator::KeepFree::default(),
+    };
     Ok(Coordinator::start(options).await?)
 }
 

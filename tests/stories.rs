@@ -13,9 +13,11 @@
 mod harness;
 mod stories {
     mod alerts;
+    mod away;
     mod bad_input;
     mod clocks;
     mod clones;
+    mod damage;
     mod dashboard;
     mod dashboard_reports;
     mod demo;
@@ -23,6 +25,7 @@ mod stories {
     mod doubts;
     mod exports;
     mod faults;
+    mod full_disk;
     mod getting_started;
     mod imports;
     mod lies;
@@ -30,4 +33,6 @@ mod stories {
     mod policies;
     mod readers;
     mod schedules;
+    mod segments;
+    mod storm;
 }

@@ -62,7 +62,13 @@ pub(crate) struct Measured {
 pub(crate) async fn coordinate(folder: &Path, nodes: usize, seconds: u64) -> Result<(), Box<dyn Error>> {
     let settings = Settings { mesh: "127.0.0.1:0".parse()?, ..Settings::default() };
     setup(SetupOptions { dir: folder.into(), settings, admin: None }).await?;
-    let options = CoordinatorOptions { dir: folder.into(), mesh: None, http: None, timing: Timing::default() };
+    let options = CoordinatorOptions {
+        dir: folder.into(),
+        mesh: None,
+        http: None,
+        timing: Timing::default(),
+        keep_free: coordinator::KeepFree::default(),
+    };
     let coordinator = Coordinator::start(options).await?;
     let actor = Actor::local(0);
     let mut invites = Vec::new();

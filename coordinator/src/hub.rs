@@ -2,6 +2,7 @@
 
 mod closings;
 mod crew;
+mod disk;
 mod dispatching;
 mod enrolment;
 mod ledger;
@@ -131,6 +132,7 @@ pub(crate) struct Hub {
     work: Dispatch,
     closings: Closings,
     watch: Watch,
+    is_short_of_room: bool,
     /// Since when nodes had time to make themselves heard.
     began: Timestamp,
     /// The latest look at what is due.
@@ -165,6 +167,7 @@ impl Hub {
             work: Dispatch::default(),
             closings: Closings::default(),
             watch: Watch::default(),
+            is_short_of_room: false,
             began: now,
             ticked: now,
             beacons: 0,

@@ -43,7 +43,7 @@ pub use schedule::ScheduleError;
 pub use schedule::jobs::{JobFault, JobView};
 pub use setup::{SetupError, SetupOptions, SetupOutcome, setup};
 pub use start::{CoordinatorOptions, StartError};
-pub use store::StoreError;
+pub use store::{KeepFree, StoreError};
 pub use use_case::UseCaseError;
 pub use use_case::acceptance::{AcceptOutcome, LinePattern};
 pub use use_case::accounts::SignedIn;
@@ -154,9 +154,13 @@ impl Coordinator {
         self.0.enrolment_addresses.clone()
     }
 
-    /// Whether the store takes changes and the hub runs.
-    pub async fn is_ready(&self) -> bool {
-        !self.0.ended.is_cancelled() && self.0.store.update(|_| Ok::<_, StoreError>(())).await.is_ok()
+    /// Whether new work makes sense: the store takes changes, its disk has room, the hub runs.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.0.store.update(|draft| draft.room_for_work()).await?;
+        if self.0.ended.is_cancelled() { Err(StoreError::Closed) } else { Ok(()) }
     }
 
     /// Waits until the hub has ended, on [`Self::stop`] or by a fault.

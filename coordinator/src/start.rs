@@ -10,7 +10,7 @@ use crate::registry::{CurrentRoster, issue};
 use crate::schedule::{Schedule, ScheduleError};
 use crate::settings::{Settings, Timing};
 use crate::store::tables::{BOOTS, ROSTER, SETTINGS};
-use crate::store::{Reads, Store, StoreError, StoreOptions};
+use crate::store::{KeepFree, Reads, Store, StoreError, StoreOptions};
 use crate::use_case::imports;
 use protocol::card::{Card, Endorsement};
 use protocol::envelope::Author;
@@ -39,6 +39,8 @@ pub struct CoordinatorOptions {
     pub http: Option<SocketAddr>,
     /// Times of the hub.
     pub timing: Timing,
+    /// The room that is to stay on the data folder's disk.
+    pub keep_free: KeepFree,
 }
 
 /// Why a coordinator does not start.
@@ -80,7 +82,7 @@ struct Opened {
 }
 
 /// Opens keys and store, and counts this start.
-async fn open(dir: PathBuf) -> Result<Opened, StartError> {
+async fn open(dir: PathBuf, keep_free: KeepFree) -> Result<Opened, StartError> {
     let folder = DataFolder::new(&dir);
     if !folder.mesh_key().exists() {
         return Err(StartError::NotSetUp(dir));
@@ -88,7 +90,7 @@ async fn open(dir: PathBuf) -> Result<Opened, StartError> {
     let lock = Keypair::lock(&folder.coordinator_key())?;
     let mesh_key = Arc::new(Keypair::load(&folder.mesh_key())?);
     let keypair = Arc::new(Keypair::load(&folder.coordinator_key())?);
-    let store = Store::open(&folder.store(), StoreOptions::default())?;
+    let store = Store::open(&folder.store(), StoreOptions { keep_free, ..StoreOptions::default() })?;
     if let Some(why) = store.rebuilt() {
         tracing::warn!(why, "the index was made anew from the journal");
     }
@@ -123,8 +125,8 @@ async fn listen(author: &Author, settings: &Settings, roster: &CurrentRoster) ->
 
 /// Starts every part.
 pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartError> {
-    let CoordinatorOptions { dir, mesh: mesh_listen, http, timing } = options;
-    let Opened { lock, mesh_key, author, store, settings, roster } = open(dir).await?;
+    let CoordinatorOptions { dir, mesh: mesh_listen, http, timing, keep_free } = options;
+    let Opened { lock, mesh_key, author, store, settings, roster } = open(dir, keep_free).await?;
     let settings =
         Settings { mesh: mesh_listen.unwrap_or(settings.mesh), http: http.unwrap_or(settings.http), ..settings };
     let Ports { mut mesh, mesh_addresses, enrol, enrolment_addresses } = listen(&author, &settings, &roster).await?;

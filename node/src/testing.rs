@@ -111,6 +111,14 @@ impl Home {
         home
     }
 
+    /// The coordinator's card names this address from now on.
+    pub(crate) fn find_hub_at(&self, hub: SocketAddr) {
+        let path = self.folder.path().join("mesh.state");
+        let kept = MeshState::load(&path).unwrap().unwrap();
+        let endorsement = Endorsement::sign(card(&[hub]), &mesh_key());
+        MeshState::new(kept.mesh(), endorsement, kept.signed_roster().clone()).unwrap().save(&path).unwrap();
+    }
+
     /// Puts a newer roster beside the key.
     pub(crate) fn adopt(&self, roster: SignedRoster) {
         let path = self.folder.path().join("mesh.state");

@@ -10,6 +10,7 @@ use node::policy::{EXAMPLE, Policy};
 use node::{NodeOptions, Notice, Timing};
 use protocol::Timestamp;
 use protocol::invite::Invite;
+use protocol::mesh::Tunables;
 use serde::Serialize;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -118,9 +119,11 @@ fn short() -> Timing {
     Timing {
         presence_every: Duration::from_millis(500),
         silence: Duration::from_secs(5),
+        answer_within: Duration::from_secs(5),
         retry_first: Duration::from_millis(100),
         retry_most: Duration::from_secs(1),
         return_spread: Duration::from_millis(200),
+        mesh: Tunables { redial_most: Duration::from_secs(1), ..Tunables::default() },
         ..Timing::default()
     }
 }

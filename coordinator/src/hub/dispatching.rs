@@ -141,6 +141,10 @@ impl Hub {
         if leased.is_empty() {
             return Ok(());
         }
+        if !self.has_room().await {
+            self.work.not_granted();
+            return Ok(());
+        }
         let count = leased.len();
         let kept = match self.store.update(move |draft| ledger::grant(draft, leased)).await {
             Ok(kept) => kept,

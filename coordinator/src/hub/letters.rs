@@ -255,6 +255,10 @@ impl Hub {
             self.write_to(node, &Receipt { task, fence, outcome }, now);
             return Ok(());
         }
+        if !self.has_room().await {
+            tracing::debug!(node.id = %node, task.id = %task, "no room for a result; it waits on its node's disk");
+            return Ok(());
+        }
         match self.uploads.offer((node, task, fence), &manifest) {
             Ok(missing) => self.write_to(node, &ChunksWanted { task, fence, missing }, now),
             Err(UploadError::Busy) => {

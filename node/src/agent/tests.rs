@@ -5,6 +5,7 @@ mod hops;
 mod hub;
 mod losses;
 mod neighbours;
+mod partition;
 mod presence;
 mod sponsor;
 

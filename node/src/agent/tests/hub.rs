@@ -50,6 +50,8 @@ enum Command {
 
 /// The coordinator in a task of its own.
 pub(super) struct Hub {
+    /// Where it listens.
+    pub(super) address: SocketAddr,
     pub(super) losses: Arc<Losses>,
     author: Author,
     announced: AtomicU64,
@@ -96,7 +98,7 @@ impl Hub {
     }
 
     fn serve(mesh: Mesh, home: Home) -> (Self, Home) {
-        let author = coordinator();
+        let (author, address) = (coordinator(), mesh.listen_addresses()[0]);
         let losses = Arc::new(Losses::default());
         let (commands, inbox) = mpsc::channel(64);
         let (sender, seen) = mpsc::channel(4_096);
@@ -109,7 +111,8 @@ impl Hub {
             seen: sender,
         };
         let task = tokio::spawn(desk.run(inbox));
-        (Self { losses, author, announced: AtomicU64::new(0), beats: AtomicU64::new(0), commands, seen, task }, home)
+        let (announced, beats) = (AtomicU64::new(0), AtomicU64::new(0));
+        (Self { address, losses, author, announced, beats, commands, seen, task }, home)
     }
 
     async fn order(&self, command: Command) {
