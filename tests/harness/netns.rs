@@ -6,6 +6,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -43,6 +44,18 @@ pub(crate) struct Chain {
 fn ip(words: &str) {
     let output = Command::new("ip").args(words.split_whitespace()).output().unwrap();
     assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Removes the hosts of test programs that were killed.
+fn remove_leftovers() {
+    let listed = Command::new("ip").args(["netns", "list"]).output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    for name in listed.lines().filter_map(|line| line.split_whitespace().next()) {
+        let maker = name.strip_prefix("pd").and_then(|rest| rest.split_once('-')).map(|(id, _)| id);
+        if maker.is_some_and(|id| id.parse::<u32>().is_ok() && !Path::new("/proc").join(id).exists()) {
+            ip(&format!("netns del {name}"));
+        }
+    }
 }
 
 /// True for root with `ip`; else the story is skipped, or fails where nothing may be skipped.
@@ -107,6 +120,7 @@ impl Drop for Lift {
 impl Chain {
     /// Hosts with these names in a row; the link from the first to the second is 198.18.`first`.0/24, and so on.
     pub(crate) fn new(names: &[&str], first: u8) -> Self {
+        remove_leftovers();
         let hosts: Vec<Host> = names.iter().map(|name| Host::new(name)).collect();
         let nets: Vec<u8> = (first..).take(hosts.len() - 1).collect();
         for (pair, net) in hosts.windows(2).zip(&nets) {

@@ -64,6 +64,9 @@ fn sound(net: &str) -> (Mesh, Vec<String>, Vec<Value>, PathBuf) {
         })
         .collect();
     assert!(mesh.nodes[0].stop().success());
+    assert!(mesh.coordinator.stop().success());
+    // What is compared was never told by a node since the start.
+    mesh.start_coordinator();
     let before = shown(&mesh, &runs);
     assert!(mesh.coordinator.stop().success());
     let copy = mesh.home().join("copy");

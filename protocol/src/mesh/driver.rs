@@ -12,7 +12,7 @@ use crate::envelope::{Envelope, Kind};
 use crate::identity::NodeId;
 use crate::roster::{Precedence, Role, RosterHash};
 use crate::time::Timestamp;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use libp2p::core::ConnectedPoint;
 use libp2p::gossipsub::{self, MessageAcceptance, PublishError};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
@@ -69,6 +69,10 @@ impl Mesh {
                 let event = self.swarm.select_next_some().await;
                 missing -= usize::from(matches!(event, SwarmEvent::NewListenAddr { .. }));
                 self.on_swarm(event, self.time());
+            }
+            // Who listens at every address tells of one after another, all of them known by now.
+            while let Some(event) = self.swarm.select_next_some().now_or_never() {
+                self.on_swarm(event, Timestamp::now());
             }
         };
         transport::in_time(heard, wanted).await

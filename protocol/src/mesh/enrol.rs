@@ -12,7 +12,7 @@ use crate::card::SignedCard;
 use crate::codec::{CodecError, Decode, Encode};
 use crate::envelope::Envelope;
 use crate::identity::{Keypair, MeshId, NodeId};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use libp2p::Swarm;
 use libp2p::request_response::{Event, Message, OutboundFailure, ProtocolSupport, ResponseChannel};
 use libp2p::swarm::dial_opts::DialOpts;
@@ -112,6 +112,10 @@ impl EnrolServer {
             while missing > 0 {
                 let event = self.swarm.select_next_some().await;
                 missing -= usize::from(matches!(event, SwarmEvent::NewListenAddr { .. }));
+                drop(self.on_swarm(event));
+            }
+            // Who listens at every address tells of one after another, all of them known by now.
+            while let Some(event) = self.swarm.select_next_some().now_or_never() {
                 drop(self.on_swarm(event));
             }
         };
