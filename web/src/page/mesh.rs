@@ -168,8 +168,13 @@ fn member_row(member: &MeshMember, links: &[MeshLink], names: &BTreeMap<NodeId, 
 fn state(member: &MeshMember) -> (Badge, String) {
     match &member.status {
         NodeStatus::Offline { since: _, reason } => (Badge::presence(false, false), (*reason).to_owned()),
-        status if member.is_online() => (Badge::presence(true, *status == NodeStatus::Scanning), String::new()),
-        status => (Badge::denied(status.name()), String::new()),
+        NodeStatus::Cloned { .. } => (Badge::cloned(), "two machines use its key".to_owned()),
+        status @ (NodeStatus::Online | NodeStatus::Scanning) => {
+            (Badge::presence(true, *status == NodeStatus::Scanning), String::new())
+        }
+        status @ (NodeStatus::Pending | NodeStatus::Denied | NodeStatus::Expired) => {
+            (Badge::denied(status.name()), String::new())
+        }
     }
 }
 

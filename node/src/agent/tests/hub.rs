@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 /// What a node wrote.
 #[derive(Debug)]
 pub(super) enum Seen {
-    Presence(Presence),
+    Presence(Box<Presence>),
     Answer(TaskAnswer),
     Offer,
     Chunk,
@@ -168,7 +168,7 @@ impl Hub {
     }
 
     pub(super) async fn presence(&mut self) -> Presence {
-        self.saw(|seen| if let Seen::Presence(presence) = seen { Some(presence) } else { None }).await
+        self.saw(|seen| if let Seen::Presence(presence) = seen { Some(*presence) } else { None }).await
     }
 
     /// What came and was not waited for.
@@ -210,7 +210,7 @@ impl Desk {
         }
         let kind = envelope.header().unwrap().kind;
         let seen = if kind == Kind::Presence {
-            Seen::Presence(body(&envelope))
+            Seen::Presence(Box::new(body(&envelope)))
         } else if kind == Kind::TaskAnswer {
             Seen::Answer(body(&envelope))
         } else if kind == Kind::ResultOffer {
