@@ -27,13 +27,20 @@ async fn started() -> (TempDir, Coordinator) {
     let dir = folder.path().join("data");
     let settings = Settings { mesh: "127.0.0.1:0".parse().unwrap(), ..Settings::default() };
     setup(SetupOptions { dir: dir.clone(), settings, admin: None }).await.unwrap();
-    let options = CoordinatorOptions { dir, mesh: None, http: None, timing: Timing::default() };
+    let options = CoordinatorOptions {
+        dir,
+        mesh: None,
+        http: None,
+        timing: Timing::default(),
+        keep_free: coordinator::KeepFree::default(),
+    };
     (folder, Coordinator::start(options).await.unwrap())
 }
 
 async fn invite(coordinator: &Coordinator, ranges: Option<&str>) -> Invite {
     let lifetime = Duration::from_secs(3_600);
-    let request = InviteRequest { lifetime, ranges: ranges.map(str::to_owned), site: String::new() };
+    let request =
+        InviteRequest { lifetime, ranges: ranges.map(str::to_owned), site: String::new(), addresses: Vec::new() };
     coordinator.create_invite(&Actor::local(0), &request).await.unwrap()
 }
 
@@ -48,7 +55,7 @@ async fn join(key: &Arc<Keypair>, invite: &Invite) -> (Card, Enrolment) {
     let facts = NodeFacts::default();
     let request = EnrolRequest { sealing: Opener::new(key).key(), label: "lab".into(), facts, secret };
     let request = author.sign(&request, 0, Timestamp::now());
-    let believe = |reply: EnrolReply| {
+    let believe = |_, reply: EnrolReply| {
         let answer = reply.answer.verify::<EnrolAnswer>(invite.mesh, Timestamp::now()).unwrap().into_message();
         Ok((answer.endorsement.verify(invite.mesh).unwrap().clone(), answer.decision))
     };

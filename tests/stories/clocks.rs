@@ -32,7 +32,7 @@ fn nodes_ten_minutes_or_two_years_off_join_scan_and_deliver() {
         node.line(told);
         mesh.until(&fingerprint, "online");
         shown_offset(&mesh, &fingerprint, off);
-        let ended = mesh.json(&["scans", "run", "all", "--wait"]);
+        let ended = &mesh.json(&["scans", "run", "all", "--wait"])["run"];
         assert_eq!((&ended["state"], &ended["hosts_up"]), (&"completed".into(), &1.into()), "{off} s off: {ended:#}");
         node.line("delivered");
         node.stop();

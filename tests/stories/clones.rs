@@ -29,7 +29,7 @@ fn a_copied_node_is_told_and_its_tasks_go_to_others() {
     assert!(shown.contains("two machines use its key, and neither gets tasks"), "{shown}");
     let honest = mesh.add_node("honest", &ranges);
     mesh.json(&["scans", "create", "all", "--targets", &format!("{net}.0/28"), "--ports", "2222"]);
-    let ended = mesh.json(&["scans", "run", "all", "--wait"]);
+    let ended = &mesh.json(&["scans", "run", "all", "--wait"])["run"];
     assert_eq!((&ended["state"], &ended["hosts_up"]), (&"completed".into(), &1.into()), "{ended:#}");
     let tasks = ended["tasks"].as_array().unwrap();
     assert!(!tasks.is_empty() && tasks.iter().all(|task| task["node"] == honest.as_str()), "{ended:#}");

@@ -31,7 +31,11 @@ fn what_the_policy_refuses_is_told_on_the_runs_page() {
     let scan =
         ["scans", "create", "fast", "--targets", &format!("{net}.0/30"), "--ports", "9", "--args=--max-rate 500"];
     mesh.json(&scan);
-    let ended = mesh.json(&["scans", "run", "fast", "--wait"]);
-    mesh.nodes[0].line("refused: a rate of 500 packets a second is over the 10 that this node's policy allows");
-    assert!(ended.to_string().contains("is over the 10 that this node's policy allows"), "{ended:#}");
+    assert!(!mesh.output(&["scans", "run", "fast", "--wait"]).status.success());
+    let refused = "a rate of 500 packets a second is over the 10 that this node's policy allows";
+    mesh.nodes[0].line(&format!("refused: {refused}"));
+    let run = mesh.json(&["runs", "show", "1"]);
+    assert!(run["reason"].as_str().unwrap().contains(refused), "{run:#}");
+    let tasks = run["tasks"].as_array().unwrap();
+    assert!(tasks.iter().all(|task| task["reason"].as_str().unwrap().contains(refused)), "{run:#}");
 }
