@@ -166,14 +166,6 @@ fn member_row(member: &MeshMember, links: &[MeshLink], names: &BTreeMap<NodeId, 
 }
 
 fn state(member: &MeshMember) -> (Badge, String) {
-<<<<<<< HEAD
-    if let NodeStatus::Offline { since: _, reason } = &member.status {
-        (Badge::presence(false, false), (*reason).to_owned())
-    } else if member.is_online() {
-        (Badge::presence(true, member.status == NodeStatus::Scanning), String::new())
-    } else {
-        (Badge::denied(member.status.name()), String::new())
-=======
     match &member.status {
         NodeStatus::Offline { since: _, reason } => (Badge::presence(false, false), (*reason).to_owned()),
         NodeStatus::Cloned { .. } => (Badge::cloned(), "two machines use its key".to_owned()),
@@ -183,7 +175,6 @@ fn state(member: &MeshMember) -> (Badge, String) {
         status @ (NodeStatus::Pending | NodeStatus::Denied | NodeStatus::Expired) => {
             (Badge::denied(status.name()), String::new())
         }
->>>>>>> keeper
     }
 }
 
