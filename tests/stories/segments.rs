@@ -61,9 +61,7 @@ impl Lab {
         let line = node.line("this node is ");
         let fingerprint = line.split("this node is ").nth(1).unwrap().trim().to_owned();
         node.line("waiting for approval");
-        let mut words = vec!["keys", "approve", &fingerprint, "--label", NAMES[index]];
-        words.extend(if ranges.is_empty() { vec![] } else { vec!["--ranges", ranges] });
-        let output = self.mesh.output(&words);
+        let output = self.mesh.output(&["keys", "approve", &fingerprint, "--label", NAMES[index], "--ranges", ranges]);
         assert!(output.status.success(), "{output:?}");
         node.line("connected to the coordinator");
         if let Some(lift) = self.lifts.remove(&index) {
@@ -104,7 +102,9 @@ fn lab() -> Lab {
     let mut lab = Lab::new();
     let plant = lab.chain.left(PLANT).to_string();
     let net = plant.rsplit_once('.').unwrap().0.to_owned();
-    for (index, ranges) in [(DMZ, String::new()), (SEG1, String::new()), (SEG2, format!("{net}.0/24"))] {
+    // Those between scan nothing but themselves.
+    let (dmz, seg1) = (lab.chain.left(DMZ).to_string(), lab.chain.left(SEG1).to_string());
+    for (index, ranges) in [(DMZ, dmz), (SEG1, seg1), (SEG2, format!("{net}.0/24"))] {
         lab.add(index, &ranges);
         lab.assert_cut();
     }
