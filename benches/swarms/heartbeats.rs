@@ -68,7 +68,8 @@ pub(crate) async fn coordinate(folder: &Path, nodes: usize, seconds: u64) -> Res
     let mut invites = Vec::new();
     for _ in 0..nodes {
         let lifetime = Duration::from_secs(24 * 3600);
-        let request = InviteRequest { lifetime, ranges: Some("127.0.0.0/8".into()), site: String::new() };
+        let request =
+            InviteRequest { lifetime, ranges: Some("127.0.0.0/8".into()), site: String::new(), addresses: Vec::new() };
         invites.push(coordinator.create_invite(&actor, &request).await?.to_string());
     }
     say(&Ready { invites, mesh: coordinator.mesh_addresses() })?;

@@ -33,7 +33,8 @@ async fn started() -> (TempDir, Coordinator) {
 
 async fn invite(coordinator: &Coordinator, ranges: Option<&str>) -> Invite {
     let lifetime = Duration::from_secs(3_600);
-    let request = InviteRequest { lifetime, ranges: ranges.map(str::to_owned), site: String::new() };
+    let request =
+        InviteRequest { lifetime, ranges: ranges.map(str::to_owned), site: String::new(), addresses: Vec::new() };
     coordinator.create_invite(&Actor::local(0), &request).await.unwrap()
 }
 
