@@ -163,7 +163,7 @@ async fn five_thousand_silent_sockets_at_each_port_cost_little_and_stop_nobody()
         // While the silent ones hold every place, a stranger is refused and asks again.
         let (key, mesh) = (keys(9), keys(200).mesh_id());
         loop {
-            let answered = ask(&key, mesh, &[enrol_port], &request, PATIENCE, |reply| Ok(reply.answer)).await;
+            let answered = ask(&key, mesh, &[enrol_port], &request, PATIENCE, |_, reply| Ok(reply.answer)).await;
             if let Ok((_, answer)) = answered {
                 return answer;
             }

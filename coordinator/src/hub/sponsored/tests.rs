@@ -31,7 +31,13 @@ async fn coordinator() -> (Coordinator, TempDir) {
     let (dir, any) = (folder.path().join("data"), "127.0.0.1:0".parse().unwrap());
     let settings = Settings { mesh: any, advertised: Vec::new(), http: any };
     crate::setup(SetupOptions { dir: dir.clone(), settings, admin: None }).await.unwrap();
-    let options = CoordinatorOptions { dir, mesh: None, http: None, timing: Timing::default() };
+    let options = CoordinatorOptions {
+        dir,
+        mesh: None,
+        http: None,
+        timing: Timing::default(),
+        keep_free: crate::KeepFree::default(),
+    };
     (Coordinator::start(options).await.unwrap(), folder)
 }
 
@@ -88,7 +94,7 @@ impl Sponsor {
     async fn start(seed: u8, hub: &Coordinator) -> Self {
         let (author, invite) = (author(seed, hub), invite(hub).await);
         let secret = invite.secret.map(|secret| SecretProof::new(&secret, invite.mesh, author.id()));
-        let believe = |reply: EnrolReply| {
+        let believe = |_, reply: EnrolReply| {
             assert!(reply.cards.iter().any(|card| card.verify().unwrap().key == hub.id()), "it is told whom to dial");
             let answer = reply.answer.verify::<EnrolAnswer>(invite.mesh, Timestamp::now()).unwrap();
             Ok(answer.into_message())
