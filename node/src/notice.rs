@@ -216,14 +216,7 @@ impl fmt::Display for Notice {
             Self::SpoolRoom { room: Room::Full, reason } => {
                 write!(f, "{reason}; nothing is scanned until there is room")
             }
-            Self::ClockOff { offset_ms } => {
-                let (seconds, way) =
-                    (offset_ms.unsigned_abs() / 1_000, if *offset_ms < 0 { "behind" } else { "ahead of" });
-                write!(
-                    f,
-                    "this machine's clock is {seconds} s {way} the coordinator's; mesh time is used, but set the clock"
-                )
-            }
+            Self::ClockOff { offset_ms } => clock_words(*offset_ms, f),
             Self::Stopping { grace } => write!(f, "stopping; running tasks get {} s", grace.as_secs()),
             Self::StoppedLate { tasks, spooled } => {
                 write!(
@@ -233,6 +226,11 @@ impl fmt::Display for Notice {
             }
         }
     }
+}
+
+fn clock_words(offset_ms: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (seconds, way) = (offset_ms.unsigned_abs() / 1_000, if offset_ms < 0 { "behind" } else { "ahead of" });
+    write!(f, "this machine's clock is {seconds} s {way} the coordinator's; mesh time is used, but set the clock")
 }
 
 fn list(addresses: &[SocketAddr]) -> String {
