@@ -17,7 +17,9 @@ use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
 mod packed;
+mod succession;
 pub use packed::{MAX_PACKED_BYTES, UnpackError};
+pub use succession::Succession;
 
 /// The coordinator's sign of life, every 10 s.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -251,6 +253,8 @@ pub struct EnrolRequest {
     pub facts: NodeFacts,
     /// The invite's single-use secret, if it had one.
     pub secret: Option<[u8; 16]>,
+    /// The word of the member whose place this key takes, if it takes one.
+    pub succeeds: Option<Succession>,
 }
 
 /// Answers [`EnrolRequest`]; signed with the coordinator's key, which `endorsement` lets the reader trust.
