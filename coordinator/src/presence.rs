@@ -67,6 +67,11 @@ impl Presences {
         })
     }
 
+    /// Forgets every node but these.
+    pub(crate) fn keep(&self, is_kept: impl Fn(&NodeId) -> bool) {
+        self.with(|map| map.retain(|node, _| is_kept(node)));
+    }
+
     /// The clock was set back: nobody was heard later than now.
     pub(crate) fn clock_was_set(&self, now: Timestamp) {
         self.with(|map| map.values_mut().for_each(|presence| presence.last_seen = presence.last_seen.min(now)));

@@ -10,11 +10,13 @@ pub(crate) mod jobs;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod reports;
+pub(crate) mod rosters;
 pub(crate) mod rules;
 pub(crate) mod runs;
 pub(crate) mod scans;
 
 use crate::accounts::{AccountError, Forbidden};
+use crate::registry::Misfit;
 use crate::scan::DraftError;
 use crate::schedule::ScheduleError;
 use crate::store::StoreError;
@@ -69,6 +71,17 @@ impl UseCaseError {
 
     pub(crate) fn no_node(id: impl std::fmt::Display) -> Self {
         Self::NotFound(format!("node {id}"), "keys")
+    }
+
+    /// A decision that does not fit this node.
+    pub(crate) fn misfit(node: impl std::fmt::Display, misfit: &Misfit) -> Self {
+        let reason = format!("node {node}: {misfit}");
+        match misfit {
+            Misfit::NoRanges => Self::Invalid { field: "ranges", reason },
+            Misfit::Revoked(_) | Misfit::NotPending | Misfit::NeverIn | Misfit::StillIn | Misfit::Tombstone => {
+                Self::Conflict(reason)
+            }
+        }
     }
 
     pub(crate) fn no_report(what: impl std::fmt::Display) -> Self {

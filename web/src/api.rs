@@ -10,6 +10,7 @@ pub mod invites;
 pub mod jobs;
 pub mod nodes;
 pub mod reports;
+pub mod roster;
 pub mod rules;
 pub mod runs;
 pub mod scans;
@@ -73,12 +74,16 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         jobs::list,
         jobs::reload,
         nodes::list,
-        nodes::approve,
-        nodes::deny,
+        nodes::show,
+        nodes::decide,
+        nodes::decide_many,
         reports::list,
         reports::show,
         reports::of_scan,
         reports::latest,
+        roster::show,
+        roster::sign,
+        roster::acknowledge,
         rules::list,
         rules::set,
         rules::remove,

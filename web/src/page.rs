@@ -8,6 +8,7 @@ pub(crate) mod enrol;
 pub(crate) mod found;
 pub(crate) mod history;
 pub(crate) mod login;
+pub(crate) mod node;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod report;

@@ -5,6 +5,7 @@ mod exports;
 mod findings;
 mod imports;
 mod live;
+mod nodes;
 mod pages;
 mod rights;
 mod run_pages;

@@ -34,7 +34,7 @@ impl Hub {
         }
         self.ticked = now;
         self.release_waiting(now);
-        said("renew the roster", self.renew_roster(now).await);
+        said("mind what ends", self.mind_ends(now).await);
         self.look_around(now);
         said("read open runs", self.pick_up_runs().await);
         said("begin runs", self.begin_queued(now).await);

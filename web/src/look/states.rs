@@ -93,6 +93,11 @@ impl Badge {
         }
     }
 
+    /// A node that the mesh key has yet to let in.
+    pub(crate) fn awaited() -> Self {
+        Self::plain(Tone::Medium, "diamond", "awaiting signature")
+    }
+
     /// A node that is not in, or not any more.
     pub(crate) fn denied(word: &'static str) -> Self {
         Self::plain(Tone::Muted, "x", word)
