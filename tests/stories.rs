@@ -25,5 +25,6 @@ mod stories {
     mod imports;
     mod lies;
     mod readers;
+    mod revocation;
     mod schedules;
 }

@@ -23,7 +23,9 @@ use protocol::mesh::{LetterId, Mesh, MeshError, MeshEvent};
 use protocol::message::NodeFacts;
 use protocol::roster::{MemberState, SignedRoster};
 use protocol::target::TargetSet;
+use protocol::text::Text;
 use protocol::time::Timestamp;
+use standing::Standing;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
@@ -35,9 +37,12 @@ mod outbox;
 mod post;
 mod presence;
 mod shipping;
+mod standing;
 mod tasks;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use standing::enrolment_ports;
 
 /// Why a node cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +55,9 @@ pub enum AgentError {
         "this node's key was revoked; to let the machine in again, remove its data folder, and join with a new invite"
     )]
     Revoked,
+    /// The coordinator says so to whoever asks with this key.
+    #[error("the coordinator shuts this node out: {0}; its results stay in the data folder")]
+    ShutOut(Text),
     /// The roster knows nothing of this key.
     #[error("this node's key is not on the roster; ask for its approval, or remove the data folder and join again")]
     NotAMember,
@@ -90,6 +98,7 @@ pub(crate) struct Agent<E> {
     outbox: Outbox,
     heartbeat: Heartbeat,
     hearing: Hearing,
+    standing: Standing,
     runner: Runner<E>,
     delivery: Delivery,
     spool: Spool,
@@ -111,6 +120,7 @@ impl<E: Engine> Agent<E> {
             outbox: Outbox::default(),
             heartbeat: Heartbeat::new(now),
             hearing: Hearing::new(timing.silence),
+            standing: Standing::new(timing.silence, now),
             runner: Runner::new(engine, spool.clone(), slots, timing.engine_patience),
             delivery: Delivery::new(timing),
             state_saved: true,
@@ -145,6 +155,7 @@ impl<E: Engine> Agent<E> {
                 () = stop.cancelled() => break,
                 event = self.mesh.next() => self.on_event(event).await?,
                 ended = self.runner.next() => self.on_ended(ended),
+                answer = self.standing.next() => self.on_standing(answer).await?,
                 () = sleep_until(wake_at) => {}
             }
         }
@@ -193,6 +204,7 @@ impl<E: Engine> Agent<E> {
                 self.notices.tell(Notice::Disconnected { node, coordinator: node == self.post.coordinator() });
             }
             MeshEvent::Beacon(beacon) => {
+                self.standing.heard(self.timing.silence, now);
                 if self.hearing.beacon(beacon.header().issued, now) {
                     self.notices.tell(Notice::CoordinatorBack);
                 }
@@ -295,6 +307,7 @@ impl<E: Engine> Agent<E> {
         if self.heartbeat.is_due(now) && !self.state_saved {
             self.save_state().await;
         }
+        self.ask_standing(now);
         self.start_tasks(time, now);
         self.send_presence(time, now);
         self.send_answers(time);
@@ -302,7 +315,7 @@ impl<E: Engine> Agent<E> {
     }
 
     fn wake_at(&self) -> Instant {
-        let times = [self.hearing.wake_at(), self.delivery.wake_at()];
+        let times = [self.hearing.wake_at(), self.delivery.wake_at(), self.standing.wake_at()];
         times.into_iter().flatten().fold(self.heartbeat.due_at(), Instant::min)
     }
 }

@@ -5,11 +5,11 @@ use crate::notice::{Notice, Notices};
 use crate::timing::Timing;
 use protocol::codec;
 use protocol::envelope::{Author, Envelope, EnvelopeError, Kind};
-use protocol::identity::NodeId;
+use protocol::identity::{MeshId, NodeId};
 use protocol::invite::{Invite, InviteError};
 use protocol::letter::Opener;
 use protocol::mesh;
-use protocol::message::{EnrolAnswer, EnrolRequest, Enrolment, NodeFacts};
+use protocol::message::{EnrolAnswer, EnrolRequest, Enrolment, NodeFacts, Succession};
 use protocol::roster::Role;
 use protocol::text::Text;
 use protocol::time::Timestamp;
@@ -70,6 +70,8 @@ pub(crate) struct Asker {
     pub(crate) facts: NodeFacts,
     pub(crate) timing: Timing,
     pub(crate) notices: Notices,
+    /// The word of the key whose place this one takes.
+    pub(crate) succeeds: Option<Succession>,
 }
 
 impl Asker {
@@ -91,11 +93,11 @@ impl Asker {
                 invite.check_time(now)?;
             }
             let keypair = Arc::clone(self.author.keypair());
-            let request = self.request(invite, now);
+            let request = self.request(invite.secret, now);
             let patience = self.timing.enrol_patience;
             match mesh::ask(keypair, invite.mesh, &invite.addresses, request, patience).await {
                 Ok((from, answer)) => {
-                    let answer = believe(invite, self.author.id(), from, &answer, Timestamp::now())?;
+                    let answer = believe(invite.mesh, self.author.id(), from, &answer, Timestamp::now())?;
                     if let Some(state) = self.decided(invite, answer)? {
                         return Ok(state);
                     }
@@ -118,12 +120,14 @@ impl Asker {
         }
     }
 
-    fn request(&self, invite: &Invite, now: Timestamp) -> Envelope {
+    /// Asks to be let in, and so for what was decided of this key.
+    pub(crate) fn request(&self, secret: Option<[u8; 16]>, now: Timestamp) -> Envelope {
         let mut request = EnrolRequest {
             sealing: Opener::new(self.author.keypair()).key(),
             label: self.label.clone(),
             facts: self.facts.clone(),
-            secret: invite.secret,
+            secret,
+            succeeds: self.succeeds.clone(),
         };
         if codec::encode(&request).len() > Kind::EnrolRequest.max_body_bytes() {
             // Told with every presence later on.
@@ -151,21 +155,19 @@ impl Asker {
     }
 }
 
-/// The answer, if the mesh of the invite vouches for whoever gave it, and it is for us.
-fn believe(
-    invite: &Invite,
+/// The answer, if `mesh` vouches for whoever gave it, and it is for us.
+pub(crate) fn believe(
+    mesh: MeshId,
     me: NodeId,
     from: NodeId,
     answer: &Envelope,
     now: Timestamp,
 ) -> Result<EnrolAnswer, JoinError> {
-    let verified = answer.verify::<EnrolAnswer>(invite.mesh, now)?;
+    let verified = answer.verify::<EnrolAnswer>(mesh, now)?;
     let signer = verified.sender();
     let answer = verified.into_message();
-    let card = answer
-        .endorsement
-        .verify(invite.mesh)
-        .map_err(|_| JoinError::Impostor("its card is not signed by the mesh key"))?;
+    let card =
+        answer.endorsement.verify(mesh).map_err(|_| JoinError::Impostor("its card is not signed by the mesh key"))?;
     if signer != card.key {
         return Err(JoinError::Impostor("the answer is signed by another key than its card's"));
     }

@@ -11,6 +11,7 @@ mod facts;
 mod join;
 mod notice;
 pub mod policy;
+mod rotate;
 mod runner;
 pub mod spool;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod timing;
 pub use agent::AgentError;
 pub use join::JoinError;
 pub use notice::Notice;
+pub use rotate::{RotateError, rotate_key};
 pub use timing::Timing;
 
 use agent::{Agent, Setup};
@@ -29,9 +31,10 @@ use join::Asker;
 use notice::Notices;
 use policy::{Policy, PolicyError};
 use protocol::envelope::Author;
-use protocol::identity::Keypair;
+use protocol::identity::{Keypair, MeshId};
 use protocol::invite::Invite;
 use protocol::mesh::{Mesh, MeshConfig};
+use protocol::message::Succession;
 use protocol::roster::{MemberState, Role};
 use spool::{Spool, SpoolError};
 use std::net::SocketAddr;
@@ -78,6 +81,9 @@ pub enum NodeError {
     /// It is a member and cannot go on.
     #[error(transparent)]
     Agent(#[from] AgentError),
+    /// It keeps its key.
+    #[error(transparent)]
+    Rotate(RotateError),
     /// The path of this program, through which nmap is started, is unknown.
     #[error("the path of this program cannot be found: {0}")]
     OwnPath(std::io::Error),
@@ -190,14 +196,7 @@ impl Node {
         stop: &CancellationToken,
     ) -> Result<Option<MeshState>, NodeError> {
         let invite = self.options.invite.as_ref().ok_or(JoinError::NoInvite)?;
-        let facts = facts::read(facts, &self.policy);
-        let asker = Asker {
-            author: Author::new(Arc::clone(&self.keypair), invite.mesh, self.boot),
-            label: self.options.label.as_deref().unwrap_or(facts.hostname.as_str()).into(),
-            facts,
-            timing: self.options.timing,
-            notices: self.notices.clone(),
-        };
+        let asker = self.asker(Arc::clone(&self.keypair), invite.mesh, facts, None);
         let Some(joined) = asker.join(invite, stop).await? else { return Ok(None) };
         let state = match kept {
             None => joined,
@@ -205,6 +204,19 @@ impl Node {
         };
         state.save(&self.folder.state_path()).map_err(ConfigError::from)?;
         Ok(Some(state))
+    }
+
+    /// Asks in the name of `keypair`.
+    fn asker(&self, keypair: Arc<Keypair>, mesh: MeshId, facts: &EngineFacts, succeeds: Option<Succession>) -> Asker {
+        let facts = facts::read(facts, &self.policy);
+        Asker {
+            author: Author::new(keypair, mesh, self.boot),
+            label: self.options.label.as_deref().unwrap_or(facts.hostname.as_str()).into(),
+            facts,
+            timing: self.options.timing,
+            notices: self.notices.clone(),
+            succeeds,
+        }
     }
 
     fn tell_approved(&self, state: Option<&MeshState>) {

@@ -126,6 +126,11 @@ pub enum Notice {
         /// What is wrong with it.
         reason: String,
     },
+    /// This node goes on under another key.
+    Rotated {
+        /// The new one.
+        fingerprint: Fingerprint,
+    },
     /// This node winds down.
     Stopping {
         /// How long it gives its running tasks.
@@ -180,6 +185,7 @@ impl fmt::Display for Notice {
                 write!(f, "result of task {task} rejected by the coordinator and kept aside: {reason}")
             }
             Self::SpoolEntrySetAside { path, reason } => write!(f, "set aside {}: {reason}", path.display()),
+            Self::Rotated { fingerprint } => write!(f, "this node is {fingerprint} from now on; the old key is out"),
             Self::Stopping { grace } => write!(f, "stopping; running tasks get {} s", grace.as_secs()),
             Self::StoppedLate { tasks, spooled } => {
                 write!(

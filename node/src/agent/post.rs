@@ -52,6 +52,11 @@ impl Post {
         Self { author, opener, coordinator, guard: ReplayGuard::default() }
     }
 
+    /// Who signs for this node.
+    pub(super) fn author(&self) -> &Author {
+        &self.author
+    }
+
     /// Whom letters go to.
     pub(super) fn coordinator(&self) -> NodeId {
         self.coordinator.key

@@ -2,6 +2,7 @@
 
 mod hub;
 mod losses;
+mod standing;
 
 use crate::notice::Notice;
 use crate::testing::{Home, Knocker, member, roster};
