@@ -145,7 +145,7 @@ impl Hub {
         let issuer = self.enrolment.issuer.clone();
         match self.store.update(move |draft| consider(draft, key, &request, &issuer, now)).await? {
             Outcome::Decided(Decision::Pending) => Ok(Outcome::Decided(self.as_the_roster_says(key))),
-            outcome => Ok(outcome),
+            outcome @ (Outcome::Waiting { .. } | Outcome::Let(_) | Outcome::Decided(_)) => Ok(outcome),
         }
     }
 
