@@ -15,7 +15,7 @@ mod process;
 use coordinator::scan::ScanDraft;
 use coordinator::settings::{Settings, Timing};
 use coordinator::{Actor, Coordinator, CoordinatorOptions, SetupOptions, setup};
-use documents::Side;
+use documents::{Fleet, Side};
 use process::{NDIFF, Taken, demand, measure, median};
 use protocol::task::RunId;
 use serde::{Deserialize, Serialize};
@@ -53,8 +53,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let hosts = process::size(HOSTS);
     let folder = tempfile::tempdir()?;
     let at = |name: &str| folder.path().join(name).display().to_string();
-    let a = documents::file(folder.path(), hosts, Side::Before)?;
-    let b = documents::file(folder.path(), hosts, Side::After)?;
+    let a = documents::file(folder.path(), hosts, Fleet::Alike, Side::Before)?;
+    let b = documents::file(folder.path(), hosts, Fleet::Alike, Side::After)?;
     println!("two runs of {hosts} hosts x 20 ports; {ROUNDS} rounds of ours, one of ndiff");
     runtime.block_on(import(Path::new(&at("data")), [&a, &b]))?;
     let program = std::env::current_exe()?.display().to_string();
@@ -87,7 +87,13 @@ fn actor() -> Actor {
 }
 
 async fn start(folder: &Path) -> Result<Coordinator, Box<dyn Error>> {
-    let options = CoordinatorOptions { dir: folder.into(), mesh: None, http: None, timing: Timing::default() };
+    let options = CoordinatorOptions {
+        dir: folder.into(),
+        mesh: None,
+        http: None,
+        timing: Timing::default(),
+        keep_free: coordinator::KeepFree::default(),
+    };
     Ok(Coordinator::start(options).await?)
 }
 

@@ -13,7 +13,11 @@
 mod harness;
 mod stories {
     mod alerts;
+    mod away;
     mod bad_input;
+    mod clocks;
+    mod clones;
+    mod damage;
     mod dashboard;
     mod dashboard_reports;
     mod demo;
@@ -21,10 +25,16 @@ mod stories {
     mod doubts;
     mod exports;
     mod faults;
+    mod full_disk;
     mod getting_started;
     mod imports;
     mod lies;
+    mod mesh;
+    mod policies;
     mod readers;
     mod revocation;
     mod schedules;
+    mod segments;
+    mod sponsor;
+    mod storm;
 }

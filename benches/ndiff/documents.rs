@@ -41,6 +41,15 @@ pub(crate) enum Side {
     After,
 }
 
+/// What the hosts run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fleet {
+    /// The same services on each, as machines of one image do.
+    Alike,
+    /// Each says something of its own on each port, so that no two port elements are the same.
+    NoTwoAlike,
+}
+
 /// How a host differs between the documents; most do not.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Difference {
@@ -69,13 +78,13 @@ fn difference(host: u32) -> Difference {
 }
 
 /// Writes one of the documents as a file; gives its path.
-pub(crate) fn file(folder: &Path, hosts: u32, side: Side) -> Result<String, Box<dyn Error>> {
+pub(crate) fn file(folder: &Path, hosts: u32, fleet: Fleet, side: Side) -> Result<String, Box<dyn Error>> {
     if hosts > ADDRESSES {
         return Err(format!("{NETWORK} has {ADDRESSES} addresses; take no more hosts").into());
     }
     let path = folder.join(if side == Side::Before { "before.xml" } else { "after.xml" });
     let mut out = BufWriter::new(File::create(&path)?);
-    write(&mut out, hosts, side)?;
+    write(&mut out, hosts, fleet, side)?;
     out.flush()?;
     Ok(path.to_str().ok_or("the temporary folder has no readable name")?.to_owned())
 }
@@ -85,7 +94,7 @@ pub(crate) fn differing(hosts: u32) -> usize {
     (0..hosts).filter(|host| difference(*host) != Difference::None).count()
 }
 
-fn write(out: &mut impl Write, hosts: u32, side: Side) -> io::Result<()> {
+fn write(out: &mut impl Write, hosts: u32, fleet: Fleet, side: Side) -> io::Result<()> {
     let start = if side == Side::Before { 1_700_000_000 } else { 1_700_086_400 };
     let ports: Vec<String> = SERVICES.iter().map(|(port, ..)| port.to_string()).collect();
     writeln!(
@@ -101,7 +110,7 @@ fn write(out: &mut impl Write, hosts: u32, side: Side) -> io::Result<()> {
     let absent = if side == Side::Before { Difference::New } else { Difference::Gone };
     let mut up = 0;
     for host in (0..hosts).filter(|host| difference(*host) != absent) {
-        write_host(out, host, side, start)?;
+        write_host(out, host, fleet, side, start)?;
         up += 1;
     }
     writeln!(
@@ -113,7 +122,7 @@ fn write(out: &mut impl Write, hosts: u32, side: Side) -> io::Result<()> {
     )
 }
 
-fn write_host(out: &mut impl Write, host: u32, side: Side, start: u32) -> io::Result<()> {
+fn write_host(out: &mut impl Write, host: u32, fleet: Fleet, side: Side, start: u32) -> io::Result<()> {
     let [_, top, high, low] = host.to_be_bytes();
     writeln!(
         out,
@@ -134,12 +143,18 @@ fn write_host(out: &mut impl Write, host: u32, side: Side, start: u32) -> io::Re
         };
         let renewed = changed == Difference::NewVersion && side == Side::After && is_the_one;
         let version = if renewed { "99.1" } else { version };
-        write_port(out, port, hidden, [name, product, version])?;
+        let own = if fleet == Fleet::NoTwoAlike { format!("host {host}") } else { String::new() };
+        write_port(out, port, hidden, [name, product, version, &own])?;
     }
     writeln!(out, "</ports>\n<times srtt=\"{}\" rttvar=\"5000\" to=\"100000\"/>\n</host>", 200 + host % 97)
 }
 
-fn write_port(out: &mut impl Write, port: u16, hidden: bool, [name, product, version]: [&str; 3]) -> io::Result<()> {
+fn write_port(
+    out: &mut impl Write,
+    port: u16,
+    hidden: bool,
+    [name, product, version, extra]: [&str; 4],
+) -> io::Result<()> {
     let (state, reason) = if hidden { ("closed", "reset") } else { ("open", "syn-ack") };
     write!(
         out,
@@ -147,7 +162,7 @@ fn write_port(out: &mut impl Write, port: u16, hidden: bool, [name, product, ver
     )?;
     let method = if hidden { "method=\"table\" conf=\"3\"" } else { "method=\"probed\" conf=\"10\"" };
     write!(out, "<service name=\"{name}\"")?;
-    for (key, value) in [("product", product), ("version", version)] {
+    for (key, value) in [("product", product), ("version", version), ("extrainfo", extra)] {
         if !hidden && !value.is_empty() {
             write!(out, " {key}=\"{value}\"")?;
         }

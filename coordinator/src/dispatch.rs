@@ -125,6 +125,11 @@ impl Dispatch {
         self.runs.keys().copied().collect()
     }
 
+    /// What this node holds, with the numbers of the leases.
+    pub fn held_by(&self, node: NodeId) -> Vec<(TaskId, u64)> {
+        self.leases.held_by(node)
+    }
+
     /// Tasks that are with a holder.
     pub fn leased(&self) -> impl Iterator<Item = &TaskRecord> {
         self.tasks.values().filter(|task| task.state == TaskState::Leased)

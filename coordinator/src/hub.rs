@@ -2,12 +2,19 @@
 
 mod closings;
 mod crew;
+mod disk;
 mod dispatching;
 mod enrolment;
 mod ledger;
 mod letters;
+mod refused;
 mod rosters;
+mod sponsored;
+#[cfg(test)]
+mod tests;
+mod twins;
 mod uploads;
+mod watch;
 
 use crate::dispatch::Dispatch;
 use crate::dispatch::crew::Crew;
@@ -19,6 +26,7 @@ use crate::settings::Timing;
 use crate::store::Store;
 use closings::Closings;
 use crew::{Member, RangesTaken};
+use letters::Came;
 use protocol::envelope::{Author, Message, ReplayGuard};
 use protocol::letter::{Letter, Opener};
 use protocol::mesh::{EnrolServer, Mesh, MeshEvent};
@@ -28,10 +36,13 @@ use protocol::task::RunId;
 use protocol::{NodeId, Timestamp};
 use rosters::Warned;
 use std::collections::BTreeMap;
-use tokio::sync::mpsc;
+use std::net::SocketAddr;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use twins::Twins;
 use uploads::Uploads;
+use watch::Watch;
 
 /// How many commands may wait for the hub.
 const INBOX: usize = 256;
@@ -49,6 +60,10 @@ pub(crate) enum Command {
     Cancelled(RunId),
     /// These nodes were decided on, and that is what was issued.
     Issued(Issued, Vec<NodeId>),
+    /// Where members that may sponsor take requests to join.
+    SponsorAddresses(oneshot::Sender<Vec<SocketAddr>>),
+    /// What was counted and refused.
+    Counters(oneshot::Sender<MeshCounters>),
 }
 
 impl HubHandle {
@@ -63,6 +78,13 @@ impl HubHandle {
         if self.0.send(command).await.is_err() {
             tracing::debug!("the hub is stopping and was not told");
         }
+    }
+
+    /// Where members that may sponsor take requests to join; nowhere when the hub is stopping.
+    pub(crate) async fn sponsor_addresses(&self) -> Vec<SocketAddr> {
+        let (answer, answered) = oneshot::channel();
+        self.tell(Command::SponsorAddresses(answer)).await;
+        answered.await.unwrap_or_default()
     }
 }
 
@@ -80,6 +102,8 @@ pub(crate) struct Parts {
     pub(crate) roster: CurrentRoster,
     pub(crate) inbox: mpsc::Receiver<Command>,
 }
+
+pub use refused::{MeshCounters, Refused};
 
 pub(crate) use enrolment::Enrolment as EnrolmentDesk;
 #[cfg(test)]
@@ -99,6 +123,7 @@ pub(crate) struct Hub {
     roster: CurrentRoster,
     inbox: mpsc::Receiver<Command>,
     replay: ReplayGuard,
+    twins: Twins,
     uploads: Uploads,
     /// Every approved node.
     members: BTreeMap<NodeId, Member>,
@@ -114,12 +139,15 @@ pub(crate) struct Hub {
     /// Runs and tasks that have not ended.
     work: Dispatch,
     closings: Closings,
+    watch: Watch,
+    is_short_of_room: bool,
     /// Since when nodes had time to make themselves heard.
     began: Timestamp,
     /// The latest look at what is due.
     ticked: Timestamp,
     beacons: u64,
     announced: u64,
+    refused: Refused,
 }
 
 impl Hub {
@@ -139,6 +167,7 @@ impl Hub {
             roster,
             inbox,
             replay: ReplayGuard::default(),
+            twins: Twins::default(),
             uploads: Uploads::default(),
             members: BTreeMap::new(),
             revoked: Vec::new(),
@@ -148,11 +177,15 @@ impl Hub {
             crew: Crew::default(),
             work: Dispatch::default(),
             closings: Closings::default(),
+            watch: Watch::default(),
+            is_short_of_room: false,
             began: now,
             ticked: now,
             beacons: 0,
             announced: 0,
+            refused: Refused::default(),
         };
+        hub.recall_last_words().await;
         hub.read_members(now).await?;
         hub.read_awaited().await?;
         hub.resume(now).await?;
@@ -173,13 +206,14 @@ impl Hub {
                 _ = tick.tick() => self.on_tick(Timestamp::now()).await,
             }
         }
+        self.keep_last_words().await;
         self.closings.stop().await;
     }
 
     async fn on_event(&mut self, event: MeshEvent) {
         let now = Timestamp::now();
         match event {
-            MeshEvent::Letter { from: _, letter } => self.on_letter(&letter, now).await,
+            MeshEvent::Letter { from, writer, letter } => self.on_letter(&letter, Came { by: from, writer }, now).await,
             MeshEvent::Connected { node, address } => {
                 self.presences.set_connected(&node, true, address);
                 self.send_beacon(now);
@@ -188,7 +222,6 @@ impl Hub {
             MeshEvent::Disconnected { node } => {
                 self.presences.set_connected(&node, false, None);
                 self.look_around(now);
-                self.events.publish(crate::events::Event::Node { node });
             }
             MeshEvent::RosterAdopted { signed, roster } => self.on_newer_roster(signed, roster, now).await,
             MeshEvent::RosterConflict { epoch, held, offered, from } => {
@@ -215,6 +248,15 @@ impl Hub {
                 self.drop_run(run);
             }
             Command::Issued(issued, decided) => self.on_issued(issued, &decided, now).await,
+            Command::Counters(asked) => {
+                let (mesh, enrolment) = (self.mesh.counters(), self.enrol.counters());
+                // Whoever asked may have left.
+                let _ = asked.send(MeshCounters { mesh, enrolment, refused: self.refused });
+            }
+            Command::SponsorAddresses(answer) => {
+                // Nobody waits any more when the request was given up.
+                let _ = answer.send(self.sponsor_addresses(now));
+            }
         }
     }
 

@@ -36,6 +36,7 @@ mod use_case;
 
 pub use accounts::{Actor, Forbidden, Right, Role};
 pub use history::Comparison;
+pub use hub::{MeshCounters, Refused};
 pub use intake::TaskCoverage;
 pub use keys::{MoveKeyError, export_mesh_key, import_mesh_key};
 pub use presence::Presence;
@@ -43,16 +44,17 @@ pub use schedule::ScheduleError;
 pub use schedule::jobs::{JobFault, JobView};
 pub use setup::{SetupError, SetupOptions, SetupOutcome, setup};
 pub use start::{CoordinatorOptions, StartError};
-pub use store::StoreError;
+pub use store::{KeepFree, StoreError};
 pub use use_case::UseCaseError;
 pub use use_case::acceptance::{AcceptOutcome, LinePattern};
 pub use use_case::accounts::SignedIn;
 pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, AlertView, BulkOutcome, MAX_PAGE};
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
 pub use use_case::imports::Imported;
+pub use use_case::invites::{InviteRequest, InviteView};
 pub use use_case::jobs::Reloaded;
+pub use use_case::mesh::{LinkEnd, MeshLink, MeshMember, MeshPicture};
 pub use use_case::nodes::decide::{ApproveRequest, Lifetime, NodeDecision, NodeSelection};
-pub use use_case::nodes::invites::InviteRequest;
 pub use use_case::nodes::{NodeStatus, NodeView};
 pub use use_case::overview::Overview;
 pub use use_case::rosters::{AwaitedRoster, RosterView};
@@ -156,9 +158,13 @@ impl Coordinator {
         self.0.enrolment_addresses.clone()
     }
 
-    /// Whether the store takes changes and the hub runs.
-    pub async fn is_ready(&self) -> bool {
-        !self.0.ended.is_cancelled() && self.0.store.update(|_| Ok::<_, StoreError>(())).await.is_ok()
+    /// Whether new work makes sense: the store takes changes, its disk has room, the hub runs.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.0.store.update(|draft| draft.room_for_work()).await?;
+        if self.0.ended.is_cancelled() { Err(StoreError::Closed) } else { Ok(()) }
     }
 
     /// Waits until the hub has ended, on [`Self::stop`] or by a fault.

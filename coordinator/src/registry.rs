@@ -87,7 +87,7 @@ pub struct Approval {
     pub at: Timestamp,
 }
 
-/// A pre-approval that an invite carries; kept under the hash of its secret.
+/// A pre-approval that an invite carries; kept under the name of its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct PreApproval {
     /// What the node will be allowed to scan.
@@ -100,6 +100,13 @@ pub struct PreApproval {
     pub by: Text,
     /// Which node used it; it works once.
     pub used_by: Option<NodeId>,
+}
+
+impl PreApproval {
+    /// True while it lets in the first node that proves to know its secret.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.used_by.is_none() && now <= self.expires
+    }
 }
 
 impl NodeRecord {

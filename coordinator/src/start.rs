@@ -11,13 +11,14 @@ use crate::registry::issuing::{Issued, Issuer};
 use crate::schedule::{Schedule, ScheduleError};
 use crate::settings::{Settings, Timing};
 use crate::store::tables::{BOOTS, ENDORSEMENT, ROSTER, SETTINGS};
-use crate::store::{Reads, Store, StoreError, StoreOptions};
+use crate::store::{KeepFree, Reads, Store, StoreError, StoreOptions};
 use crate::use_case::imports;
+use protocol::card::{Card, Endorsement, MAX_CARD_ADDRESSES};
 use protocol::envelope::Author;
 use protocol::identity::{KeyFileError, KeyLock};
 use protocol::letter::Opener;
 use protocol::mesh::{EnrolServer, Mesh, MeshConfig, MeshError, Tunables};
-use protocol::roster::{Card, Endorsement, Role};
+use protocol::roster::Role;
 use protocol::{Keypair, Timestamp};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,6 +26,9 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// What the coordinator calls itself on its card.
+const LABEL: &str = "coordinator";
 
 /// How to start.
 pub struct CoordinatorOptions {
@@ -36,6 +40,8 @@ pub struct CoordinatorOptions {
     pub http: Option<SocketAddr>,
     /// Times of the hub.
     pub timing: Timing,
+    /// The room that is to stay on the data folder's disk.
+    pub keep_free: KeepFree,
 }
 
 /// Why a coordinator does not start.
@@ -77,7 +83,7 @@ struct Opened {
 }
 
 /// Opens keys and store, and counts this start.
-async fn open(dir: PathBuf) -> Result<Opened, StartError> {
+async fn open(dir: PathBuf, keep_free: KeepFree) -> Result<Opened, StartError> {
     let folder = DataFolder::new(&dir);
     if !folder.is_set_up() {
         return Err(StartError::NotSetUp(dir));
@@ -85,7 +91,7 @@ async fn open(dir: PathBuf) -> Result<Opened, StartError> {
     let lock = Keypair::lock(&folder.coordinator_key())?;
     let mesh_key = MeshKey::load(&folder)?;
     let keypair = Arc::new(Keypair::load(&folder.coordinator_key())?);
-    let store = Store::open(&folder.store(), StoreOptions::default())?;
+    let store = Store::open(&folder.store(), StoreOptions { keep_free, ..StoreOptions::default() })?;
     if let Some(why) = store.rebuilt() {
         tracing::warn!(why, "the index was made anew from the journal");
     }
@@ -121,13 +127,15 @@ async fn listen(author: &Author, settings: &Settings, roster: &CurrentRoster) ->
 
 /// Starts every part.
 pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartError> {
-    let CoordinatorOptions { dir, mesh: mesh_listen, http, timing } = options;
-    let Opened { lock, issuer, author, store, settings, roster } = open(dir.clone()).await?;
+    let CoordinatorOptions { dir, mesh: mesh_listen, http, timing, keep_free } = options;
+    let Opened { lock, issuer, author, store, settings, roster } = open(dir.clone(), keep_free).await?;
     let settings =
         Settings { mesh: mesh_listen.unwrap_or(settings.mesh), http: http.unwrap_or(settings.http), ..settings };
-    let Ports { mesh, mesh_addresses, enrol, enrolment_addresses } = listen(&author, &settings, &roster).await?;
+    let Ports { mut mesh, mesh_addresses, enrol, enrolment_addresses } = listen(&author, &settings, &roster).await?;
     let opener = Opener::new(author.keypair());
-    let card = Card { key: author.id(), sealing: opener.key(), addresses: mesh_addresses.clone() };
+    let (addresses, issued) = (mesh_addresses.clone(), Timestamp::now());
+    let card = Card { key: author.id(), sealing: opener.key(), addresses, label: LABEL.into(), issued };
+    mesh.set_card(mesh_addresses.clone(), LABEL.into());
     let endorsement = endorsed(&store, &issuer.mesh_key, card).await?;
     let endorsement = endorsement.ok_or(StartError::Foreign { dir, what: "endorsement" })?;
     let enrolment = EnrolmentDesk::new(endorsement, issuer.clone());
@@ -217,7 +225,7 @@ async fn endorsed(store: &Store, mesh_key: &MeshKey, card: Card) -> Result<Optio
         }
         MeshKey::Elsewhere(_) => {
             let kept = store.read(|view| view.get(&ENDORSEMENT, &())).await?;
-            if kept.as_ref().is_some_and(|kept| kept.card != card) {
+            if kept.as_ref().is_some_and(|kept| !leads_alike(&kept.card, &card)) {
                 tracing::warn!(
                     "the coordinator listens elsewhere than the mesh key has endorsed; new nodes are told the old addresses until `keys import-mesh-key` brings the key back for one start"
                 );
@@ -225,6 +233,13 @@ async fn endorsed(store: &Store, mesh_key: &MeshKey, card: Card) -> Result<Optio
             Ok(kept)
         }
     }
+}
+
+/// True when whoever follows one card or the other finds the same coordinator, whenever they were written.
+fn leads_alike(one: &Card, other: &Card) -> bool {
+    let leads = |card: &Card| (card.key, card.sealing);
+    let addresses = |card: &Card| card.addresses.iter().copied().take(MAX_CARD_ADDRESSES).collect::<Vec<_>>();
+    leads(one) == leads(other) && addresses(one) == addresses(other)
 }
 
 /// Where nodes reach a port that listens on `real`: as advertised, or there, with the machine's own addresses for

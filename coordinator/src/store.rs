@@ -10,6 +10,7 @@ mod head;
 mod index;
 mod journal;
 mod keys;
+mod room;
 mod schema;
 mod start;
 pub(crate) mod tables;
@@ -20,8 +21,8 @@ mod volatile;
 mod walk;
 mod writer;
 
-use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,7 +31,9 @@ pub(crate) use check::{check, rebuild};
 pub use error::StoreError;
 pub(crate) use files::Disk;
 use files::RealDisk;
-use index::Index;
+use index::{Index, OpenIndex};
+pub use room::KeepFree;
+use room::Room;
 pub(crate) use schema::Table;
 pub(crate) use view::{Draft, Reads, Row, View};
 pub(crate) use volatile::Volatile;
@@ -45,11 +48,18 @@ pub(crate) struct StoreOptions {
     pub(crate) segment_bytes: u64,
     /// Where the journal is kept.
     pub(crate) disk: Arc<dyn Disk>,
+    /// The room that is to stay on the disk.
+    pub(crate) keep_free: KeepFree,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, segment_bytes: 64 << 20, disk: Arc::new(RealDisk) }
+        Self {
+            cache_bytes: 64 << 20,
+            segment_bytes: 64 << 20,
+            disk: Arc::new(RealDisk),
+            keep_free: KeepFree::default(),
+        }
     }
 }
 
@@ -61,9 +71,10 @@ pub(crate) struct Store {
 }
 
 struct Shared {
-    /// `None` once closed. Reads hold the lock, so that closing waits for them.
-    index: RwLock<Option<Index>>,
+    index: OpenIndex,
     failure: Failure,
+    dir: PathBuf,
+    options: StoreOptions,
     rebuilt: Option<String>,
 }
 
@@ -84,8 +95,8 @@ impl Store {
     pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let (writer, rebuilt) = start::open(dir, &options)?;
         let (inbox, messages) = mpsc::channel(GROUP_JOBS);
-        let index = RwLock::new(Some(writer.index.clone()));
-        let shared = Arc::new(Shared { index, failure: writer.failure.clone(), rebuilt });
+        let (index, failure) = (writer.open_index.clone(), writer.failure.clone());
+        let shared = Arc::new(Shared { index, failure, dir: dir.to_owned(), options, rebuilt });
         let thread = std::thread::Builder::new().name("store".to_owned());
         thread.spawn(move || writer.run(messages)).map_err(StoreError::io("start the writer of", dir))?;
         Ok(Self { shared, inbox })
@@ -94,6 +105,22 @@ impl Store {
     /// Why the index was made anew when the store was opened; `None` when it was sound.
     pub(crate) fn rebuilt(&self) -> Option<&str> {
         self.shared.rebuilt.as_deref()
+    }
+
+    /// Whether the disk has room for new work; [`Draft::room_for_work`] says the same within an update.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskLow`] when it has not.
+    pub(crate) async fn room_for_work(&self) -> Result<(), StoreError> {
+        let shared = self.shared.clone();
+        let look = move || Room::of(shared.options.disk.as_ref(), &shared.dir, shared.options.keep_free).for_work();
+        tokio::task::spawn_blocking(look).await.unwrap_or(Err(StoreError::Interrupted))
+    }
+
+    /// Has the index opened anew, since it failed outside of an update.
+    async fn mend_index(&self) {
+        // A store that is closing is mended by its next opening.
+        let _ = self.inbox.send(Message::Mend).await;
     }
 
     /// Runs `f` on the stored state, on a thread that may wait for the disk.
@@ -120,8 +147,8 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let (tell, told) = oneshot::channel();
-        let update = Box::new(move |draft: &mut Draft| {
-            let outcome = f(draft);
+        let update = Box::new(move |draft: Result<&mut Draft, StoreError>| {
+            let outcome = draft.map_err(E::from).and_then(f);
             let keep = outcome.is_ok();
             let answer = Box::new(move |stored: Result<(), StoreError>| {
                 // The caller may have gone; the change is kept all the same.
@@ -143,17 +170,14 @@ impl Store {
     /// Ends running reads and queued updates, leaves everything on disk and releases the folder.
     pub(crate) async fn close(self) {
         let (tell, told) = oneshot::channel();
+        if self.inbox.send(Message::Close(tell)).await.is_ok() && told.await.is_ok() {
+            return;
+        }
         let shared = self.shared.clone();
-        let is_open = self.inbox.send(Message::Close(tell)).await.is_ok();
-        let emptied = tokio::task::spawn_blocking(move || {
-            drop(shared.index.write().unwrap_or_else(PoisonError::into_inner).take());
-        });
-        if emptied.await.is_err() {
+        if tokio::task::spawn_blocking(move || drop(shared.index.close())).await.is_err() {
             tracing::warn!("closing the store: a reader did not end");
         }
-        if is_open && told.await.is_err() {
-            tracing::warn!("closing the store: its writer had ended before");
-        }
+        tracing::warn!("closing the store: its writer had ended before");
     }
 
     async fn with_index<T: Send + 'static>(
@@ -161,17 +185,12 @@ impl Store {
         work: impl FnOnce(&Index) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let shared = self.shared.clone();
-        let run = move || {
-            let index = shared.index.read().unwrap_or_else(PoisonError::into_inner);
-            work(index.as_ref().ok_or(StoreError::Closed)?)
-        };
-        tokio::task::spawn_blocking(run).await.unwrap_or(Err(StoreError::Interrupted))
+        tokio::task::spawn_blocking(move || shared.index.with(work)).await.unwrap_or(Err(StoreError::Interrupted))
     }
 
     /// Why the writer dropped an update.
     fn why_unanswered(&self) -> StoreError {
-        // The lock is only taken for long by a close.
-        let is_open = self.shared.index.try_read().is_ok_and(|index| index.is_some());
+        let is_open = self.shared.index.is_there();
         match self.shared.failure.get() {
             Some(reason) => StoreError::Stopped(reason.clone()),
             None if is_open && !self.inbox.is_closed() => StoreError::Interrupted,

@@ -3,10 +3,13 @@
 pub(crate) mod acceptance;
 pub(crate) mod accounts;
 pub(crate) mod alerts;
+pub(crate) mod counters;
 pub(crate) mod exports;
 pub(crate) mod history;
 pub(crate) mod imports;
+pub(crate) mod invites;
 pub(crate) mod jobs;
+pub(crate) mod mesh;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod reports;
@@ -57,7 +60,16 @@ pub enum UseCaseError {
     Schedule(#[from] ScheduleError),
     /// The store failed.
     #[error("the store failed: {0}")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for UseCaseError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Roster(fault) => Self::Conflict(fault.to_string()),
+            error => Self::Store(error),
+        }
+    }
 }
 
 impl UseCaseError {

@@ -3,7 +3,7 @@
 //! Each event changes what the agent holds; [`Agent::pump`] then does whatever has become possible: starts tasks, tells
 //! the coordinator, sends results. What it may run is decided by roster and policy, how it runs is the runner's.
 
-use crate::config::{MeshState, StateError};
+use crate::config::{MeshState, StateError, read_beacon};
 use crate::delivery::Delivery;
 use crate::engine::Engine;
 use crate::facts;
@@ -11,32 +11,40 @@ use crate::notice::{Notice, Notices};
 use crate::policy::Policy;
 use crate::runner::Runner;
 use crate::spool::{SetAside, Spool};
-use crate::timing::Timing;
+use crate::timing::{ClockOffset, Timing};
+pub(crate) use cards::CardCase;
 use hearing::Hearing;
 use leases::Leases;
 use outbox::Outbox;
 use post::Post;
 use presence::Heartbeat;
-use protocol::envelope::Author;
+use protocol::envelope::{Author, Header};
 use protocol::identity::NodeId;
 use protocol::mesh::{LetterId, Mesh, MeshError, MeshEvent};
-use protocol::message::NodeFacts;
+use protocol::message::{NodeFacts, Room};
 use protocol::roster::{MemberState, SignedRoster};
 use protocol::target::TargetSet;
 use protocol::text::Text;
 use protocol::time::Timestamp;
+use reach::Reach;
+use sponsor::Sponsor;
 use standing::Standing;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+mod cards;
 mod hearing;
 mod leases;
 mod outbox;
 mod post;
 mod presence;
+mod reach;
 mod shipping;
+mod sponsor;
 mod standing;
 mod tasks;
 #[cfg(test)]
@@ -73,6 +81,10 @@ pub(crate) struct Setup<E> {
     pub(crate) author: Author,
     pub(crate) state: MeshState,
     pub(crate) state_path: PathBuf,
+    /// Where the mesh listens, as its owner said.
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) cards: CardCase,
+    pub(crate) beacon_path: PathBuf,
     pub(crate) policy: Policy,
     pub(crate) facts: NodeFacts,
     pub(crate) engine: Arc<E>,
@@ -89,8 +101,12 @@ pub(crate) struct Agent<E> {
     mesh: Mesh,
     state: MeshState,
     state_path: PathBuf,
+    listen: Vec<SocketAddr>,
+    sponsor: Sponsor,
+    beacon_path: PathBuf,
     /// False while the newest roster is not on disk; nothing new is started then.
     state_saved: bool,
+    cards: CardCase,
     policy: Policy,
     facts: NodeFacts,
     post: Post,
@@ -99,9 +115,13 @@ pub(crate) struct Agent<E> {
     heartbeat: Heartbeat,
     hearing: Hearing,
     standing: Standing,
+    clock: ClockOffset,
+    reach: Reach,
     runner: Runner<E>,
     delivery: Delivery,
     spool: Spool,
+    /// How much more the spool takes, as last told.
+    room: Room,
     timing: Timing,
     notices: Notices,
     stopping: bool,
@@ -110,9 +130,24 @@ pub(crate) struct Agent<E> {
 impl<E: Engine> Agent<E> {
     /// Takes up what the spool holds and dials the coordinator through `mesh`.
     pub(crate) fn new(setup: Setup<E>, mesh: Mesh) -> Self {
-        let Setup { author, state, state_path, policy, facts, engine, spool, set_aside, timing, notices } = setup;
+        let Setup {
+            author,
+            state,
+            state_path,
+            listen,
+            cards,
+            beacon_path,
+            policy,
+            facts,
+            engine,
+            spool,
+            set_aside,
+            timing,
+            notices,
+        } = setup;
         let now = Instant::now();
         let slots = usize::from(policy.max_tasks());
+        let clock = ClockOffset::default();
         let mut agent = Self {
             me: author.id(),
             post: Post::new(author, state.coordinator().clone()),
@@ -121,13 +156,20 @@ impl<E: Engine> Agent<E> {
             heartbeat: Heartbeat::new(now),
             hearing: Hearing::new(timing.silence),
             standing: Standing::new(timing.silence, now),
-            runner: Runner::new(engine, spool.clone(), slots, timing.engine_patience),
+            reach: Reach::default(),
+            runner: Runner::new(engine, spool.clone(), slots, timing.engine_patience, clock.clone()),
+            clock,
             delivery: Delivery::new(timing),
+            room: Room::Free,
             state_saved: true,
+            sponsor: Sponsor::new(),
             stopping: false,
             mesh,
             state,
             state_path,
+            listen,
+            cards,
+            beacon_path,
             policy,
             facts,
             spool,
@@ -141,7 +183,11 @@ impl<E: Engine> Agent<E> {
             agent.on_damaged_result(file);
         }
         let coordinator = agent.state.coordinator().clone();
+        if let Some(order) = read_beacon(&agent.beacon_path, &coordinator.key) {
+            agent.mesh.has_heard(coordinator.key, order);
+        }
         agent.mesh.dial(coordinator.key, &coordinator.addresses);
+        agent.take_up_cards();
         agent
     }
 
@@ -155,6 +201,7 @@ impl<E: Engine> Agent<E> {
                 () = stop.cancelled() => break,
                 event = self.mesh.next() => self.on_event(event).await?,
                 ended = self.runner.next() => self.on_ended(ended),
+                stranger = self.sponsor.next() => self.on_stranger(stranger, Timestamp::now(), Instant::now()),
                 answer = self.standing.next() => self.on_standing(answer).await?,
                 () = sleep_until(wake_at) => {}
             }
@@ -183,31 +230,29 @@ impl<E: Engine> Agent<E> {
                 ended = self.runner.next() => self.on_ended(ended),
                 () = sleep_until(half), if !closed => {
                     closed = true;
-                    self.runner.close();
+                    self.runner.close("the node stops");
                 }
                 () = sleep_until(end) => break,
                 () = sleep_until(wake_at) => {}
             }
         }
+        self.keep_beacon().await;
         let (tasks, spooled) = (self.runner.count(), self.spool.keys().len());
         if tasks > 0 {
             tracing::warn!(tasks, spooled, "the grace period is over; the node ends with unfinished tasks");
             self.notices.tell(Notice::StoppedLate { tasks, spooled });
         }
+        self.say_farewell().await;
     }
 
     async fn on_event(&mut self, event: MeshEvent) -> Result<(), AgentError> {
-        let (time, now) = (Timestamp::now(), Instant::now());
+        let (time, now) = (self.mesh.time(), Instant::now());
         match event {
             MeshEvent::Connected { node, address: _ } => self.on_connected(node, now),
-            MeshEvent::Disconnected { node } => {
-                self.notices.tell(Notice::Disconnected { node, coordinator: node == self.post.coordinator() });
-            }
+            MeshEvent::Disconnected { node } => self.on_disconnected(node, now),
             MeshEvent::Beacon(beacon) => {
                 self.standing.heard(self.timing.silence, now);
-                if self.hearing.beacon(beacon.header().issued, now) {
-                    self.notices.tell(Notice::CoordinatorBack);
-                }
+                self.on_beacon(beacon.header(), now).await;
             }
             MeshEvent::RosterAdopted { signed, roster: _ } => return self.on_roster(signed).await,
             MeshEvent::RosterConflict { epoch, held: _, offered: _, from } => {
@@ -216,25 +261,69 @@ impl<E: Engine> Agent<E> {
             }
             MeshEvent::Cancel(cancel) => self.on_cancel(cancel.message().run),
             MeshEvent::Announcement(announcement) => self.on_announcement(&announcement, time),
-            MeshEvent::Letter { from: _, letter } => self.on_letter(&letter, time, now).await,
+            MeshEvent::Letter { letter, .. } => self.on_letter(&letter, time, now).await,
             MeshEvent::LetterDelivered { id } => self.on_letter_taken(id, now),
             MeshEvent::LetterFailed { id, reason } => {
                 tracing::debug!(letter.id = id.0, reason, "a letter was lost; it is sent again");
-                self.outbox.letter_lost(id);
+                self.outbox.letter_lost(id, &self.timing, now);
                 self.delivery.letter_lost(id, now);
+                self.sponsor.letter_lost(id, self.timing.retry_after(1), now);
             }
         }
         Ok(())
     }
 
     fn on_connected(&mut self, node: NodeId, now: Instant) {
+        self.notices.tell(Notice::Connected { node, coordinator: node == self.post.coordinator() });
+        self.look_for_way(self.hearing.silent_for(now), now);
+    }
+
+    /// The coordinator learns at once when this node is still there, but reached through others.
+    fn on_disconnected(&mut self, node: NodeId, now: Instant) {
         let coordinator = node == self.post.coordinator();
-        self.notices.tell(Notice::Connected { node, coordinator });
+        self.notices.tell(Notice::Disconnected { node, coordinator });
+        self.look_for_way(self.hearing.silent_for(now), now);
         if coordinator {
-            facts::refresh(&mut self.facts);
             self.heartbeat.hurry(now);
-            self.delivery.reconnected(now);
         }
+    }
+
+    /// When a way to the coordinator opens, which was `away` for so long, what waits goes out.
+    fn look_for_way(&mut self, away: Duration, now: Instant) -> bool {
+        let through = self.mesh.through();
+        let opens = self.reach.opens(through.is_some() || self.mesh.connected(&self.post.coordinator()));
+        if opens {
+            if let Some(node) = through {
+                self.notices.tell(Notice::WayOpen { node });
+            }
+            facts::refresh(&mut self.facts);
+            self.on_coordinator_back(away, now);
+        }
+        opens
+    }
+
+    async fn on_beacon(&mut self, header: &Header, now: Instant) {
+        let silent_for = self.hearing.silent_for(now);
+        let ends_silence = self.hearing.beacon(header.issued, now);
+        if ends_silence {
+            self.notices.tell(Notice::CoordinatorBack);
+        }
+        self.reach.heard(header.boot);
+        if !self.look_for_way(silent_for, now) && ends_silence {
+            self.on_coordinator_back(silent_for, now);
+        }
+        self.clock.set(self.mesh.clock_offset_ms().unwrap_or_default());
+        if let Some(offset_ms) = self.hearing.news_of_clock(self.clock.get()) {
+            tracing::warn!(clock.offset_ms = offset_ms, "this machine's clock differs from the coordinator's");
+            self.notices.tell(Notice::ClockOff { offset_ms });
+        }
+        self.keep_beacon_sometimes(now).await;
+    }
+
+    fn on_coordinator_back(&mut self, away: Duration, now: Instant) {
+        self.heartbeat.hurry(now);
+        self.outbox.hurry();
+        self.delivery.reconnected(away, now);
     }
 
     fn on_letter_taken(&mut self, id: LetterId, now: Instant) {
@@ -257,7 +346,7 @@ impl<E: Engine> Agent<E> {
         tracing::info!(roster.epoch = epoch, "a newer roster is in force");
         self.notices.tell(Notice::RosterAdopted { epoch });
         self.check_membership()?;
-        let ranges = self.ranges(Timestamp::now()).unwrap_or_else(TargetSet::empty);
+        let ranges = self.ranges(self.mesh.time()).unwrap_or_else(TargetSet::empty);
         for key in self.leases.outside(&ranges) {
             self.refuse(key, "the roster does not allow it any more");
         }
@@ -281,7 +370,7 @@ impl<E: Engine> Agent<E> {
     fn check_membership(&self) -> Result<(), AgentError> {
         match self.state.roster().member(&self.me).map(|member| member.state) {
             Some(MemberState::Approved) => {
-                let named = self.state.roster().coordinator(Timestamp::now()).map(|member| member.key);
+                let named = self.state.roster().coordinator(self.mesh.time()).map(|member| member.key);
                 let same = named.is_none_or(|named| named == self.post.coordinator());
                 if same { Ok(()) } else { Err(AgentError::OtherCoordinator) }
             }
@@ -299,23 +388,38 @@ impl<E: Engine> Agent<E> {
 
     /// Does whatever has become possible.
     async fn pump(&mut self) {
-        let (time, now) = (Timestamp::now(), Instant::now());
+        let (time, now) = (self.mesh.time(), Instant::now());
         if self.hearing.falls_silent(now) {
             tracing::warn!(silence = ?self.timing.silence, "no beacon from the coordinator; nothing new is started");
             self.notices.tell(Notice::CoordinatorSilent);
         }
-        if self.heartbeat.is_due(now) && !self.state_saved {
-            self.save_state().await;
+        if self.heartbeat.is_due(now) {
+            self.look_at_disk().await;
         }
         self.ask_standing(now);
+        self.keep_cards(now).await;
+        self.tend_sponsor(time, now).await;
+        self.watch_space(now);
         self.start_tasks(time, now);
         self.send_presence(time, now);
-        self.send_answers(time);
+        self.send_requests(time, now);
+        self.send_answers(time, now);
         self.send_results(time, now).await;
     }
 
+    /// What can change without an event: whether the newest roster can be kept, and how much is free.
+    async fn look_at_disk(&mut self) {
+        if !self.state_saved {
+            self.save_state().await;
+        }
+        if let Err(error) = self.spool.measure().await {
+            tracing::warn!(%error, "the free space of the spool's disk is not known");
+        }
+    }
+
     fn wake_at(&self) -> Instant {
-        let times = [self.hearing.wake_at(), self.delivery.wake_at(), self.standing.wake_at()];
-        times.into_iter().flatten().fold(self.heartbeat.due_at(), Instant::min)
+        let waits = [self.hearing.wake_at(), self.delivery.wake_at(), self.outbox.wake_at()];
+        let times = [self.sponsor.wake_at(), self.standing.wake_at()].into_iter().chain(waits);
+        times.flatten().fold(self.heartbeat.due_at(), Instant::min)
     }
 }

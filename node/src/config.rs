@@ -1,13 +1,16 @@
 //! The data folder of a node: who it is, how often it has started, which mesh it belongs to. One process uses it.
 //!
-//! `node.key` the identity, `next.key` the one that is to take its place, `boot` the count of starts, `mesh.state` the mesh and its highest roster, `spool/` results
-//! that wait for delivery, `policy.toml` what the owner allows.
+//! `node.key` the identity, `next.key` the one that is to take its place, `boot` the count of starts, `mesh.state` the
+//! mesh and its highest roster, `mesh.cards` where its members are found, `beacon` the newest beacon that was heard,
+//! `spool/` results that wait for delivery, `policy.toml` what the owner allows.
 
 use crate::durable;
-use protocol::identity::{KeyFileError, KeyLock, Keypair};
+use protocol::clock::Order;
+use protocol::identity::{KeyFileError, KeyLock, Keypair, NodeId};
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(crate) mod cards;
 mod state;
 pub use state::{MeshState, StateError};
 
@@ -104,6 +107,16 @@ impl DataFolder {
         self.path.join("mesh.state")
     }
 
+    /// Where the members' cards lie.
+    pub fn cards_path(&self) -> PathBuf {
+        self.path.join("mesh.cards")
+    }
+
+    /// Where the newest beacon's place in the order of all is kept.
+    pub fn beacon_path(&self) -> PathBuf {
+        self.path.join("beacon")
+    }
+
     /// Where results wait.
     pub fn spool_path(&self) -> PathBuf {
         self.path.join("spool")
@@ -113,6 +126,18 @@ impl DataFolder {
     pub fn policy_path(&self) -> PathBuf {
         self.path.join("policy.toml")
     }
+}
+
+/// The place of the newest beacon of this coordinator that was heard before this start, if that is known.
+pub(crate) fn read_beacon(path: &Path, coordinator: &NodeId) -> Option<Order> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let [boot, sequence, by] = text.split_whitespace().collect::<Vec<_>>().try_into().ok()?;
+    (by == coordinator.fingerprint().to_string()).then_some((boot.parse().ok()?, sequence.parse().ok()?))
+}
+
+/// Keeps the place of the newest beacon, so that after a restart no recording of older ones passes for the present.
+pub(crate) fn write_beacon(path: &Path, coordinator: &NodeId, (boot, sequence): Order) -> io::Result<()> {
+    durable::replace(path, &[format!("{boot} {sequence} {}\n", coordinator.fingerprint()).as_bytes()])
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ConfigError {
@@ -153,6 +178,20 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         std::fs::write(folder.state_path(), "joined").unwrap();
         assert!(matches!(folder.next_boot(), Err(ConfigError::Boot(_))), "a member's count is gone");
+    }
+
+    #[test]
+    fn the_newest_beacon_is_read_back_and_damage_counts_as_none() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = DataFolder::open(temporary.path()).unwrap().beacon_path();
+        let [hub, other] = [1, 2].map(|seed| Keypair::from_seed(&[seed; 32]).node_id());
+        assert_eq!(read_beacon(&path, &hub), None);
+        write_beacon(&path, &hub, (3, u64::MAX)).unwrap();
+        assert_eq!((read_beacon(&path, &hub), read_beacon(&path, &other)), (Some((3, u64::MAX)), None));
+        for damage in ["", "3", "3 x y", "\u{fffd} 4 5", &format!("3 -4 {}", hub.fingerprint())] {
+            std::fs::write(&path, damage).unwrap();
+            assert_eq!(read_beacon(&path, &hub), None, "{damage:?}");
+        }
     }
 
     #[test]

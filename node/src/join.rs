@@ -1,19 +1,23 @@
 //! How a node becomes a member: it asks with an invite, waits for a person's word, and keeps the roster that says so.
+//!
+//! It asks the coordinator, or a member that passes the request on. Who hands the answer over proves nothing and changes
+//! nothing: the answer is signed by the coordinator, whose card the mesh key of the invite has signed.
 
 use crate::config::{MeshState, StateError};
 use crate::notice::{Notice, Notices};
 use crate::timing::Timing;
+use protocol::card::SignedCard;
 use protocol::codec;
 use protocol::envelope::{Author, Envelope, EnvelopeError, Kind};
 use protocol::identity::{MeshId, NodeId};
-use protocol::invite::{Invite, InviteError};
+use protocol::invite::{Invite, InviteError, SecretProof};
 use protocol::letter::Opener;
-use protocol::mesh;
+use protocol::mesh::{self, AskError, EnrolReply};
 use protocol::message::{EnrolAnswer, EnrolRequest, Enrolment, NodeFacts, Succession};
-use protocol::roster::Role;
+use protocol::roster::{Role, Roster};
 use protocol::text::Text;
 use protocol::time::Timestamp;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -74,42 +78,57 @@ pub(crate) struct Asker {
     pub(crate) succeeds: Option<Succession>,
 }
 
+/// A new member.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    /// The caller keeps it.
+    pub(crate) state: MeshState,
+    /// Cards of members that it can dial, each signed by its own member.
+    pub(crate) cards: Vec<SignedCard>,
+}
+
+/// Why no address gave an answer.
+enum Unanswered {
+    /// It is worth another try.
+    ForNow(AskError),
+    /// Every address answered, and no answer can be believed.
+    Lies(JoinError),
+}
+
 impl Asker {
-    /// Asks until somebody decides; `None` when `stop` fires first. The caller keeps the state.
-    pub(crate) async fn join(&self, invite: &Invite, stop: &CancellationToken) -> Result<Option<MeshState>, JoinError> {
+    /// Asks until somebody decides; `None` when `stop` fires first.
+    pub(crate) async fn join(&self, invite: &Invite, stop: &CancellationToken) -> Result<Option<Joined>, JoinError> {
         tokio::select! {
-            state = self.ask_until_decided(invite) => state.map(Some),
+            joined = self.ask_until_decided(invite) => joined.map(Some),
             () = stop.cancelled() => Ok(None),
         }
     }
 
-    async fn ask_until_decided(&self, invite: &Invite) -> Result<MeshState, JoinError> {
+    async fn ask_until_decided(&self, invite: &Invite) -> Result<Joined, JoinError> {
         self.notices.tell(Notice::Asking { addresses: invite.addresses.clone() });
-        let (mut heard, mut failures) = (false, 0);
+        let (mut addresses, mut heard, mut failures) = (invite.addresses.clone(), false, 0);
         loop {
-            let now = Timestamp::now();
             if !heard {
                 // Once the request is pending at the coordinator, its own deadline counts.
-                invite.check_time(now)?;
+                invite.check_time(Timestamp::now())?;
             }
-            let keypair = Arc::clone(self.author.keypair());
-            let request = self.request(invite.secret, now);
-            let patience = self.timing.enrol_patience;
-            match mesh::ask(keypair, invite.mesh, &invite.addresses, request, patience).await {
-                Ok((from, answer)) => {
-                    let answer = believe(invite.mesh, self.author.id(), from, &answer, Timestamp::now())?;
-                    if let Some(state) = self.decided(invite, answer)? {
-                        return Ok(state);
+            match self.ask(invite, &addresses).await {
+                Ok((address, answer, cards)) => {
+                    if let Some(joined) = self.decided(invite, answer, cards)? {
+                        return Ok(joined);
                     }
+                    // Whoever answered is asked first from now on.
+                    addresses.sort_by_key(|other| *other != address);
                     if !std::mem::replace(&mut heard, true) {
                         self.notices.tell(Notice::Pending { fingerprint: self.author.id().fingerprint() });
                     }
                     failures = 0;
                 }
-                Err(error) => {
+                Err(Unanswered::Lies(error)) => return Err(error),
+                Err(Unanswered::ForNow(error)) => {
                     failures += 1;
                     let retry_in = self.timing.retry_after(failures);
-                    tracing::warn!(%error, ?retry_in, "no coordinator answered the enrolment request");
+                    tracing::warn!(%error, ?retry_in, "nobody answered the enrolment request");
                     self.notices.tell(Notice::Unreachable { reason: error.to_string(), retry_in });
                     sleep(retry_in).await;
                     continue;
@@ -120,8 +139,35 @@ impl Asker {
         }
     }
 
+    /// Asks each address in turn until one gives an answer that can be believed.
+    async fn ask(
+        &self,
+        invite: &Invite,
+        addresses: &[SocketAddr],
+    ) -> Result<(SocketAddr, (EnrolAnswer, Timestamp), Vec<SignedCard>), Unanswered> {
+        let (mesh, me) = (invite.mesh, self.author.id());
+        let secret = invite.secret.map(|secret| SecretProof::new(&secret, mesh, me));
+        let request = self.request(secret, Timestamp::now());
+        let mut lies = Vec::new();
+        let believe = |from, EnrolReply { answer, cards }| match believe(mesh, me, from, &answer, Timestamp::now()) {
+            Ok(answer) => Ok((answer, cards)),
+            Err(error) => {
+                let reason = error.to_string();
+                lies.push(error);
+                Err(reason)
+            }
+        };
+        let (keypair, patience) = (self.author.keypair(), self.timing.enrol_patience);
+        match mesh::ask(keypair, mesh, addresses, &request, patience, believe).await {
+            Ok((address, (answer, cards))) => Ok((address, answer, cards)),
+            // One liar among others must not keep a node out.
+            Err(error) if lies.len() < addresses.len() => Err(Unanswered::ForNow(error)),
+            Err(error) => Err(lies.into_iter().next().map_or(Unanswered::ForNow(error), Unanswered::Lies)),
+        }
+    }
+
     /// Asks to be let in, and so for what was decided of this key.
-    pub(crate) fn request(&self, secret: Option<[u8; 16]>, now: Timestamp) -> Envelope {
+    pub(crate) fn request(&self, secret: Option<SecretProof>, now: Timestamp) -> Envelope {
         let mut request = EnrolRequest {
             sealing: Opener::new(self.author.keypair()).key(),
             label: self.label.clone(),
@@ -136,7 +182,13 @@ impl Asker {
         self.author.sign(&request, 0, now)
     }
 
-    fn decided(&self, invite: &Invite, answer: EnrolAnswer) -> Result<Option<MeshState>, JoinError> {
+    /// What the answer comes to, by the clock of whoever gave it.
+    fn decided(
+        &self,
+        invite: &Invite,
+        (answer, now): (EnrolAnswer, Timestamp),
+        cards: Vec<SignedCard>,
+    ) -> Result<Option<Joined>, JoinError> {
         let roster = match answer.decision {
             Enrolment::Pending => return Ok(None),
             Enrolment::Denied(reason) => return Err(JoinError::Denied(reason)),
@@ -144,25 +196,38 @@ impl Asker {
             Enrolment::Approved(roster) => roster,
         };
         let state = MeshState::new(invite.mesh, answer.endorsement, roster)?;
-        let now = Timestamp::now();
         let coordinator = state.roster().coordinator(now).map(|member| member.key);
         if coordinator != Some(state.coordinator().key) {
             return Err(JoinError::Impostor("the roster names another coordinator"));
         }
         let member = state.roster().member(&self.author.id()).filter(|member| member.is_in(now));
-        let is_node = member.is_some_and(|member| member.role == Role::Node);
-        if is_node { Ok(Some(state)) } else { Err(JoinError::NotOnRoster) }
+        if member.is_none_or(|member| member.role != Role::Node) {
+            return Err(JoinError::NotOnRoster);
+        }
+        let cards = of_members(cards, state.roster(), self.author.id(), now);
+        Ok(Some(Joined { state, cards }))
     }
 }
 
-/// The answer, if `mesh` vouches for whoever gave it, and it is for us.
+/// Those cards that other members of the roster have signed.
+fn of_members(cards: Vec<SignedCard>, roster: &Roster, me: NodeId, now: Timestamp) -> Vec<SignedCard> {
+    let is_in = |key| key != me && roster.member(&key).is_some_and(|member| member.is_in(now));
+    let is_good = |card: &SignedCard| card.verify().is_ok_and(|card| is_in(card.key));
+    cards.into_iter().take(EnrolReply::MAX_CARDS).filter(is_good).collect()
+}
+
+/// The answer, if `mesh` vouches for whoever signed it, and it is for us; and when it was given.
+///
+/// Who answers over the connection of its own key says so now, whatever our clock shows.
 pub(crate) fn believe(
     mesh: MeshId,
     me: NodeId,
     from: NodeId,
     answer: &Envelope,
     now: Timestamp,
-) -> Result<EnrolAnswer, JoinError> {
+) -> Result<(EnrolAnswer, Timestamp), JoinError> {
+    let header = answer.header()?;
+    let now = if header.sender == from { header.issued } else { now };
     let verified = answer.verify::<EnrolAnswer>(mesh, now)?;
     let signer = verified.sender();
     let answer = verified.into_message();
@@ -171,8 +236,5 @@ pub(crate) fn believe(
     if signer != card.key {
         return Err(JoinError::Impostor("the answer is signed by another key than its card's"));
     }
-    if from != card.key {
-        return Err(JoinError::Impostor("the connection belongs to another key than its card's"));
-    }
-    if answer.node != me { Err(JoinError::Impostor("the answer is for another node")) } else { Ok(answer) }
+    if answer.node != me { Err(JoinError::Impostor("the answer is for another node")) } else { Ok((answer, now)) }
 }

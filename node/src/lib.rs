@@ -24,27 +24,26 @@ pub use notice::Notice;
 pub use rotate::{RotateError, rotate_key};
 pub use timing::Timing;
 
-use agent::{Agent, Setup};
-use config::{ConfigError, DataFolder, MeshState};
+use agent::{Agent, CardCase, Setup};
+use config::{ConfigError, DataFolder, MeshState, cards};
 use engine::{Engine, EngineFacts, Engines};
-use join::Asker;
+use join::{Asker, Joined};
 use notice::Notices;
 use policy::{Policy, PolicyError};
+use protocol::card::SignedCard;
 use protocol::envelope::Author;
 use protocol::identity::{Keypair, MeshId};
 use protocol::invite::Invite;
 use protocol::mesh::{Mesh, MeshConfig};
-use protocol::message::Succession;
+use protocol::message::{NodeFacts, Succession};
 use protocol::roster::{MemberState, Role};
+use protocol::text::Text;
 use spool::{Spool, SpoolError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-
-/// How much the spool may hold, in bytes.
-const SPOOL_LIMIT_BYTES: u64 = 1 << 30;
 
 /// How a node is run.
 #[derive(Clone, Debug)]
@@ -57,6 +56,8 @@ pub struct NodeOptions {
     pub label: Option<String>,
     /// Where it takes connections from neighbours; may be empty.
     pub listen: Vec<SocketAddr>,
+    /// Where others reach it, in place of where it listens.
+    pub advertise: Vec<SocketAddr>,
     /// The owner's policy; `policy.toml` in the data folder when `None`.
     pub policy_file: Option<PathBuf>,
     /// [`Timing::default`] for all but tests.
@@ -132,7 +133,6 @@ struct Node {
     boot: u64,
     policy: Policy,
     notices: Notices,
-    spool_limit_bytes: u64,
 }
 
 impl Node {
@@ -143,11 +143,11 @@ impl Node {
         let policy = Policy::load(options.policy_file.as_ref().unwrap_or(&folder.policy_path()))?;
         notices.tell(Notice::Identity { fingerprint: keypair.node_id().fingerprint() });
         tracing::info!(node.id = %keypair.node_id(), node.boot = boot, "node opened");
-        Ok(Self { options, folder, keypair, boot, policy, notices, spool_limit_bytes: SPOOL_LIMIT_BYTES })
+        Ok(Self { options, folder, keypair, boot, policy, notices })
     }
 
     async fn run<E: Engine>(self, engine: E, facts: &EngineFacts, stop: CancellationToken) -> Result<(), NodeError> {
-        let (spool, set_aside) = Spool::open(&self.folder.spool_path(), self.spool_limit_bytes)?;
+        let (spool, set_aside) = Spool::open(&self.folder.spool_path(), self.policy.spool_limits())?;
         let state = match self.kept()? {
             None => self.ask(facts, None, &stop).await?,
             kept => kept,
@@ -165,11 +165,16 @@ impl Node {
         if !self.options.listen.is_empty() {
             self.notices.tell(Notice::Listening { addresses: mesh.listen_addresses() });
         }
+        let own = facts::read(facts, &self.policy);
+        let label = self.label(&own);
         let setup = Setup {
             author,
             state,
             state_path: self.folder.state_path(),
-            facts: facts::read(facts, &self.policy),
+            listen: self.options.listen.clone(),
+            cards: CardCase::new(self.folder.cards_path(), label, self.options.advertise.clone()),
+            beacon_path: self.folder.beacon_path(),
+            facts: own,
             policy: self.policy.with_engines(facts),
             engine: Arc::new(engine),
             spool,
@@ -197,11 +202,13 @@ impl Node {
     ) -> Result<Option<MeshState>, NodeError> {
         let invite = self.options.invite.as_ref().ok_or(JoinError::NoInvite)?;
         let asker = self.asker(Arc::clone(&self.keypair), invite.mesh, facts, None);
-        let Some(joined) = asker.join(invite, stop).await? else { return Ok(None) };
+        let Some(Joined { state, cards }) = asker.join(invite, stop).await? else { return Ok(None) };
         let state = match kept {
-            None => joined,
-            Some(kept) => kept.renewed(joined).map_err(ConfigError::from)?,
+            None => state,
+            Some(kept) => kept.renewed(state).map_err(ConfigError::from)?,
         };
+        // The cards first: where the coordinator is out of reach, nothing else tells a member whom to dial.
+        self.keep_cards(cards)?;
         state.save(&self.folder.state_path()).map_err(ConfigError::from)?;
         Ok(Some(state))
     }
@@ -211,12 +218,24 @@ impl Node {
         let facts = facts::read(facts, &self.policy);
         Asker {
             author: Author::new(keypair, mesh, self.boot),
-            label: self.options.label.as_deref().unwrap_or(facts.hostname.as_str()).into(),
+            label: self.label(&facts),
             facts,
             timing: self.options.timing,
             notices: self.notices.clone(),
             succeeds,
         }
+    }
+
+    fn keep_cards(&self, news: Vec<SignedCard>) -> Result<(), ConfigError> {
+        let path = self.folder.cards_path();
+        let mut held = cards::load(&path);
+        held.extend(news);
+        Ok(cards::save(&path, &held)?)
+    }
+
+    /// What it calls itself: as its owner says, else its host name.
+    fn label(&self, facts: &NodeFacts) -> Text {
+        self.options.label.as_deref().unwrap_or(facts.hostname.as_str()).into()
     }
 
     fn tell_approved(&self, state: Option<&MeshState>) {

@@ -1,6 +1,7 @@
 //! What a person at the node's terminal is told. The crate prints nothing itself.
 
 use protocol::identity::{Fingerprint, NodeId};
+use protocol::message::Room;
 use protocol::target::TargetSet;
 use protocol::task::TaskId;
 use protocol::text::Text;
@@ -18,7 +19,7 @@ pub enum Notice {
         /// To be compared with what the dashboard shows.
         fingerprint: Fingerprint,
     },
-    /// The coordinator is asked to let this node in.
+    /// The coordinator, or a member that passes it on, is asked to let this node in.
     Asking {
         /// Where.
         addresses: Vec<SocketAddr>,
@@ -45,6 +46,16 @@ pub enum Notice {
         /// Where.
         addresses: Vec<SocketAddr>,
     },
+    /// Strangers may ask here to join; their requests are passed on.
+    Sponsoring {
+        /// Where.
+        addresses: Vec<SocketAddr>,
+    },
+    /// Strangers' requests to join are not passed on, or not any more.
+    NotSponsoring {
+        /// Why.
+        reason: String,
+    },
     /// A neighbour is connected.
     Connected {
         /// Which one.
@@ -58,6 +69,11 @@ pub enum Notice {
         node: NodeId,
         /// Whether it was the coordinator.
         coordinator: bool,
+    },
+    /// The coordinator is reached through a neighbour.
+    WayOpen {
+        /// Which one.
+        node: NodeId,
     },
     /// No sign of life from the coordinator; nothing new is started.
     CoordinatorSilent,
@@ -131,6 +147,18 @@ pub enum Notice {
         /// The new one.
         fingerprint: Fingerprint,
     },
+    /// The disk fills, or has room again.
+    SpoolRoom {
+        /// How much more it takes.
+        room: Room,
+        /// What stands in the way.
+        reason: &'static str,
+    },
+    /// This machine's clock differs from the coordinator's, which is the mesh's.
+    ClockOff {
+        /// This clock minus mesh time, in milliseconds.
+        offset_ms: i64,
+    },
     /// This node winds down.
     Stopping {
         /// How long it gives its running tasks.
@@ -149,7 +177,7 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Identity { fingerprint } => write!(f, "this node is {fingerprint}"),
-            Self::Asking { addresses } => write!(f, "asking the coordinator at {}", list(addresses)),
+            Self::Asking { addresses } => write!(f, "asking to join at {}", list(addresses)),
             Self::Unreachable { reason, retry_in } => {
                 write!(f, "{reason}; trying again in {} s", retry_in.as_secs())
             }
@@ -162,10 +190,13 @@ impl fmt::Display for Notice {
             Self::Approved { ranges } if ranges.is_empty() => write!(f, "approved, without any range to scan yet"),
             Self::Approved { ranges } => write!(f, "approved to scan {ranges}"),
             Self::Listening { addresses } => write!(f, "listening at {}", list(addresses)),
+            Self::Sponsoring { addresses } => write!(f, "passing on requests to join that come to {}", list(addresses)),
+            Self::NotSponsoring { reason } => write!(f, "requests to join are not passed on: {reason}"),
             Self::Connected { coordinator: true, .. } => write!(f, "connected to the coordinator"),
             Self::Connected { node, .. } => write!(f, "connected to node {node}"),
             Self::Disconnected { coordinator: true, .. } => write!(f, "the connection to the coordinator is lost"),
             Self::Disconnected { node, .. } => write!(f, "the connection to node {node} is lost"),
+            Self::WayOpen { node } => write!(f, "the coordinator is reached through node {node}"),
             Self::CoordinatorSilent => {
                 write!(f, "no sign of life from the coordinator; running tasks finish, nothing new is started")
             }
@@ -186,6 +217,12 @@ impl fmt::Display for Notice {
             }
             Self::SpoolEntrySetAside { path, reason } => write!(f, "set aside {}: {reason}", path.display()),
             Self::Rotated { fingerprint } => write!(f, "this node is {fingerprint} from now on; the old key is out"),
+            Self::SpoolRoom { room: Room::Free, .. } => write!(f, "the spool has room again; tasks are taken again"),
+            Self::SpoolRoom { room: Room::Tight, reason } => write!(f, "{reason}; no new task is taken"),
+            Self::SpoolRoom { room: Room::Full, reason } => {
+                write!(f, "{reason}; nothing is scanned until there is room")
+            }
+            Self::ClockOff { offset_ms } => clock_words(*offset_ms, f),
             Self::Stopping { grace } => write!(f, "stopping; running tasks get {} s", grace.as_secs()),
             Self::StoppedLate { tasks, spooled } => {
                 write!(
@@ -195,6 +232,11 @@ impl fmt::Display for Notice {
             }
         }
     }
+}
+
+fn clock_words(offset_ms: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (seconds, way) = (offset_ms.unsigned_abs() / 1_000, if offset_ms < 0 { "behind" } else { "ahead of" });
+    write!(f, "this machine's clock is {seconds} s {way} the coordinator's; mesh time is used, but set the clock")
 }
 
 fn list(addresses: &[SocketAddr]) -> String {

@@ -4,6 +4,7 @@
 use crate::engine::EngineFacts;
 use crate::engine::auto::{self, Unserved};
 use crate::engine::nmap::NmapFacts;
+use crate::spool::SpoolLimits;
 use protocol::args::{ArgsError, ScanArgs};
 use protocol::target::TargetSet;
 use protocol::task::{Task, TaskId, TaskSpec};
@@ -20,6 +21,12 @@ pub const MAX_ADDRESSES: u128 = 256;
 /// Tasks at once when the file does not say.
 const DEFAULT_MAX_TASKS: NonZeroU16 = NonZeroU16::MIN.saturating_add(3);
 
+/// What undelivered results may fill when the file does not say.
+const DEFAULT_SPOOL_LIMIT_MIB: NonZeroU32 = NonZeroU32::MIN.saturating_add(1_023);
+
+/// A policy file that names every key with the value that holds without it.
+pub const EXAMPLE: &str = include_str!("policy/example.toml");
+
 /// The owner's rules, from the node's policy file. Without a file: every range that the roster allows, `-T5`, four tasks
 /// at once and any rate; no raw packets and none of the options that need a policy's word.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -27,14 +34,15 @@ const DEFAULT_MAX_TASKS: NonZeroU16 = NonZeroU16::MIN.saturating_add(3);
 pub struct Policy {
     /// Ranges beyond which nothing is scanned; none: as the roster says.
     ranges: Option<TargetSet>,
-    /// Options allowed by name, such as `-R` or `--script=NAME`.
-    options: BTreeSet<String>,
+    options: BTreeSet<GatedOption>,
     raw_packets: bool,
     /// Packets a second, for each task.
     max_rate: Option<NonZeroU32>,
     max_tasks: NonZeroU16,
     allow_t5: bool,
     nmap: Option<PathBuf>,
+    spool_limit_mib: NonZeroU32,
+    spool_keep_free_mib: Option<u32>,
     #[serde(skip)]
     found: Option<NmapFacts>,
 }
@@ -49,8 +57,28 @@ impl Default for Policy {
             max_tasks: DEFAULT_MAX_TASKS,
             allow_t5: true,
             nmap: None,
+            spool_limit_mib: DEFAULT_SPOOL_LIMIT_MIB,
+            spool_keep_free_mib: None,
             found: None,
         }
+    }
+}
+
+/// An option that is refused unless the owner names it, such as `-R` or `--script=NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+struct GatedOption(String);
+
+/// A policy names what it need not, or what is never let through.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no option that a policy lets in; write for instance \"-R\" or \"--script=banner\"")]
+struct NotGated(String);
+
+impl TryFrom<String> for GatedOption {
+    type Error = NotGated;
+
+    fn try_from(text: String) -> Result<Self, NotGated> {
+        if ScanArgs::is_policy_gated(&text) { Ok(Self(text)) } else { Err(NotGated(text)) }
     }
 }
 
@@ -66,10 +94,12 @@ pub enum PolicyError {
         source: io::Error,
     },
     /// It is no policy.
-    #[error("line {line} of the policy file: {message}")]
+    #[error("line {line}, column {column} of the policy file: {message}")]
     Malformed {
         /// Counted from 1.
         line: usize,
+        /// Counted from 1.
+        column: usize,
         /// What is wrong there.
         message: String,
     },
@@ -139,7 +169,8 @@ impl Policy {
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            PolicyError::Malformed { line: before.matches('\n').count() + 1, message: error.message().to_owned() }
+            let (line, beside) = (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default());
+            PolicyError::Malformed { line, column: beside.chars().count() + 1, message: error.message().to_owned() }
         })
     }
 
@@ -157,6 +188,36 @@ impl Policy {
     /// How many tasks may run at the same time.
     pub fn max_tasks(&self) -> u16 {
         self.max_tasks.get()
+    }
+
+    /// How much undelivered results may fill.
+    pub fn spool_limits(&self) -> SpoolLimits {
+        let bytes = |mib: u32| u64::from(mib) << 20;
+        let keep_free_bytes = self.spool_keep_free_mib.map(bytes);
+        SpoolLimits { bytes: bytes(self.spool_limit_mib.get()), keep_free_bytes }
+    }
+
+    /// What it allows, a line each, for the owner who checks a file.
+    pub fn words(&self) -> Vec<String> {
+        let ranges =
+            self.ranges.as_ref().map_or_else(|| "every range of its approval".to_owned(), TargetSet::to_string);
+        let options: Vec<&str> = self.options.iter().map(|option| option.0.as_str()).collect();
+        let options = if options.is_empty() { "none".to_owned() } else { options.join(" ") };
+        let rate =
+            self.max_rate.map_or_else(|| "as the scan says".to_owned(), |rate| format!("{rate} packets a second"));
+        let free =
+            self.spool_keep_free_mib.map_or_else(|| "5 %, at least 512 MiB".to_owned(), |mib| format!("{mib} MiB"));
+        vec![
+            format!("ranges: {ranges}"),
+            format!("options that need its word: {options}"),
+            format!("raw packets: {}", if self.raw_packets { "yes" } else { "no" }),
+            format!("rate of each task: {rate}"),
+            format!("tasks at a time: {}", self.max_tasks),
+            format!("-T5: {}", if self.allow_t5 { "yes" } else { "no" }),
+            format!("nmap: {}", self.nmap.as_ref().map_or_else(|| "on the PATH".into(), |path| path.to_string_lossy())),
+            format!("undelivered results: {} MiB", self.spool_limit_mib),
+            format!("kept free on their disk: {free}"),
+        ]
     }
 
     /// The ranges this node scans: those of the roster that the owner allows too.
@@ -198,7 +259,7 @@ impl Policy {
         if args.timing() == 5 && !self.allow_t5 {
             return Err(Refused::FastestTiming);
         }
-        match args.policy_gated().into_iter().find(|name| !self.options.contains(name)) {
+        match args.policy_gated().into_iter().find(|name| !self.options.iter().any(|allowed| allowed.0 == **name)) {
             Some(name) => Err(Refused::Option(name)),
             None => Ok(()),
         }

@@ -40,7 +40,7 @@ pub async fn rotate_key(
 ) -> Result<Option<Fingerprint>, NodeError> {
     let node = Node::open(options, Notices::new(notices))?;
     let kept = node.kept()?.ok_or(RotateError::NoMember)?;
-    let waiting = Spool::open(&node.folder.spool_path(), node.spool_limit_bytes)?.0.keys().len();
+    let waiting = Spool::open(&node.folder.spool_path(), node.policy.spool_limits())?.0.keys().len();
     if waiting > 0 {
         return Err(RotateError::Spooled(waiting).into());
     }
@@ -56,7 +56,8 @@ pub async fn rotate_key(
     let way = Invite { mesh, addresses, expires: Timestamp::now().plus(PATIENCE), secret: None };
     let asker = node.asker(next, mesh, &facts, Some(word));
     let Some(joined) = asker.join(&way, &stop).await? else { return Ok(None) };
-    let state = kept.renewed(joined).map_err(ConfigError::from)?;
+    node.keep_cards(joined.cards)?;
+    let state = kept.renewed(joined.state).map_err(ConfigError::from)?;
     // The state first: whatever is cut short after it, the old key asks again and hands over to the same successor.
     state.save(&node.folder.state_path()).map_err(ConfigError::from)?;
     node.folder.take_next_key()?;

@@ -5,13 +5,13 @@
 use crate::engine::{Engine, Progress};
 use crate::policy::AdmittedTask;
 use crate::spool::{ResultKey, Spool};
+use crate::timing::ClockOffset;
 use protocol::task::TaskId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
-use tokio_util::sync::CancellationToken;
 
 mod attempt;
 #[cfg(test)]
@@ -23,16 +23,26 @@ pub(crate) struct Runner<E> {
     spool: Spool,
     slots: usize,
     engine_patience: Duration,
+    clock: ClockOffset,
     active: BTreeMap<TaskId, Active>,
     work: JoinSet<Outcome>,
-    closing: CancellationToken,
+    closed: bool,
 }
 
 struct Active {
     id: Id,
     fence: u64,
-    drop: CancellationToken,
+    order: watch::Sender<Option<Order>>,
     progress: watch::Receiver<Progress>,
+}
+
+/// What a running task is told before its own end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Stop, and forget what was found.
+    Forget,
+    /// Stop, and give the task back for this reason.
+    HandBack(&'static str),
 }
 
 /// How a task ended.
@@ -55,21 +65,28 @@ pub(crate) struct Ended {
 
 impl<E: Engine> Runner<E> {
     /// At most `slots` tasks at once; an engine that was told to stop gets `engine_patience`.
-    pub(crate) fn new(engine: Arc<E>, spool: Spool, slots: usize, engine_patience: Duration) -> Self {
+    pub(crate) fn new(
+        engine: Arc<E>,
+        spool: Spool,
+        slots: usize,
+        engine_patience: Duration,
+        clock: ClockOffset,
+    ) -> Self {
         Self {
             engine,
             spool,
             slots,
             engine_patience,
+            clock,
             active: BTreeMap::new(),
             work: JoinSet::new(),
-            closing: CancellationToken::new(),
+            closed: false,
         }
     }
 
     /// True when another task may start.
     pub(crate) fn has_slot(&self) -> bool {
-        self.active.len() < self.slots && !self.closing.is_cancelled()
+        self.active.len() < self.slots && !self.closed
     }
 
     /// True while this task's engine has not come to its end.
@@ -85,29 +102,41 @@ impl<E: Engine> Runner<E> {
     /// Starts a task. The caller has seen [`Self::has_slot`].
     pub(crate) fn start(&mut self, task: AdmittedTask) {
         let (sender, progress) = watch::channel(Progress::default());
-        let drop = CancellationToken::new();
+        let (order, orders) = watch::channel(None);
         let (id, fence) = (task.id(), task.task().fence);
         let attempt = attempt::Attempt {
             engine: Arc::clone(&self.engine),
             spool: self.spool.clone(),
-            drop: drop.clone(),
-            closing: self.closing.clone(),
+            orders,
+            clock: self.clock.clone(),
             patience: self.engine_patience,
         };
         let handle = self.work.spawn(attempt.run(task, sender));
-        self.active.insert(id, Active { id: handle.id(), fence, drop, progress });
+        self.active.insert(id, Active { id: handle.id(), fence, order, progress });
     }
 
     /// Stops a task and forgets what it found.
     pub(crate) fn drop_task(&mut self, task: TaskId) {
         if let Some(active) = self.active.get(&task) {
-            active.drop.cancel();
+            active.order.send_replace(Some(Order::Forget));
         }
     }
 
-    /// Stops every task; each is handed back.
-    pub(crate) fn close(&mut self) {
-        self.closing.cancel();
+    /// Stops every task; each is handed back for `reason`.
+    pub(crate) fn hand_back_all(&mut self, reason: &'static str) {
+        for active in self.active.values() {
+            active.order.send_if_modified(|order| {
+                let is_first = order.is_none();
+                order.get_or_insert(Order::HandBack(reason));
+                is_first
+            });
+        }
+    }
+
+    /// Starts nothing any more, and hands back what runs.
+    pub(crate) fn close(&mut self, reason: &'static str) {
+        self.closed = true;
+        self.hand_back_all(reason);
     }
 
     /// How far a running task has come.

@@ -3,21 +3,27 @@
 //! A file that is not whole is set aside under another name and told of; it never holds up the others.
 
 use crate::durable;
-use protocol::message::{CHUNK_BYTES, ResultManifest, TaskResult};
+use protocol::message::{CHUNK_BYTES, MAX_PACKED_BYTES, ResultManifest, TaskResult};
 use protocol::task::TaskId;
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 mod entry;
+mod space;
 #[cfg(test)]
 mod tests;
 
-/// With less than this part of the limit left, a fifth, no new task is taken.
-const TIGHT_PART: u64 = 5;
+use space::Disk;
+pub use space::{Space, SpoolLimits};
+
+/// What files that were set aside end in.
+const BAD: &str = "bad";
+const REJECTED: &str = "rejected";
 
 /// What the spool keeps a result under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,17 +34,6 @@ pub struct ResultKey {
     pub fence: u64,
 }
 
-/// How much may still come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Room {
-    /// Anything.
-    Free,
-    /// What is held is still run; nothing new is taken.
-    Tight,
-    /// Nothing is started.
-    Full,
-}
-
 /// Results on disk. Clones share it; the files are read and written off the async threads.
 #[derive(Clone, Debug)]
 pub struct Spool(Arc<Shared>);
@@ -46,8 +41,15 @@ pub struct Spool(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     folder: PathBuf,
-    limit_bytes: u64,
-    entries: Mutex<BTreeMap<ResultKey, ResultManifest>>,
+    limits: SpoolLimits,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    entries: BTreeMap<ResultKey, ResultManifest>,
+    /// As last measured.
+    disk: Option<Disk>,
 }
 
 /// A file that was moved out of the way.
@@ -77,6 +79,11 @@ pub enum SpoolError {
     /// The file is not whole any more and was set aside.
     #[error("the spooled result {} was damaged ({}) and is set aside", .0.path.display(), .0.reason)]
     Damaged(SetAside),
+    /// No coordinator would take it.
+    #[error(
+        "the result has {0} bytes when compressed, more than the {MAX_PACKED_BYTES} that one may have; scan fewer addresses or ports at a time"
+    )]
+    TooLarge(u64),
     /// There is no such result, or no such piece.
     #[error("there is no such spooled result or piece")]
     Missing,
@@ -93,24 +100,19 @@ impl fmt::Display for ResultKey {
 
 impl Spool {
     /// Opens the spool in `folder` (made if missing) and checks every entry; tells which ones it set aside.
-    pub fn open(folder: &Path, limit_bytes: u64) -> Result<(Self, Vec<SetAside>), SpoolError> {
+    pub fn open(folder: &Path, limits: SpoolLimits) -> Result<(Self, Vec<SetAside>), SpoolError> {
         durable::make_folder(folder).map_err(io_error("make the folder", folder))?;
         let (mut entries, mut aside) = (BTreeMap::new(), Vec::new());
         for file in std::fs::read_dir(folder).map_err(io_error("list", folder))? {
-            let path = file.map_err(io_error("list", folder))?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if path.extension().is_some_and(|ending| ending == durable::UNFINISHED) {
-                // Never reported as done, so nobody waits for it.
-                std::fs::remove_file(&path).map_err(io_error("remove", &path))?;
-            } else if let Some(key) = entry::key_of(name) {
-                match read(folder, key) {
-                    Ok(compressed) => drop(entries.insert(key, ResultManifest::of(&compressed))),
-                    Err(SpoolError::Damaged(file)) => aside.push(file),
-                    Err(error) => return Err(error),
-                }
+            match take_up(folder, &file.map_err(io_error("list", folder))?) {
+                Ok(Some((key, manifest))) => drop(entries.insert(key, manifest)),
+                Ok(None) => {}
+                Err(SpoolError::Damaged(file)) => aside.push(file),
+                Err(error) => return Err(error),
             }
         }
-        let shared = Shared { folder: folder.to_owned(), limit_bytes, entries: Mutex::new(entries) };
+        let held = Held { entries, disk: Disk::read(folder) };
+        let shared = Shared { folder: folder.to_owned(), limits, held: Mutex::new(held) };
         Ok((Self(Arc::new(shared)), aside))
     }
 
@@ -120,10 +122,15 @@ impl Spool {
             let key = ResultKey { task: result.task, fence: result.fence };
             let path = shared.folder.join(entry::file_name(key));
             let compressed = result.pack();
+            let manifest = ResultManifest::of(&compressed);
+            if manifest.size > MAX_PACKED_BYTES {
+                return Err(SpoolError::TooLarge(manifest.size));
+            }
             let header = entry::header(key);
             let sum = entry::checksum(&header, &compressed);
             durable::replace(&path, &[&header, &compressed, &sum]).map_err(io_error("write", &path))?;
-            shared.entries().insert(key, ResultManifest::of(&compressed));
+            shared.held().entries.insert(key, manifest);
+            shared.measure();
             Ok(key)
         })
         .await
@@ -132,7 +139,7 @@ impl Spool {
     /// Size and hash of a result, after a check that its file is still whole. A damaged one is set aside.
     pub async fn manifest(&self, key: ResultKey) -> Result<ResultManifest, SpoolError> {
         self.work(move |shared| {
-            let held = shared.entries().get(&key).cloned().ok_or(SpoolError::Missing)?;
+            let held = shared.held().entries.get(&key).cloned().ok_or(SpoolError::Missing)?;
             shared.checked(key).map(|_| held)
         })
         .await
@@ -142,7 +149,7 @@ impl Spool {
     /// [`Self::manifest`], which comes before every upload, and by the coordinator after it.
     pub async fn chunk(&self, key: ResultKey, index: u32) -> Result<Vec<u8>, SpoolError> {
         self.work(move |shared| {
-            let size = shared.entries().get(&key).ok_or(SpoolError::Missing)?.size;
+            let size = shared.held().entries.get(&key).ok_or(SpoolError::Missing)?.size;
             let from = u64::from(index) * CHUNK_BYTES as u64;
             let length = size.saturating_sub(from).min(CHUNK_BYTES as u64);
             if length == 0 {
@@ -157,11 +164,14 @@ impl Spool {
     /// Deletes a result: the coordinator has dealt with it for good.
     pub async fn remove(&self, key: ResultKey) -> Result<(), SpoolError> {
         self.work(move |shared| {
-            shared.entries().remove(&key);
+            shared.held().entries.remove(&key);
             let path = shared.folder.join(entry::file_name(key));
             match std::fs::remove_file(&path).and_then(|()| durable::sync_folder_of(&path)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &path)(error)),
-                _ => Ok(()),
+                _ => {
+                    shared.measure();
+                    Ok(())
+                }
             }
         })
         .await
@@ -170,26 +180,36 @@ impl Spool {
     /// Keeps a result that the coordinator rejected for people to look at; it is not offered again.
     pub async fn reject(&self, key: ResultKey) -> Result<SetAside, SpoolError> {
         self.work(move |shared| {
-            shared.entries().remove(&key);
-            set_aside(&shared.folder, key, "rejected", "the coordinator rejected it")
+            shared.held().entries.remove(&key);
+            set_aside(&shared.folder, key, REJECTED, "the coordinator rejected it")
+        })
+        .await
+    }
+
+    /// Looks anew how much the file system has free.
+    pub async fn measure(&self) -> Result<(), SpoolError> {
+        self.work(|shared| {
+            shared.measure();
+            Ok(())
         })
         .await
     }
 
     /// Every result that waits, by task.
     pub fn keys(&self) -> Vec<ResultKey> {
-        self.0.entries().keys().copied().collect()
+        self.0.held().entries.keys().copied().collect()
     }
 
-    /// How much may still come in.
-    pub fn room(&self) -> Room {
-        let limit = self.0.limit_bytes;
-        let used = self.0.entries().values().fold(0u64, |sum, manifest| sum.saturating_add(manifest.size));
-        match used {
-            used if used >= limit => Room::Full,
-            used if used >= limit - limit / TIGHT_PART => Room::Tight,
-            _ => Room::Free,
-        }
+    /// The compressed size of a result that waits.
+    pub fn size_bytes(&self, key: ResultKey) -> Option<u64> {
+        self.0.held().entries.get(&key).map(|manifest| manifest.size)
+    }
+
+    /// How much may still come in, as last measured.
+    pub fn space(&self) -> Space {
+        let held = self.0.held();
+        let used = held.entries.values().fold(0u64, |sum, manifest| sum.saturating_add(manifest.size));
+        Space::of(used, held.disk, &self.0.limits)
     }
 
     async fn work<T: Send + 'static>(
@@ -202,32 +222,64 @@ impl Spool {
 }
 
 impl Shared {
-    /// The map is whole whenever the lock is free: each use is one call.
-    fn entries(&self) -> MutexGuard<'_, BTreeMap<ResultKey, ResultManifest>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is held is whole whenever the lock is free: each use is one call.
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn measure(&self) {
+        let disk = Disk::read(&self.folder);
+        self.held().disk = disk;
     }
 
     fn checked(&self, key: ResultKey) -> Result<Vec<u8>, SpoolError> {
         read(&self.folder, key).inspect_err(|error| {
             if matches!(error, SpoolError::Damaged(_) | SpoolError::Missing) {
-                self.entries().remove(&key);
+                self.held().entries.remove(&key);
             }
         })
     }
 }
 
+/// What a file of the folder holds: a whole result, or nothing of ours.
+fn take_up(folder: &Path, file: &DirEntry) -> Result<Option<(ResultKey, ResultManifest)>, SpoolError> {
+    let path = file.path();
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
+    let is_ours = entry::key_of(stem).is_some();
+    if is_ours && ending == durable::UNFINISHED {
+        // Never reported as done, so nobody waits for it.
+        std::fs::remove_file(&path).map_err(io_error("remove", &path))?;
+    } else if let Some(key) = entry::key_of(name) {
+        return Ok(Some((key, ResultManifest::of(&read(folder, key)?))));
+    } else if !is_ours || ![BAD, REJECTED].contains(&ending) {
+        tracing::warn!(path = %path.display(), "a file that is no result lies in the spool; it is left alone and never sent");
+    }
+    Ok(None)
+}
+
 /// The compressed bytes of an entry; sets the file aside when it is damaged.
 fn read(folder: &Path, key: ResultKey) -> Result<Vec<u8>, SpoolError> {
     let path = folder.join(entry::file_name(key));
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
+    let damaged = match read_file(&path) {
+        Ok(bytes) => match entry::parse(key, &bytes) {
+            Ok(compressed) => return Ok(compressed.to_vec()),
+            Err(error) => error.to_string(),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(SpoolError::Missing),
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::IO) => format!("the disk cannot read it: {error}"),
         Err(error) => return Err(io_error("read", &path)(error)),
     };
-    match entry::parse(key, &bytes) {
-        Ok(compressed) => Ok(compressed.to_vec()),
-        Err(error) => Err(SpoolError::Damaged(set_aside(folder, key, "bad", &error.to_string())?)),
+    Err(SpoolError::Damaged(set_aside(folder, key, BAD, &damaged)?))
+}
+
+/// The bytes of a file; none of what is no file at all, and no more than the largest entry has.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if std::fs::symlink_metadata(path)?.is_file() {
+        File::open(path)?.take(MAX_PACKED_BYTES + entry::FRAME_BYTES as u64).read_to_end(&mut bytes)?;
     }
+    Ok(bytes)
 }
 
 fn read_piece(path: &Path, from: u64, length: u64) -> io::Result<Vec<u8>> {

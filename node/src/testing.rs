@@ -6,12 +6,13 @@ use crate::notice::{Notice, Notices};
 use crate::policy::AdmittedTask;
 use crate::{Node, NodeError, NodeOptions, Timing};
 use protocol::Timestamp;
+use protocol::card::{Card, Endorsement};
 use protocol::envelope::Author;
 use protocol::identity::{Keypair, NodeId};
 use protocol::letter::{Opener, SealingKey};
 use protocol::mesh::Tunables;
 use protocol::observation::{Coverage, EffectiveOptions, HostObservation, HostState};
-use protocol::roster::{Card, Endorsement, Member, MemberState, ROSTER_LIFETIME, Role, Roster, SignedRoster};
+use protocol::roster::{Member, MemberState, ROSTER_LIFETIME, Role, Roster, SignedRoster};
 use protocol::target::TargetSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -42,7 +43,8 @@ pub(crate) fn coordinator() -> Author {
 
 pub(crate) fn card(addresses: &[SocketAddr]) -> Card {
     let author = coordinator();
-    Card { key: author.id(), sealing: Opener::new(author.keypair()).key(), addresses: addresses.to_vec() }
+    let (sealing, addresses) = (Opener::new(author.keypair()).key(), addresses.to_vec());
+    Card { key: author.id(), sealing, addresses, label: "hub".into(), issued: Timestamp::from_millis(1) }
 }
 
 pub(crate) fn member(key: NodeId, role: Role, ranges: &str) -> Member {
@@ -80,7 +82,8 @@ pub(crate) fn timing() -> Timing {
 
 pub(crate) fn options(dir: &Path) -> NodeOptions {
     let dir = dir.to_owned();
-    NodeOptions { dir, invite: None, label: None, listen: Vec::new(), policy_file: None, timing: timing() }
+    let (listen, advertise) = (Vec::new(), Vec::new());
+    NodeOptions { dir, invite: None, label: None, listen, advertise, policy_file: None, timing: timing() }
 }
 
 pub(crate) fn engine_facts() -> EngineFacts {
@@ -108,6 +111,22 @@ impl Home {
         home
     }
 
+    /// The coordinator's card names this address from now on.
+    pub(crate) fn find_hub_at(&self, hub: SocketAddr) {
+        let path = self.folder.path().join("mesh.state");
+        let kept = MeshState::load(&path).unwrap().unwrap();
+        let endorsement = Endorsement::sign(card(&[hub]), &mesh_key());
+        MeshState::new(kept.mesh(), endorsement, kept.signed_roster().clone()).unwrap().save(&path).unwrap();
+    }
+
+    /// Puts a newer roster beside the key.
+    pub(crate) fn adopt(&self, roster: SignedRoster) {
+        let path = self.folder.path().join("mesh.state");
+        let mut kept = MeshState::load(&path).unwrap().unwrap();
+        kept.adopt(roster).unwrap();
+        kept.save(&path).unwrap();
+    }
+
     /// The roster epoch on disk.
     pub(crate) fn epoch(&self) -> u64 {
         MeshState::load(&self.folder.path().join("mesh.state")).unwrap().unwrap().roster().epoch
@@ -132,17 +151,17 @@ impl Home {
     }
 
     pub(crate) fn start_with<E: Engine>(&self, engine: E, options: NodeOptions) -> Running {
-        self.start_limited(engine, options, 1 << 30)
-    }
-
-    /// With a spool of at most `spool_limit_bytes`.
-    pub(crate) fn start_limited<E: Engine>(&self, engine: E, options: NodeOptions, spool_limit_bytes: u64) -> Running {
         let (sender, notices) = mpsc::channel(1_024);
         let stop = CancellationToken::new();
-        let node = Node { spool_limit_bytes, ..Node::open(options, Notices::new(sender)).unwrap() };
+        let node = Node::open(options, Notices::new(sender)).unwrap();
         let token = stop.clone();
         let task = tokio::spawn(async move { node.run(engine, &engine_facts(), token).await });
         Running { notices, stop, task }
+    }
+
+    /// Writes the owner's policy, for the next start.
+    pub(crate) fn allow(&self, policy: &str) {
+        std::fs::write(self.folder.path().join("policy.toml"), policy).unwrap();
     }
 }
 
@@ -195,6 +214,8 @@ pub(crate) struct Knocker {
     pub(crate) scans: Arc<AtomicUsize>,
     /// Hosts settled, it waits to be stopped.
     pub(crate) lingers: bool,
+    /// The same, but only after this host.
+    pub(crate) lingers_at: Option<IpAddr>,
     /// Bytes of noise in each result, so that it needs several pieces.
     pub(crate) noise: usize,
 }
@@ -221,7 +242,7 @@ impl Engine for Knocker {
             }
             hosts.send(observed(address)).await.map_err(|_| EngineError::Abandoned)?;
         }
-        if self.lingers {
+        if self.lingers || self.lingers_at.is_some_and(|at| spec.targets.contains(at)) {
             stop.cancelled().await;
         }
         let options = (0..self.noise.div_ceil(4_000)).map(|_| noise(4_000)).collect();
@@ -229,7 +250,7 @@ impl Engine for Knocker {
     }
 }
 
-fn noise(letters: usize) -> EffectiveOptions {
+pub(crate) fn noise(letters: usize) -> EffectiveOptions {
     let letter = |_| char::from(b' ' + u8::try_from(getrandom::u32().unwrap() % 90).unwrap());
     let options = (0..letters).map(letter).collect::<String>().into();
     EffectiveOptions { engine: "builtin".into(), version: "1".into(), options, raw: false }

@@ -1,6 +1,10 @@
-//! The clockwork of a node: every wait it knows, in one place, so that tests can shorten them.
+//! The clockwork of a node: every wait it knows, in one place, so that tests can shorten them, and how far off its own
+//! clock is.
 
+use protocol::Timestamp;
 use protocol::mesh::Tunables;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 /// Waits and limits of time; [`Timing::default`] for all but tests.
@@ -59,6 +63,25 @@ impl Timing {
     }
 }
 
+/// This machine's clock minus mesh time. The agent sets it; whoever writes times into results reads it. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClockOffset(Arc<AtomicI64>);
+
+impl ClockOffset {
+    pub(crate) fn set(&self, offset_ms: i64) {
+        self.0.store(offset_ms, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A time that was read off this machine's clock, as the mesh has it.
+    pub(crate) fn in_mesh_time(&self, own: Timestamp) -> Timestamp {
+        Timestamp::from_millis(own.as_millis().saturating_add_signed(self.get().saturating_neg()))
+    }
+}
+
 /// A random part of `whole`, so that many nodes do not come at once.
 fn part_of(whole: Duration) -> Duration {
     // Without randomness all come at once, which is slow but not wrong.
@@ -69,6 +92,16 @@ fn part_of(whole: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn own_times_are_told_in_mesh_time() {
+        let offset = ClockOffset::default();
+        let told = [0, 600_000, -600_000, i64::MIN, i64::MAX].map(|off| {
+            offset.set(off);
+            offset.in_mesh_time(Timestamp::from_millis(1_000_000)).as_millis()
+        });
+        assert_eq!(told, [1_000_000, 400_000, 1_600_000, 1_000_000 + i64::MAX.unsigned_abs(), 0]);
+    }
 
     #[test]
     fn waits_double_up_to_the_most_and_vary_by_half() {

@@ -247,6 +247,14 @@ impl ScanArgs {
         options.map(|row| row.name.to_owned()).chain(scripts).collect()
     }
 
+    /// True for what [`Self::policy_gated`] may name.
+    pub fn is_policy_gated(name: &str) -> bool {
+        match name.strip_prefix("--script=") {
+            Some(script) => !script.contains(',') && script::parse_names(script).is_ok() && script::is_extra(script),
+            None => table::TAKEN.iter().any(|row| row.by_policy && row.name == name),
+        }
+    }
+
     /// nmap's options, rebuilt: without ports, targets, and what the node sets.
     ///
     /// `-A` is expanded. Default scripts are an expression that leaves out those which ask third parties or touch files.

@@ -1,7 +1,7 @@
 //! The string that lets a node ask to join: it pins the mesh key and says where to ask.
 
 use crate::codec::{self, Decode, Encode};
-use crate::identity::MeshId;
+use crate::identity::{BadSignature, Keypair, MeshId, NodeId, SignatureBytes};
 use crate::time::Timestamp;
 use data_encoding::BASE32_NOPAD;
 use sha2::{Digest, Sha256};
@@ -21,12 +21,52 @@ pub const MAX_ADDRESSES: usize = 8;
 pub struct Invite {
     /// The mesh to join; the coordinator must prove to speak for it.
     pub mesh: MeshId,
-    /// Where the enrolment port listens, at most [`MAX_ADDRESSES`].
+    /// Where enrolment ports listen, the coordinator's or those of members that may sponsor; at most [`MAX_ADDRESSES`].
     pub addresses: Vec<SocketAddr>,
     /// After this it is of no use.
     pub expires: Timestamp,
-    /// A single-use secret that pre-approves whoever shows it first.
+    /// A single-use secret that pre-approves whoever is first to prove that it knows it: see [`SecretProof`].
     pub secret: Option<[u8; 16]>,
+}
+
+/// A single-use secret as the coordinator keeps it: the public half of a key that grows from the secret, and so tells
+/// nothing of it.
+pub type SecretName = [u8; 32];
+
+/// Proof that a node knows the secret of an invite. It serves that node's key and no other, so whoever passes it on
+/// cannot use it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SecretProof {
+    name: SecretName,
+    signature: SignatureBytes,
+}
+
+const SECRET_TAG: &[u8] = b"portdrift/1/invite-secret";
+
+fn secret_key(secret: &[u8; 16]) -> Keypair {
+    Keypair::from_seed(&Sha256::new().chain_update(SECRET_TAG).chain_update(secret).finalize().into())
+}
+
+fn proven(mesh: MeshId, node: NodeId) -> Vec<u8> {
+    [SECRET_TAG, mesh.as_bytes(), node.as_bytes()].concat()
+}
+
+/// What a secret is kept as.
+pub fn secret_name(secret: &[u8; 16]) -> SecretName {
+    *secret_key(secret).node_id().as_bytes()
+}
+
+impl SecretProof {
+    /// Proves to the coordinator of `mesh` that `node` knows `secret`.
+    pub fn new(secret: &[u8; 16], mesh: MeshId, node: NodeId) -> Self {
+        Self { name: secret_name(secret), signature: secret_key(secret).sign(&proven(mesh, node)) }
+    }
+
+    /// Which secret it is that `node` knows.
+    pub fn verify(&self, mesh: MeshId, node: NodeId) -> Result<SecretName, BadSignature> {
+        NodeId::from_bytes(self.name).verify(&proven(mesh, node), &self.signature)?;
+        Ok(self.name)
+    }
 }
 
 /// Why an invite text cannot be used.
@@ -121,6 +161,18 @@ mod tests {
         assert_eq!("https://example.org".parse::<Invite>(), Err(InviteError::NotAnInvite));
         let late = Timestamp::from_millis(1_700_000_000_001);
         assert_eq!(invite().check_time(late), Err(InviteError::Expired(invite().expires)));
+    }
+
+    #[test]
+    fn a_secret_is_proven_by_one_key_for_one_mesh_and_never_shown() {
+        let (mesh, node) = (MeshId::from_bytes([7; 32]), NodeId::from_bytes([8; 32]));
+        let proof = SecretProof::new(&[5; 16], mesh, node);
+        assert_eq!(proof.verify(mesh, node), Ok(secret_name(&[5; 16])));
+        assert_eq!(proof.verify(mesh, NodeId::from_bytes([9; 32])), Err(BadSignature), "stolen by another key");
+        assert_eq!(proof.verify(MeshId::from_bytes([9; 32]), node), Err(BadSignature), "shown to another mesh");
+        let renamed = SecretProof { name: secret_name(&[6; 16]), ..proof.clone() };
+        assert_eq!(renamed.verify(mesh, node), Err(BadSignature), "passed off as another secret");
+        assert!(!codec::encode(&proof).windows(16).any(|bytes| bytes == [5; 16]));
     }
 
     proptest! {

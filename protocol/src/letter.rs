@@ -53,6 +53,10 @@ impl fmt::Debug for Opener {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Sealed(Vec<u8>);
 
+/// Tells one letter from all others: the key that its sealing made, in which no two agree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark([u8; KEY_BYTES]);
+
 /// What a seal is for; mixed into its key, so that nothing sealed for one purpose opens as another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -161,6 +165,16 @@ impl Letter {
         Ok(Self { to, sealed })
     }
 
+    /// How many bytes it has; what is said of its way is not counted.
+    pub fn size_bytes(&self) -> usize {
+        self.sealed.0.len() + self.to.as_bytes().len()
+    }
+
+    /// `None` when it is too short for a sealed one.
+    pub fn mark(&self) -> Option<Mark> {
+        self.sealed.0.first_chunk().copied().map(Mark)
+    }
+
     /// Opens a letter to oneself. The envelope inside is still to be verified.
     pub fn open(&self, opener: &Opener, mesh: MeshId) -> Result<Envelope, CannotOpen> {
         opener.open(&self.sealed, Purpose::Letter, mesh, self.to.as_bytes()).map(Envelope::from_bytes)
@@ -182,6 +196,8 @@ mod tests {
         assert_eq!(letter.open(&opener, MESH), Ok(envelope));
         assert_eq!(letter.open(&Opener::new(&other), MESH), Err(CannotOpen));
         assert_eq!(letter.open(&opener, MeshId::from_bytes([8; 32])), Err(CannotOpen));
+        let again = Letter::seal(&Envelope::from_bytes(b"anything".to_vec()), reader.node_id(), &opener.key(), MESH);
+        assert!(letter.mark().is_some() && letter.mark() != again.unwrap().mark());
         let redirected = Letter { to: other.node_id(), ..letter.clone() };
         assert_eq!(redirected.open(&opener, MESH), Err(CannotOpen));
         for at in 0..letter.sealed.0.len() {

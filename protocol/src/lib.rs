@@ -1,6 +1,8 @@
 //! What crosses a border: the words that node and coordinator share, and their bytes. No decision is made here.
 
 pub mod args;
+pub mod card;
+pub mod clock;
 pub mod codec;
 pub mod envelope;
 pub mod identity;

@@ -5,6 +5,7 @@
 use crate::codec::{Decode, Encode};
 use crate::envelope::{Kind, Message};
 use crate::identity::NodeId;
+use crate::invite::SecretProof;
 use crate::letter::Sealed;
 use crate::observation::{Coverage, HostObservation};
 use crate::port::PortSet;
@@ -17,8 +18,10 @@ use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
 mod packed;
+mod sponsored;
 mod succession;
 pub use packed::{MAX_PACKED_BYTES, UnpackError};
+pub use sponsored::{NEW_KEYS_A_MINUTE, SPONSORED_A_MINUTE, SponsoredAnswer, SponsoredRequest};
 pub use succession::Succession;
 
 /// The coordinator's sign of life, every 10 s.
@@ -80,6 +83,42 @@ pub struct Presence {
     pub running: Vec<RunningTask>,
     /// How many results wait on its disk.
     pub spooled: u32,
+    /// How much more its disk takes.
+    pub room: Room,
+    /// What its own clock shows; nothing else is measured by it.
+    pub clock: Timestamp,
+    /// Its connections, at most [`MAX_LINKS`].
+    pub links: Vec<Link>,
+    /// The neighbour that its letters go to; `None` while it is connected to the coordinator, or knows no way.
+    pub through: Option<NodeId>,
+    /// It has stopped in order, and this is its last word.
+    pub is_farewell: bool,
+}
+
+/// Connections that one [`Presence`] tells of.
+pub const MAX_LINKS: usize = 64;
+
+/// A connection between two members, as one of its ends sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Link {
+    /// The other end.
+    pub node: NodeId,
+    /// How long the last ping took, in microseconds; `None` before the first answer.
+    pub round_trip_us: Option<u32>,
+    /// Whether this end dialled.
+    pub is_dialled: bool,
+}
+
+/// How many more results a node's disk takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Room {
+    /// As many as come.
+    #[default]
+    Free,
+    /// What it holds is still run; it takes nothing new.
+    Tight,
+    /// It runs nothing.
+    Full,
 }
 
 /// What a node says of itself. Shown, never trusted.
@@ -251,8 +290,8 @@ pub struct EnrolRequest {
     pub label: Text,
     /// What the node says of itself.
     pub facts: NodeFacts,
-    /// The invite's single-use secret, if it had one.
-    pub secret: Option<[u8; 16]>,
+    /// Proof that the sender knows the invite's single-use secret, if it had one.
+    pub secret: Option<SecretProof>,
     /// The word of the member whose place this key takes, if it takes one.
     pub succeeds: Option<Succession>,
 }
@@ -261,7 +300,7 @@ pub struct EnrolRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct EnrolAnswer {
     /// The coordinator's card, signed with the mesh key that the invite pins.
-    pub endorsement: crate::roster::Endorsement,
+    pub endorsement: crate::card::Endorsement,
     /// Whom this answers.
     pub node: NodeId,
     /// What was decided.
@@ -323,4 +362,6 @@ messages!(
     LeaseLost,
     EnrolRequest,
     EnrolAnswer,
+    SponsoredRequest,
+    SponsoredAnswer,
 );

@@ -5,6 +5,7 @@
 
 mod claims;
 mod host;
+mod known_ports;
 mod proof;
 mod source;
 mod summary;
@@ -21,7 +22,8 @@ use crate::observation::HostObservation;
 use crate::text::Text;
 use claims::ClaimsBuilder;
 use host::HostBuilder;
-use source::{Event, Source, Tag, Texts};
+use known_ports::KnownPorts;
+use source::{Event, Sink, Source, Tag, Texts};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -106,17 +108,8 @@ struct Tree {
     host: HostBuilder,
     claims: ClaimsBuilder,
     texts: Texts,
+    known_ports: KnownPorts,
     summary: Summary,
-}
-
-/// What one event came to.
-enum Step {
-    /// A host is complete.
-    Host(HostRecord),
-    /// Nothing yet.
-    On,
-    /// The document ended as it should.
-    End,
 }
 
 /// The elements whose place in the tree matters.
@@ -172,18 +165,15 @@ impl<R: io::Read> Reader<R> {
 
     fn read_host(&mut self) -> Result<Option<HostRecord>, XmlError> {
         let Self { source, tree } = self;
-        loop {
-            match source.next(|event| tree.take(event))? {
-                Step::Host(host) => return Ok(Some(host)),
-                Step::On => {}
-                Step::End => return Ok(None),
-            }
-        }
+        source.until(tree)
     }
 }
 
-impl Tree {
-    fn take(&mut self, event: Event<'_>) -> Result<Step, XmlError> {
+/// Finds hosts, and `None` where the document ends as it should.
+impl Sink for Tree {
+    type Found = Option<HostRecord>;
+
+    fn take(&mut self, event: Event<'_>, end: u64) -> Result<Option<Self::Found>, XmlError> {
         match event {
             Event::Start(tag) => {
                 let element = self.enter(&tag)?;
@@ -191,25 +181,39 @@ impl Tree {
                     return Err(XmlError::TooLarge { what: "a depth of elements", limit: MAX_DEPTH });
                 }
                 self.path.push(element);
-                Ok(Step::On)
+                Ok(None)
             }
             Event::Empty(tag) => {
                 let element = self.enter(&tag)?;
-                self.leave(element)
+                self.leave(element, end)
             }
             Event::End => {
                 let element = self.path.pop().ok_or(XmlError::NotNmap)?;
-                self.leave(element)
+                self.leave(element, end)
             }
             Event::Text if self.path.is_empty() => Err(XmlError::NotNmap),
-            Event::Text => Ok(Step::On),
-            Event::Doctype if self.path.is_empty() && !self.summary.closed => Ok(Step::On),
+            Event::Text => Ok(None),
+            Event::Doctype if self.path.is_empty() && !self.summary.closed => Ok(None),
             Event::Doctype => Err(XmlError::Doctype),
-            Event::Eof if self.summary.closed => Ok(Step::End),
+            Event::Eof if self.summary.closed => Ok(Some(None)),
             Event::Eof => Err(XmlError::Cut),
         }
     }
 
+    fn may_skip(&self) -> bool {
+        self.path.last() == Some(&Element::Ports)
+    }
+
+    fn skip(&mut self, ahead: &[u8], offset: u64) -> Result<usize, XmlError> {
+        let Self { host, known_ports, .. } = self;
+        match self.path.last() {
+            Some(Element::Ports) => known_ports.take(ahead, offset, |port| host.add_known(port)),
+            _ => Ok(0),
+        }
+    }
+}
+
+impl Tree {
     /// Takes in one tag by its name and its place; what stands elsewhere is skipped.
     fn enter(&mut self, tag: &Tag<'_>) -> Result<Element, XmlError> {
         use Element as E;
@@ -238,15 +242,19 @@ impl Tree {
         Ok(Element::Run)
     }
 
-    fn leave(&mut self, element: Element) -> Result<Step, XmlError> {
+    fn leave(&mut self, element: Element, end: u64) -> Result<Option<Option<HostRecord>>, XmlError> {
         match element {
             Element::Run => self.summary.closed = true,
             Element::PreScript => self.summary.claims = std::mem::take(&mut self.claims).build(),
-            Element::Port => self.host.end_port()?,
+            Element::Port => {
+                if let Some(port) = self.host.end_port()? {
+                    self.known_ports.learn(port, end);
+                }
+            }
             Element::ExtraPorts => self.host.end_unlisted(&self.summary.scans)?,
-            Element::Host => return std::mem::take(&mut self.host).finish().map(Step::Host),
+            Element::Host => return Ok(Some(Some(std::mem::take(&mut self.host).finish()?))),
             Element::RunStats | Element::HostNames | Element::Os | Element::Ports | Element::Other => {}
         }
-        Ok(Step::On)
+        Ok(None)
     }
 }

@@ -1,13 +1,11 @@
-//! The approved keys at an epoch, signed by the mesh key; and the coordinator's card, endorsed by it.
+//! The approved keys at an epoch, signed by the mesh key.
 
 use crate::codec::{self, CodecError, Decode, Encode};
 use crate::identity::{BadSignature, Keypair, MeshId, NodeId, SignatureBytes};
-use crate::letter::SealingKey;
 use crate::target::TargetSet;
 use crate::text::Text;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 mod changes;
@@ -19,9 +17,10 @@ pub type RosterHash = [u8; 32];
 /// How long a roster lets nodes take new tasks after it was issued.
 pub const ROSTER_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
 
-const MAX_ROSTER_BYTES: usize = 1 << 20;
+/// The most bytes of a roster: with it, an answer to a request to join still fits into one letter.
+pub const MAX_ROSTER_BYTES: usize = 240 * 1024;
+
 const ROSTER_TAG: &[u8] = b"portdrift/1/roster";
-const CARD_TAG: &[u8] = b"portdrift/1/coordinator-card";
 
 /// Who belongs to the mesh at one epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -84,25 +83,6 @@ pub struct SignedRoster {
     signature: SignatureBytes,
 }
 
-/// Where and how the coordinator is reached, on the mesh key's word.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Endorsement {
-    /// What is endorsed.
-    pub card: Card,
-    signature: SignatureBytes,
-}
-
-/// What others need to know of a member to write to it.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Card {
-    /// Its key.
-    pub key: NodeId,
-    /// What to seal to.
-    pub sealing: SealingKey,
-    /// Where its mesh port listens, at most 8.
-    pub addresses: Vec<SocketAddr>,
-}
-
 /// Why a roster is not believed.
 #[derive(Debug, thiserror::Error)]
 pub enum RosterError {
@@ -112,6 +92,11 @@ pub enum RosterError {
     /// Unreadable.
     #[error("the roster cannot be read: {0}")]
     Unreadable(#[from] CodecError),
+    /// More members, or more ranges, than travel in one piece.
+    #[error(
+        "the roster would have {0} bytes, and no more than {MAX_ROSTER_BYTES} travel; give nodes fewer and larger ranges, or run a second mesh"
+    )]
+    TooLarge(usize),
     /// Signed, but it breaks a rule.
     #[error("the roster is signed but not sound: {0}")]
     Unsound(&'static str),
@@ -149,6 +134,12 @@ impl Roster {
     /// What names this roster among others, signed or not.
     pub fn hash(&self) -> RosterHash {
         Sha256::digest(codec::encode(self)).into()
+    }
+
+    /// Fails when this roster is too large to be handed on; to be asked before it is signed.
+    pub fn check_size(&self) -> Result<(), RosterError> {
+        let size = codec::encode(self).len();
+        if size > MAX_ROSTER_BYTES { Err(RosterError::TooLarge(size)) } else { Ok(()) }
     }
 
     fn check(&self, mesh: MeshId) -> Result<(), RosterError> {
@@ -206,20 +197,6 @@ pub fn precedence(held: Option<(u64, RosterHash)>, offered: (u64, RosterHash)) -
     }
 }
 
-impl Endorsement {
-    /// Signs the coordinator's card with the mesh key.
-    pub fn sign(card: Card, mesh_key: &Keypair) -> Self {
-        let signature = mesh_key.sign(&[CARD_TAG, &codec::encode(&card)].concat());
-        Self { card, signature }
-    }
-
-    /// The card, if the mesh key signed it.
-    pub fn verify(&self, mesh: MeshId) -> Result<&Card, BadSignature> {
-        mesh.verify(&[CARD_TAG, &codec::encode(&self.card)].concat(), &self.signature)?;
-        Ok(&self.card)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +241,39 @@ mod tests {
         assert!(matches!(SignedRoster::sign(&twice, &mesh).verify(mesh.mesh_id()), Err(RosterError::Unsound(_))));
     }
 
+    /// A mesh of so many nodes, each with so many /24.
+    fn large(mesh: &Keypair, nodes: u16, ranges: u8) -> Roster {
+        let node = |number: u16| {
+            let [high, low] = number.to_be_bytes();
+            let mut key = [high; 32];
+            key[31] = low;
+            let networks: Vec<String> = (0..ranges).map(|range| format!("10.{low}.{}.0/24", range * 2)).collect();
+            let ranges = networks.join(",").parse().unwrap();
+            let expires = Some(Timestamp::from_millis(1_800_000_000_000));
+            Member { key: NodeId::from_bytes(key), ranges, expires, ..member(4, Role::Node) }
+        };
+        roster(mesh, (0..nodes).map(node).collect())
+    }
+
+    #[test]
+    fn a_thousand_members_with_ordinary_ranges_fit_and_what_does_not_fit_is_said_before_it_is_signed() {
+        let mesh = Keypair::from_seed(&[1; 32]);
+        let thousand = large(&mesh, 1_000, 8);
+        thousand.check_size().unwrap();
+        assert_eq!(SignedRoster::sign(&thousand, &mesh).verify(mesh.mesh_id()).unwrap(), thousand);
+        let more = large(&mesh, 2_000, 8);
+        assert!(matches!(more.check_size(), Err(RosterError::TooLarge(_))));
+        assert!(SignedRoster::sign(&more, &mesh).verify(mesh.mesh_id()).is_err(), "nobody would take it");
+        insta::assert_snapshot!(RosterError::TooLarge(300_000).to_string(), @"the roster would have 300000 bytes, and no more than 245760 travel; give nodes fewer and larger ranges, or run a second mesh");
+    }
+
+    #[test]
+    fn the_largest_roster_fits_the_answer_that_lets_a_node_in() {
+        let answer = crate::envelope::Kind::EnrolAnswer.max_body_bytes();
+        assert!(MAX_ROSTER_BYTES + 8 * 1024 <= answer, "card, endorsement and signatures need room too");
+        assert!(answer <= crate::letter::MAX_LETTER_BYTES);
+    }
+
     #[test]
     fn an_expired_or_revoked_key_is_out() {
         let end = Timestamp::from_millis(500);
@@ -282,17 +292,5 @@ mod tests {
             [(6, [2; 32]), (5, [1; 32]), (4, [9; 32]), (5, [2; 32])].map(|offered| precedence(held, offered)).to_vec();
         assert_eq!(found, [Precedence::Newer, Precedence::Same, Precedence::Older, Precedence::Conflict]);
         assert_eq!(precedence(None, (0, [0; 32])), Precedence::Newer);
-    }
-
-    #[test]
-    fn a_card_is_believed_on_the_mesh_keys_word_only() {
-        let (mesh, rival) = (Keypair::from_seed(&[1; 32]), Keypair::from_seed(&[2; 32]));
-        let card = Card {
-            key: rival.node_id(),
-            sealing: SealingKey::from_bytes([3; 32]),
-            addresses: vec!["127.0.0.1:9430".parse().unwrap()],
-        };
-        assert_eq!(Endorsement::sign(card.clone(), &mesh).verify(mesh.mesh_id()), Ok(&card));
-        assert_eq!(Endorsement::sign(card, &rival).verify(mesh.mesh_id()), Err(BadSignature));
     }
 }

@@ -4,7 +4,10 @@ use crate::codec::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+
+static PRETENDED_OFF_MS: AtomicI64 = AtomicI64::new(0);
 
 /// Milliseconds since 1970-01-01T00:00:00Z; shown and serialised as RFC 3339 in UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
@@ -21,7 +24,13 @@ impl Timestamp {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn now() -> Self {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        Self(millis.saturating_add_signed(PRETENDED_OFF_MS.load(Ordering::Relaxed)))
+    }
+
+    /// For tests of wrong clocks: from now on this process reads a clock that is off by so many milliseconds.
+    pub fn pretend_off(milliseconds: i64) {
+        PRETENDED_OFF_MS.store(milliseconds, Ordering::Relaxed);
     }
 
     /// The point `milliseconds` after 1970.

@@ -4,9 +4,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use protocol::card::{Card, Endorsement, SignedCard};
 use protocol::codec::{self, Decode, Encode};
 use protocol::envelope::{Author, Envelope, Kind, Message};
+use protocol::invite::{Invite, SecretProof};
 use protocol::letter::{Letter, Sealed, SealingKey};
+use protocol::mesh::EnrolReply;
 use protocol::message::*;
 use protocol::observation::*;
 use protocol::roster::*;
@@ -67,6 +70,21 @@ fn facts() -> NodeFacts {
     }
 }
 
+fn presence(running: RunningTask) -> Presence {
+    let link = |seed, round_trip_us, is_dialled| Link { node: node(seed), round_trip_us, is_dialled };
+    Presence {
+        facts: facts(),
+        load_hundredths: 150,
+        running: vec![running],
+        spooled: 1,
+        room: Room::Tight,
+        clock: NOW.plus(Duration::from_millis(250)),
+        links: vec![link(5, Some(1_300), true), link(6, None, false)],
+        through: Some(node(5)),
+        is_farewell: false,
+    }
+}
+
 fn roster() -> SignedRoster {
     let mesh = Keypair::from_seed(&[1; 32]);
     let member = Member {
@@ -87,6 +105,16 @@ fn roster() -> SignedRoster {
         members: vec![member],
     };
     SignedRoster::sign(&roster, &mesh)
+}
+
+fn card() -> Card {
+    let addresses = vec!["127.0.0.1:9430".parse().unwrap(), "[::1]:9430".parse().unwrap()];
+    let sealing = SealingKey::from_bytes([5; 32]);
+    Card { key: node(3), sealing, addresses, label: "lab".into(), issued: NOW }
+}
+
+fn secret() -> SecretProof {
+    SecretProof::new(&[6; 16], Keypair::from_seed(&[1; 32]).mesh_id(), node(3))
 }
 
 fn coverage() -> Coverage {
@@ -143,7 +171,7 @@ fn the_bytes_of_every_message_stay() {
     message(&mut seen, &Cancel { run: RunId(300) });
     message(&mut seen, &Announcement { number: 9, holder: node(4), task, fence: 3, lease_ms: 45_000, spec: sealed });
     let running = RunningTask { task, fence: 3, cells_done: 10, cells_total: 70_000, hosts_found: 2 };
-    message(&mut seen, &Presence { facts: facts(), load_hundredths: 150, running: vec![running], spooled: 1 });
+    message(&mut seen, &presence(running));
     for (index, answer) in
         [Answer::Taken, Answer::Refused("out of range".into()), Answer::HandedBack("stopping".into())]
             .into_iter()
@@ -167,16 +195,19 @@ fn the_bytes_of_every_message_stay() {
     message(&mut seen, &LeaseLost { task, fence: 3 });
     let sealing = SealingKey::from_bytes([5; 32]);
     let word = Succession::sign(&Keypair::from_seed(&[4; 32]), Keypair::from_seed(&[1; 32]).mesh_id(), node(3));
-    let (label, secret, succeeds) = ("lab".into(), Some([6; 16]), Some(word));
+    let (label, secret, succeeds) = ("lab".into(), Some(secret()), Some(word));
     message(&mut seen, &EnrolRequest { sealing, label, facts: facts(), secret, succeeds });
-    let card = Card { key: node(3), sealing, addresses: vec!["127.0.0.1:9430".parse().unwrap()] };
-    let endorsement = Endorsement::sign(card, &Keypair::from_seed(&[1; 32]));
+    let endorsement = Endorsement::sign(card(), &Keypair::from_seed(&[1; 32]));
     message(&mut seen, &EnrolAnswer { endorsement, node: node(4), decision: Enrolment::Approved(roster()) });
     for (index, decision) in
         [Enrolment::Pending, Enrolment::Denied("no".into()), Enrolment::Refused("full".into())].into_iter().enumerate()
     {
         value(&format!("Enrolment-{index}"), &decision);
     }
+    let inner = Envelope::from_bytes(vec![0xAB; 40]);
+    let address = Some("10.0.0.1".parse().unwrap());
+    message(&mut seen, &SponsoredRequest { request: inner.clone(), address });
+    message(&mut seen, &SponsoredAnswer { node: node(4), answer: inner });
     assert!(Kind::all().all(|kind| seen.contains(&kind)), "a kind without golden bytes");
 }
 
@@ -202,5 +233,18 @@ fn the_bytes_of_what_messages_carry_stay() {
         default_ports: None,
     };
     value("TaskResult", &result);
+    value("SignedRoster", &roster());
+    let invite = Invite {
+        mesh: Keypair::from_seed(&[1; 32]).mesh_id(),
+        addresses: vec!["127.0.0.1:9431".parse().unwrap(), "[::1]:9431".parse().unwrap()],
+        expires: NOW,
+        secret: Some([6; 16]),
+    };
+    let text = frozen("Invite", invite.to_string().as_bytes());
+    assert_eq!(String::from_utf8(text).unwrap().parse(), Ok(invite));
+    value("SignedCard", &SignedCard::sign(card(), &Keypair::from_seed(&[3; 32])));
+    let answer = Envelope::from_bytes(vec![0xAB; 40]);
+    let cards = vec![SignedCard::sign(card(), &Keypair::from_seed(&[3; 32]))];
+    value("EnrolReply", &EnrolReply { answer, cards });
     value("Letter", &Letter { to: node(4), sealed: Sealed::from_bytes(vec![0xAB; 40]) });
 }

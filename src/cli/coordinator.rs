@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use coordinator::settings::Timing;
-use coordinator::{Coordinator, CoordinatorOptions};
+use coordinator::{Coordinator, CoordinatorOptions, KeepFree};
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -43,6 +43,9 @@ struct RunArgs {
     /// Serve the dashboard here this time, whatever setup said
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = read_http)]
     http: Option<SocketAddr>,
+    /// Begin no new work with less than this free on the data folder's disk [default: 512, or 5 % of it if that is more]
+    #[arg(long, value_name = "MIB")]
+    keep_free: Option<u32>,
     /// End when standard input does
     #[arg(long, hide = true)]
     stop_with_parent: bool,
@@ -65,7 +68,7 @@ fn short_times() -> Timing {
     Timing {
         beacon: Duration::from_millis(500),
         lease: Duration::from_secs(2),
-        grace: Duration::from_secs(4),
+        grace: Duration::from_secs(8),
         offline_after: Duration::from_secs(3),
         queue_deadline: Duration::from_secs(30),
         tick: Duration::from_millis(200),
@@ -75,10 +78,11 @@ fn short_times() -> Timing {
 
 pub(crate) async fn run(args: CoordinatorArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let dir = args.place.folder()?;
-    let Command::Run(RunArgs { mesh_listen, http, stop_with_parent, short_times: is_short }) = args.command;
+    let Command::Run(RunArgs { mesh_listen, http, keep_free, stop_with_parent, short_times: is_short }) = args.command;
     let stop = stop::on_signal(stop_with_parent)?;
     let timing = if is_short { short_times() } else { Timing::default() };
-    let options = CoordinatorOptions { dir: dir.clone(), mesh: mesh_listen, http, timing };
+    let keep_free = keep_free.map_or_else(KeepFree::default, |mib| KeepFree::bytes(u64::from(mib) << 20));
+    let options = CoordinatorOptions { dir: dir.clone(), mesh: mesh_listen, http, timing, keep_free };
     let coordinator = Coordinator::start(options).await?;
     let served = serve(&coordinator, &dir, stop, shared.form()).await;
     coordinator.stop().await;

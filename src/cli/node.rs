@@ -4,13 +4,17 @@ use super::folder::Part;
 use super::print::{self, Form};
 use super::{Shared, stop};
 use crate::exit::{Exit, Failure};
+use anyhow::Context;
 use clap::{Args, Subcommand};
+use node::policy::{EXAMPLE, Policy};
 use node::{NodeOptions, Notice, Timing};
+use protocol::Timestamp;
 use protocol::invite::Invite;
+use protocol::mesh::Tunables;
 use serde::Serialize;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -48,6 +52,27 @@ Examples:
         #[command(flatten)]
         own: OwnArgs,
     },
+    /// What the owner of a node lets it do: write an example of the policy file, or check one
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum PolicyCommand {
+    /// Print a policy file that explains every key
+    #[command(after_help = "Example:\n  portdrift node policy example > policy.toml")]
+    Example,
+    /// Say whether a policy file can be used, and what it allows
+    #[command(after_help = "Example:\n  portdrift node policy check policy.toml")]
+    Check {
+        /// The file [default: policy.toml in the node's data folder]
+        file: Option<PathBuf>,
+        /// The node's data folder [default: /var/lib/portdrift/node as root, else below $XDG_DATA_HOME]
+        #[arg(long, value_name = "DIR", env = "PORTDRIFT_NODE_DIR")]
+        dir: Option<PathBuf>,
+    },
 }
 
 #[derive(Args)]
@@ -74,19 +99,27 @@ struct OwnArgs {
     /// Take connections from neighbours here
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
+    /// Where neighbours reach it, when that is not where it listens, for instance behind a port forwarding
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    advertise: Vec<SocketAddr>,
     /// What the owner lets it do [default: policy.toml in the data folder, when it is there]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Waits of seconds instead of minutes; for tests
     #[arg(long, hide = true)]
     short_times: bool,
+    /// Seconds that the clock of this machine is off; for tests
+    #[arg(long, hide = true, value_name = "SECONDS", default_value_t = 0, allow_hyphen_values = true)]
+    clock_off: i64,
 }
 
 impl OwnArgs {
     fn options(self, invite: Option<Invite>) -> anyhow::Result<NodeOptions> {
-        let Self { dir, label, listen, policy, short_times } = self;
+        let Self { dir, label, listen, advertise, policy, short_times, clock_off } = self;
+        Timestamp::pretend_off(clock_off.saturating_mul(1_000));
         let timing = if short_times { short() } else { Timing::default() };
-        Ok(NodeOptions { dir: Part::Node.folder(dir)?, invite, label, listen, policy_file: policy, timing })
+        let dir = Part::Node.folder(dir)?;
+        Ok(NodeOptions { dir, invite, label, listen, advertise, policy_file: policy, timing })
     }
 }
 
@@ -95,9 +128,11 @@ fn short() -> Timing {
     Timing {
         presence_every: Duration::from_millis(500),
         silence: Duration::from_secs(5),
+        answer_within: Duration::from_secs(5),
         retry_first: Duration::from_millis(100),
         retry_most: Duration::from_secs(1),
         return_spread: Duration::from_millis(200),
+        mesh: Tunables { redial_most: Duration::from_secs(1), ..Tunables::default() },
         ..Timing::default()
     }
 }
@@ -136,8 +171,36 @@ pub(crate) async fn run(args: NodeArgs, shared: &Shared) -> anyhow::Result<Exit>
                 .into());
             }
         }
+        Command::Policy { command: PolicyCommand::Example } => print::line(EXAMPLE)?,
+        Command::Policy { command: PolicyCommand::Check { file, dir } } => {
+            let path = match file {
+                Some(file) => file,
+                None => Part::Node.folder(dir)?.join("policy.toml"),
+            };
+            shared.form().show(&Checked::read(&path)?, Checked::words)?;
+        }
     }
     Ok(Exit::Done)
+}
+
+/// What `node policy check` found in a file that can be used.
+#[derive(Serialize)]
+struct Checked {
+    file: PathBuf,
+    allows: Vec<String>,
+}
+
+impl Checked {
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        // The node takes a file that is missing for no limits; who asks for a check means a file.
+        std::fs::metadata(path).with_context(|| format!("reading the policy file {}", path.display()))?;
+        let policy = Policy::load(path).with_context(|| path.display().to_string())?;
+        Ok(Self { file: path.to_owned(), allows: policy.words() })
+    }
+
+    fn words(&self) -> String {
+        format!("{} can be used; it allows\n  {}", self.file.display(), self.allows.join("\n  "))
+    }
 }
 
 /// Does `work`, printing what it has to tell as it goes, and the rest at its end.

@@ -1,5 +1,6 @@
 //! A coordinator and its nodes as real processes, each with a data folder of its own, on loopback addresses of their own.
 
+use super::netns::{Entrance, Host};
 use super::{PASSWORD, Process, api, as_soon_as, portdrift, stdout_of, told};
 use serde_json::Value;
 use std::io::Write;
@@ -14,11 +15,18 @@ use tempfile::TempDir;
 pub(crate) struct Mesh {
     pub(crate) coordinator: Process,
     pub(crate) nodes: Vec<Process>,
+    /// More of the coordinator's command line.
+    words: &'static [&'static str],
+    /// Where the coordinator runs, when it is on a host of its own.
+    entrance: Option<Entrance>,
     dashboard: String,
     address: Ipv4Addr,
     mesh_port: u16,
     folder: TempDir,
 }
+
+/// The mesh port of those that have a host of their own.
+pub(crate) const HOST_PORT: u16 = 9430;
 
 static NEXT: AtomicU8 = AtomicU8::new(1);
 
@@ -46,12 +54,27 @@ pub(crate) fn set_up(home: &Path, dir: &Path, listen: SocketAddr) -> String {
 impl Mesh {
     /// Sets up and starts a coordinator.
     pub(crate) fn start() -> Self {
+        Self::start_on(|_| (), &[])
+    }
+
+    /// As [`Self::start`], with the coordinator's data folder prepared before, and with more words on its command line.
+    pub(crate) fn start_on(prepare: impl FnOnce(&Path), words: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        prepare(&folder.path().join("hub"));
         let address = own_address();
         let mesh_port = free_ports(address);
         set_up(folder.path(), &folder.path().join("hub"), SocketAddr::from((address, mesh_port)));
-        let (coordinator, dashboard) = start_coordinator(folder.path());
-        Self { coordinator, nodes: Vec::new(), dashboard, address, mesh_port, folder }
+        let (coordinator, dashboard) = start_coordinator(folder.path(), words, None);
+        Self { coordinator, nodes: Vec::new(), words, entrance: None, dashboard, address, mesh_port, folder }
+    }
+
+    /// Sets up and starts a coordinator on a host of its own, where it listens at every address.
+    pub(crate) fn start_in(host: &Host) -> Self {
+        let (folder, address) = (tempfile::tempdir().unwrap(), Ipv4Addr::UNSPECIFIED);
+        set_up(folder.path(), &folder.path().join("hub"), SocketAddr::from((address, HOST_PORT)));
+        let entrance = Some(host.entrance());
+        let (coordinator, dashboard) = start_coordinator(folder.path(), &[], entrance.as_ref());
+        Self { coordinator, nodes: Vec::new(), words: &[], entrance, dashboard, address, mesh_port: HOST_PORT, folder }
     }
 
     /// The folder that holds every data folder of this mesh.
@@ -101,24 +124,55 @@ impl Mesh {
     /// Starts a node that asks to join, and gives its fingerprint.
     pub(crate) fn start_node(&mut self, name: &str) -> String {
         let invite = self.invite();
-        let node = Process::start(self.node(name).args(["--join", &invite]));
+        self.start_node_with(name, &invite)
+    }
+
+    /// The same, with an invite of its own.
+    pub(crate) fn start_node_with(&mut self, name: &str, invite: &str) -> String {
+        let node = Process::start(self.node(name).args(["--join", invite]));
         let line = node.line("this node is ");
         self.nodes.push(node);
         line.split("this node is ").nth(1).unwrap().trim().to_owned()
     }
 
-    fn node(&self, name: &str) -> Command {
+    /// The node of this name, not yet started.
+    pub(crate) fn node(&self, name: &str) -> Command {
+        self.node_at(name, &[SocketAddr::from((self.address, 0))])
+    }
+
+    fn node_at(&self, name: &str, listen: &[SocketAddr]) -> Command {
         let mut command = portdrift(self.home());
-        command.args(["node", "run", "--short-times", "--label", name, "--listen", &format!("{}:0", self.address)]);
-        command.arg("--dir").arg(self.home().join(name));
+        command.args(["node", "run", "--short-times", "--label", name]).arg("--dir").arg(self.home().join(name));
+        command.args(listen.iter().flat_map(|address| ["--listen".to_owned(), address.to_string()]));
         command
+    }
+
+    /// Starts a node on a host of its own that listens at these addresses, with an invite where it needs one. It is not
+    /// one of [`Self::nodes`].
+    pub(crate) fn start_node_in(&self, host: &Host, name: &str, listen: &[Ipv4Addr], invite: Option<&str>) -> Process {
+        let listen: Vec<SocketAddr> = listen.iter().map(|address| SocketAddr::from((*address, HOST_PORT))).collect();
+        let mut command = self.node_at(name, &listen);
+        command.args(invite.into_iter().flat_map(|invite| ["--join", invite]));
+        Process::start(&mut host.entrance().command(&command))
     }
 
     /// Starts the node that was `nodes[index]` again, on the same data, and waits until it is one of the mesh.
     pub(crate) fn start_again(&mut self, index: usize, name: &str, fingerprint: &str) {
-        self.nodes[index] = Process::start(&mut self.node(name));
+        self.restart(index, name);
         self.nodes[index].line("connected to the coordinator");
         self.until(fingerprint, "online");
+    }
+
+    /// Starts the node that was `nodes[index]` again, on the same data.
+    pub(crate) fn restart(&mut self, index: usize, name: &str) {
+        self.nodes[index] = Process::start(&mut self.node(name));
+    }
+
+    /// How many results wait on a node's disk.
+    pub(crate) fn spooled(&self, name: &str) -> usize {
+        let spool = self.home().join(name).join("spool");
+        let is_result = |path: &Path| path.extension().is_some_and(|ending| ending == "result");
+        std::fs::read_dir(spool).unwrap().filter(|file| is_result(&file.as_ref().unwrap().path())).count()
     }
 
     /// Writes down what the owner of a node lets it do, before it is started.
@@ -151,7 +205,12 @@ impl Mesh {
     /// Ends the coordinator without warning and starts it again on the same data.
     pub(crate) fn crash_coordinator(&mut self) {
         self.coordinator.kill();
-        (self.coordinator, self.dashboard) = start_coordinator(self.folder.path());
+        self.start_coordinator();
+    }
+
+    /// Starts the coordinator on the same data once the one before has ended.
+    pub(crate) fn start_coordinator(&mut self) {
+        (self.coordinator, self.dashboard) = start_coordinator(self.folder.path(), self.words, self.entrance.as_ref());
     }
 
     /// Where the mesh listens.
@@ -160,9 +219,13 @@ impl Mesh {
     }
 }
 
-fn start_coordinator(home: &Path) -> (Process, String) {
+fn start_coordinator(home: &Path, words: &[&str], entrance: Option<&Entrance>) -> (Process, String) {
     let mut command = portdrift(home);
-    let process = Process::start(command.args(["coordinator", "run", "--short-times", "--dir"]).arg(home.join("hub")));
+    command.args(["coordinator", "run", "--short-times"]).args(words).arg("--dir").arg(home.join("hub"));
+    if let Some(entrance) = entrance {
+        command = entrance.command(&command);
+    }
+    let process = Process::start(&mut command);
     let dashboard =
         process.line("dashboard").split_whitespace().find(|word| word.starts_with("http")).unwrap().to_owned();
     process.line("ready");

@@ -2,18 +2,26 @@
 
 mod api;
 mod browser;
+mod capture;
 mod chance;
 mod fake_nmap;
 mod hosts;
 mod mesh;
+mod netns;
 mod process;
+mod recorder;
+mod small_disk;
 
 pub(crate) use browser::{Browser, Script};
+pub(crate) use capture::{Capture, holds};
 pub(crate) use chance::Chance;
 pub(crate) use fake_nmap::FakeNmap;
 pub(crate) use hosts::Hosts;
-pub(crate) use mesh::{Mesh, set_up};
+pub(crate) use mesh::{HOST_PORT, Mesh, set_up};
+pub(crate) use netns::{Chain, Lift, may_make_hosts};
 pub(crate) use process::Process;
+pub(crate) use recorder::{Recorder, results_written};
+pub(crate) use small_disk::SmallDisk;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -76,6 +76,21 @@ impl Process {
         self.said.lines.lock().unwrap().all.iter().filter(|line| line.contains(text)).count()
     }
 
+    /// Everything it said so far.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.said.lines.lock().unwrap().all.clone()
+    }
+
+    /// Ends it without warning; gives all that it said up to its end.
+    pub(crate) fn kill_and_hear(&mut self) -> Vec<String> {
+        self.kill();
+        let lines = self.said.lines.lock().unwrap();
+        let is_talking = |lines: &mut Lines| lines.ended_readers < READERS;
+        let (lines, late) = self.said.news.wait_timeout_while(lines, PATIENCE, is_talking).unwrap();
+        assert!(!late.timed_out(), "somebody holds the outputs of a dead process:\n{}", lines.all.join("\n"));
+        lines.all.clone()
+    }
+
     /// Ends it without warning, as a power cut would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

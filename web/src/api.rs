@@ -3,11 +3,13 @@
 pub mod acceptance;
 pub mod alerts;
 pub mod compare;
+pub mod counters;
 pub(crate) mod exports;
 pub(crate) mod health;
 pub mod imports;
 pub mod invites;
 pub mod jobs;
+pub mod mesh;
 pub mod nodes;
 pub mod reports;
 pub mod roster;
@@ -71,8 +73,12 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         exports::all,
         imports::create,
         invites::create,
+        invites::list,
+        invites::revoke,
         jobs::list,
         jobs::reload,
+        mesh::show,
+        counters::show,
         nodes::list,
         nodes::show,
         nodes::decide,

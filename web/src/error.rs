@@ -7,8 +7,8 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use coordinator::UseCaseError;
 use coordinator::scan::DraftError;
+use coordinator::{StoreError, UseCaseError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tower_sessions::session::Error as SessionError;
@@ -84,6 +84,10 @@ impl From<UseCaseError> for WebError {
             UseCaseError::Schedule(error) => {
                 tracing::error!(%error, "the scheduler failed while a request was served");
                 Self::Internal
+            }
+            UseCaseError::Store(error @ (StoreError::DiskLow(_) | StoreError::DiskFull(_))) => {
+                tracing::warn!(%error, "a request was refused for lack of room");
+                Self::Busy(error.to_string())
             }
             UseCaseError::Store(error) => {
                 tracing::error!(%error, "the store failed while a request was served");

@@ -8,6 +8,7 @@ pub(crate) mod enrol;
 pub(crate) mod found;
 pub(crate) mod history;
 pub(crate) mod login;
+pub(crate) mod mesh;
 pub(crate) mod node;
 pub(crate) mod nodes;
 pub(crate) mod overview;
@@ -16,7 +17,7 @@ pub(crate) mod reports;
 pub(crate) mod rules;
 pub(crate) mod run;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 pub(crate) mod scan;
 pub(crate) mod scan_check;
 pub(crate) mod scan_form;

@@ -5,6 +5,7 @@ mod exports;
 mod findings;
 mod imports;
 mod live;
+mod mesh;
 mod nodes;
 mod pages;
 mod rights;
@@ -59,8 +60,13 @@ impl Site {
         let kept = coordinator::settings::Settings { mesh: loopback, advertised: Vec::new(), http: loopback };
         let admin = Some(("ada".to_owned(), PASSWORD.to_owned()));
         coordinator::setup(SetupOptions { dir: dir.path().join("data"), settings: kept, admin }).await.unwrap();
-        let options =
-            CoordinatorOptions { dir: dir.path().join("data"), mesh: None, http: None, timing: Timing::default() };
+        let options = CoordinatorOptions {
+            dir: dir.path().join("data"),
+            mesh: None,
+            http: None,
+            timing: Timing::default(),
+            keep_free: coordinator::KeepFree::default(),
+        };
         let coordinator = Coordinator::start(options).await.unwrap();
         let app = App::new(coordinator.clone(), settings, CancellationToken::new());
         let app = App { heartbeat: Duration::from_millis(100), ..app };

@@ -88,6 +88,12 @@ impl LeaseBook {
         self.leases.get(&task)
     }
 
+    /// The tasks that a node holds, with the numbers of their leases.
+    pub fn held_by(&self, node: NodeId) -> Vec<(TaskId, u64)> {
+        let held = self.held.get(&node).into_iter().flatten();
+        held.filter_map(|task| Some((*task, self.leases.get(task)?.fence))).collect()
+    }
+
     /// How many tasks a node holds, and what they weigh.
     pub fn load(&self, node: NodeId) -> (usize, u64) {
         let held = self.held.get(&node).into_iter().flatten().filter_map(|task| self.leases.get(task));
@@ -179,6 +185,7 @@ mod tests {
         book.grant(task(0), node(1), 1, 10, at(5));
         book.grant(task(1), node(1), 1, 7, at(5));
         assert_eq!((book.load(node(1)), book.load(node(2))), ((2, 17), (0, 0)));
+        assert_eq!((book.held_by(node(1)), book.held_by(node(2))), (vec![(task(0), 1), (task(1), 1)], vec![]));
         book.grant(task(0), node(2), 2, 10, at(5));
         assert!(book.end(task(1), 1));
         assert_eq!((book.load(node(1)), book.load(node(2))), ((0, 0), (1, 10)));

@@ -5,6 +5,7 @@ use crate::dispatch::crew::{Candidate, Standing};
 use crate::presence::Presence;
 use crate::registry::issuing::revoked_lately;
 use crate::registry::{Approval, NodeRecord};
+use crate::settings::Timing;
 use crate::store::StoreError;
 use protocol::letter::SealingKey;
 use protocol::roster::{MemberState, Roster};
@@ -72,6 +73,7 @@ impl Hub {
                 self.work.ask_again(*node);
             }
         }
+        self.twins.keep(|node| members.contains_key(node));
         self.members = members;
         Ok(())
     }
@@ -93,20 +95,26 @@ impl Hub {
 
     /// Looks who is there now, on approvals that still hold.
     pub(super) fn look_around(&mut self, now: Timestamp) {
-        let seen = |node: NodeId, presence: &Presence| (node, (presence.last_seen, presence.load_hundredths));
-        let seen: BTreeMap<NodeId, (Timestamp, u32)> = self.presences.each(seen).into_iter().collect();
-        let just_started = now.since(self.began) <= self.timing.grace;
-        let standing = |node: &NodeId| {
-            let silent = seen.get(node).map(|(last, _)| now.since(*last));
-            if silent.is_some_and(|silent| silent <= self.timing.offline_after) && self.mesh.connected(node) {
+        let Timing { offline_after, grace, .. } = self.timing;
+        let just_started = now.since(self.began) <= grace;
+        let seen = |node: NodeId, presence: &Presence| {
+            let standing = if presence.is_online(now, offline_after) {
                 Standing::Online
-            } else if just_started || silent.is_some_and(|silent| silent <= self.timing.grace) {
+            } else if now.since(presence.last_seen) <= grace {
                 Standing::Expected
             } else {
                 Standing::Away
-            }
+            };
+            (node, (standing, presence.load_hundredths))
         };
+        let seen: BTreeMap<NodeId, (Standing, u32)> = self.presences.each(seen).into_iter().collect();
+        let standing = |node: &NodeId| {
+            let standing = seen.get(node).map_or(Standing::Away, |(standing, _)| *standing);
+            if standing == Standing::Away && just_started { Standing::Expected } else { standing }
+        };
+        let is_one = |node: &NodeId| self.twins.alarm(node, now).is_none();
         let valid = self.members.iter().filter(|(_, member)| !member.approval.has_ended(now));
+        let valid = valid.filter(|(node, _)| is_one(node));
         let candidates: Vec<Candidate> = valid.map(|(node, member)| member.candidate(*node, standing(node))).collect();
         self.crew.update(candidates, seen.into_iter().map(|(node, (_, load))| (node, load)).collect());
     }

@@ -25,6 +25,7 @@ impl Hub {
         if now < self.ticked {
             self.presences.clock_was_set(now);
             self.enrolment.clock_was_set(now);
+            self.twins.clock_was_set(now);
         }
         let half = self.timing.lease / 2;
         if now.since(self.ticked) > half || self.ticked.since(now) > half {
@@ -36,6 +37,7 @@ impl Hub {
         self.release_waiting(now);
         said("mind what ends", self.mind_ends(now).await);
         self.look_around(now);
+        self.watch_nodes(now).await;
         said("read open runs", self.pick_up_runs().await);
         said("begin runs", self.begin_queued(now).await);
         said("take tasks back", self.take_back_overdue(now).await);
@@ -137,6 +139,10 @@ impl Hub {
     async fn give_out(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let leased = self.work.grants(&self.crew, now);
         if leased.is_empty() {
+            return Ok(());
+        }
+        if !self.has_room().await {
+            self.work.not_granted();
             return Ok(());
         }
         let count = leased.len();

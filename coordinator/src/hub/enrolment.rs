@@ -3,6 +3,7 @@
 mod succession;
 
 use super::Hub;
+use super::sponsored::Back;
 use crate::accounts::{Actor, Role};
 use crate::audit;
 use crate::events::Event;
@@ -10,13 +11,14 @@ use crate::registry::issuing::{Issued, Issuer};
 use crate::registry::{Admission, Approval, MAX_PENDING, NodeRecord};
 use crate::store::tables::{INVITES, NODES};
 use crate::store::{Draft, Reads, StoreError};
-use protocol::envelope::{Envelope, Verified};
-use protocol::mesh::{EnrolRequestArrived, ReplyTo};
-use protocol::message::{EnrolAnswer, EnrolRequest, Enrolment as Decision};
-use protocol::roster::{Endorsement, MemberState, Roster};
+use protocol::card::Endorsement;
+use protocol::envelope::Verified;
+use protocol::invite::SecretName;
+use protocol::mesh::{EnrolRequestArrived, Turnstile, place};
+use protocol::message::{EnrolRequest, Enrolment as Decision, NEW_KEYS_A_MINUTE, SPONSORED_A_MINUTE};
+use protocol::roster::{MemberState, Roster};
 use protocol::text::Text;
 use protocol::{NodeId, Timestamp};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -27,18 +29,15 @@ const HOLD: Duration = Duration::from_secs(20);
 /// How often a waiting node's asking is written down; asking costs the asker nothing and must cost us no disk.
 const NOTE_AGAIN: Duration = Duration::from_secs(600);
 
-/// New keys that one address may bring in a minute; a valid secret is not counted.
-const NEW_KEYS_A_MINUTE: u32 = 10;
-
-/// How many addresses are counted at a time.
-const MAX_COUNTED: usize = 10_000;
-
 /// What the hub needs to deal with strangers.
 pub(crate) struct Enrolment {
-    endorsement: Endorsement,
+    pub(super) endorsement: Endorsement,
     pub(super) issuer: Issuer,
-    waiting: BTreeMap<NodeId, (ReplyTo, Timestamp)>,
-    new_keys: BTreeMap<IpAddr, (Timestamp, u32)>,
+    waiting: BTreeMap<NodeId, (Back, Timestamp)>,
+    /// By address, where one sponsor or this coordinator saw it; a valid secret is not counted.
+    new_keys: Turnstile<(Option<NodeId>, Option<IpAddr>)>,
+    /// What each sponsor passes on.
+    pub(super) sponsored: Turnstile<NodeId>,
     /// Which start of which node was told that it waits, and when.
     told: BTreeMap<NodeId, (u64, Timestamp)>,
 }
@@ -53,13 +52,21 @@ enum Outcome {
 impl Enrolment {
     /// Nobody waits yet.
     pub(crate) fn new(endorsement: Endorsement, issuer: Issuer) -> Self {
-        Self { endorsement, issuer, waiting: BTreeMap::new(), new_keys: BTreeMap::new(), told: BTreeMap::new() }
+        Self {
+            endorsement,
+            issuer,
+            waiting: BTreeMap::new(),
+            new_keys: Turnstile::new(NEW_KEYS_A_MINUTE),
+            sponsored: Turnstile::new(SPONSORED_A_MINUTE),
+            told: BTreeMap::new(),
+        }
     }
 
     /// The clock was set back: nobody is held, or counted, for longer than usual.
     pub(super) fn clock_was_set(&mut self, now: Timestamp) {
         self.waiting.values_mut().for_each(|(_, until)| *until = (*until).min(now.plus(HOLD)));
-        self.new_keys.values_mut().for_each(|(since, _)| *since = (*since).min(now));
+        self.new_keys.clock_was_set(now);
+        self.sponsored.clock_was_set(now);
         self.told.values_mut().for_each(|(_, at)| *at = (*at).min(now));
     }
 
@@ -74,18 +81,6 @@ impl Enrolment {
         }
         is_first
     }
-
-    /// Counts a new key from `address`; false when it brought too many within a minute.
-    fn admit_new(&mut self, address: Option<IpAddr>, now: Timestamp) -> bool {
-        let Some(address) = address else { return true };
-        self.new_keys.retain(|_, (since, _)| now.since(*since) < Duration::from_secs(60));
-        if self.new_keys.len() >= MAX_COUNTED {
-            return false;
-        }
-        let (_, count) = self.new_keys.entry(address).or_insert((now, 0));
-        *count += 1;
-        *count <= NEW_KEYS_A_MINUTE
-    }
 }
 
 impl Hub {
@@ -93,21 +88,40 @@ impl Hub {
     pub(super) async fn on_enrol_request(&mut self, arrived: EnrolRequestArrived) {
         let now = Timestamp::now();
         let EnrolRequestArrived { from, address, envelope, reply } = arrived;
-        let request = match envelope.verify::<EnrolRequest>(self.author.mesh(), now) {
+        // The connection proves that its key asks now; its clock, which it has no beacon to set by, may be wrong.
+        let asked = envelope.header().map_or(now, |header| header.issued);
+        let request = match envelope.verify::<EnrolRequest>(self.author.mesh(), asked) {
             Ok(request) if request.sender() == from => request,
-            Ok(_) => return tracing::warn!(node.id = %from, "an enrolment request in another key's name was dropped"),
-            Err(error) => return tracing::debug!(%error, "an unreadable enrolment request was dropped"),
+            Ok(_) => {
+                self.refused.requests += 1;
+                return tracing::warn!(node.id = %from, "an enrolment request in another key's name was dropped");
+            }
+            Err(error) => {
+                self.refused.requests += 1;
+                return tracing::debug!(%error, "an unreadable enrolment request was dropped");
+            }
         };
-        let boot = request.header().boot;
-        match self.consider(request, address.map(|address| address.ip()), now).await {
+        self.on_request(request, address.map(|address| address.ip()), Back::Here(reply), now).await;
+    }
+
+    /// A proven request; `address` is where it was first seen.
+    pub(super) async fn on_request(
+        &mut self,
+        request: Verified<EnrolRequest>,
+        address: Option<IpAddr>,
+        back: Back,
+        now: Timestamp,
+    ) {
+        let (from, boot, sponsor) = (request.sender(), request.header().boot, back.sponsor());
+        match self.consider(request, (sponsor, address.map(place)), now).await {
             Ok(Outcome::Waiting { is_new }) => {
                 if self.enrolment.is_first_word(from, boot, now) {
-                    self.answer(from, reply, Decision::Pending, now);
+                    self.answer(from, back, Decision::Pending, now);
                 } else {
-                    self.enrolment.waiting.insert(from, (reply, now.plus(HOLD)));
+                    self.enrolment.waiting.insert(from, (back, now.plus(HOLD)));
                 }
                 if is_new {
-                    tracing::info!(node.id = %from, "a node asks to join");
+                    tracing::info!(node.id = %from, sponsor = ?sponsor, ?address, "a node asks to join");
                     self.events.publish(Event::Node { node: from });
                 }
             }
@@ -115,13 +129,13 @@ impl Hub {
                 self.on_issued(issued, &[], now).await;
                 self.events.publish(Event::Node { node: from });
                 let decision = self.as_the_roster_says(from);
-                self.answer(from, reply, decision, now);
+                self.answer(from, back, decision, now);
             }
-            Ok(Outcome::Decided(decision)) => self.answer(from, reply, decision, now),
+            Ok(Outcome::Decided(decision)) => self.answer(from, back, decision, now),
             Err(error) => {
                 tracing::error!(%error, node.id = %from, "an enrolment request could not be stored");
                 let busy = "the coordinator cannot store requests now; try again later";
-                self.answer(from, reply, Decision::Refused(busy.into()), now);
+                self.answer(from, back, Decision::Refused(busy.into()), now);
             }
         }
     }
@@ -129,13 +143,19 @@ impl Hub {
     async fn consider(
         &mut self,
         request: Verified<EnrolRequest>,
-        address: Option<IpAddr>,
+        came: (Option<NodeId>, Option<IpAddr>),
         now: Timestamp,
     ) -> Result<Outcome, StoreError> {
         let key = request.sender();
         let request = request.into_message();
-        let known = self.store.read(move |view| view.contains(&NODES, &key)).await?;
-        if !known && request.secret.is_none() && !self.enrolment.admit_new(address, now) {
+        let secret = request.secret.as_ref().and_then(|proof| proof.verify(self.author.mesh(), key).ok());
+        let seen = self.store.read(move |view| {
+            let is_open =
+                |name| Ok::<_, StoreError>(view.get(&INVITES, &name)?.is_some_and(|found| found.is_open(now)));
+            Ok::<_, StoreError>((view.contains(&NODES, &key)?, secret.map(is_open).transpose()?.unwrap_or(false)))
+        });
+        let (known, is_invited) = seen.await?;
+        if !known && !is_invited && !self.enrolment.new_keys.admit(came, now) {
             let reason = "too many new keys came from this address; wait a minute";
             return Ok(Outcome::Decided(Decision::Refused(reason.into())));
         }
@@ -151,7 +171,7 @@ impl Hub {
 
     /// Answers a held request of a node that was decided on.
     pub(super) async fn answer_waiting(&mut self, node: NodeId) {
-        let Some((reply, _)) = self.enrolment.waiting.remove(&node) else { return };
+        let Some((back, _)) = self.enrolment.waiting.remove(&node) else { return };
         let found = self.store.read(move |view| view.get(&NODES, &node)).await;
         let decision = match found.map(|record| record.map(|record| record.admission)) {
             Ok(Some(Admission::Approved(_))) => self.as_the_roster_says(node),
@@ -159,7 +179,7 @@ impl Hub {
             Ok(Some(Admission::Revoked { reason, .. })) => Decision::Denied(revoked_words(&reason)),
             Ok(Some(Admission::Pending) | None) | Err(_) => Decision::Pending,
         };
-        self.answer(node, reply, decision, Timestamp::now());
+        self.answer(node, back, decision, Timestamp::now());
     }
 
     /// Sends those away that have waited long enough; they ask again.
@@ -167,8 +187,8 @@ impl Hub {
         let over: Vec<NodeId> =
             self.enrolment.waiting.iter().filter(|(_, (_, until))| *until < now).map(|(node, _)| *node).collect();
         for node in over {
-            if let Some((reply, _)) = self.enrolment.waiting.remove(&node) {
-                self.answer(node, reply, Decision::Pending, now);
+            if let Some((back, _)) = self.enrolment.waiting.remove(&node) {
+                self.answer(node, back, Decision::Pending, now);
             }
         }
     }
@@ -180,12 +200,6 @@ impl Hub {
             Some(MemberState::Approved) => Decision::Approved(self.roster.signed.clone()),
             Some(MemberState::Revoked) | None => Decision::Pending,
         }
-    }
-
-    fn answer(&mut self, node: NodeId, reply: ReplyTo, decision: Decision, now: Timestamp) {
-        let endorsement = self.enrolment.endorsement.clone();
-        let answer: Envelope = self.author.sign(&EnrolAnswer { endorsement, node, decision }, 0, now);
-        self.enrol.reply(reply, answer);
     }
 }
 
@@ -215,8 +229,9 @@ fn consider(
     let mut node = known.unwrap_or_else(|| NodeRecord::asked(key, request, now));
     let noted = node.last_asked;
     (node.last_asked, node.facts, node.sealing) = (now, request.facts.clone(), Some(request.sealing));
-    if let Some(secret) = request.secret {
-        return match redeem(draft, &secret, key, now)? {
+    if let Some(proof) = &request.secret {
+        let name = proof.verify(issuer.mesh_key.id(), key).ok();
+        return match name.map(|name| redeem(draft, &name, key, now)).transpose()?.flatten() {
             Some(approval) => let_in(draft, node, approval, issuer, now).map(Outcome::Let),
             None => {
                 let reason = "the invite was used or has expired; ask for a new one";
@@ -266,14 +281,13 @@ fn revoked_words(reason: &Text) -> Text {
 }
 
 /// Uses up a pre-approval; `None` when the secret opens nothing.
-fn redeem(draft: &mut Draft, secret: &[u8; 16], key: NodeId, now: Timestamp) -> Result<Option<Approval>, StoreError> {
-    let hash: [u8; 32] = Sha256::digest(secret).into();
-    let Some(mut invite) = draft.get(&INVITES, &hash)? else { return Ok(None) };
-    if invite.used_by.is_some() || now > invite.expires {
+fn redeem(draft: &mut Draft, name: &SecretName, key: NodeId, now: Timestamp) -> Result<Option<Approval>, StoreError> {
+    let Some(mut invite) = draft.get(&INVITES, name)? else { return Ok(None) };
+    if !invite.is_open(now) {
         return Ok(None);
     }
     invite.used_by = Some(key);
-    draft.put(&INVITES, &hash, &invite)?;
+    draft.put(&INVITES, name, &invite)?;
     let by = protocol::text::Text::new(&format!("invite of {}", invite.by));
     Ok(Some(Approval { ranges: invite.ranges, site: invite.site, expires: None, may_sponsor: false, by, at: now }))
 }

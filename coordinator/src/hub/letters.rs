@@ -1,20 +1,20 @@
 //! Letters from nodes: presence, answers to tasks, and results piece by piece.
 
 use super::uploads::UploadError;
-use super::{Hub, ledger};
+use super::{Hub, ledger, twins};
 use crate::dispatch::Dispatch;
 use crate::dispatch::lease::Renewal;
-use crate::events::Event;
 use crate::intake;
 use crate::presence::Presence;
 use crate::store::Reads;
 use crate::store::StoreError;
 use crate::store::tables::NODES;
+use protocol::clock::difference_ms;
 use protocol::envelope::{Envelope, EnvelopeError, Header, Kind, Message, Verified};
 use protocol::letter::Letter;
 use protocol::message::{
-    Answer, ChunksWanted, LeaseLost, Presence as PresenceMessage, Receipt, ReceiptOutcome, ResultChunk, ResultOffer,
-    RunningTask, TaskAnswer, TaskResult,
+    Answer, ChunksWanted, LeaseLost, MAX_LINKS, Presence as PresenceMessage, Receipt, ReceiptOutcome, ResultChunk,
+    ResultOffer, RunningTask, SponsoredRequest, TaskAnswer, TaskResult,
 };
 use protocol::roster::Role;
 use protocol::task::TaskId;
@@ -27,20 +27,43 @@ const MAX_RUNNING: usize = 64;
 /// The most answers to one presence, which are signed and sealed one by one; the rest is told at the next.
 const MAX_LOST_TOLD: usize = 8;
 
+/// How a letter came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    /// The neighbour that handed it over.
+    pub(super) by: NodeId,
+    /// Who is said to have written it, and to be answered the same way.
+    pub(super) writer: Option<NodeId>,
+}
+
 impl Hub {
     /// Opens a letter, proves who wrote it, and does what it says. What cannot be believed is dropped.
-    pub(super) async fn on_letter(&mut self, letter: &Letter, now: Timestamp) {
+    pub(super) async fn on_letter(&mut self, letter: &Letter, came: Came, now: Timestamp) {
         let Ok(envelope) = letter.open(&self.opener, self.author.mesh()) else {
+            self.refused.unopened += 1;
             return tracing::debug!("a letter that is not for us was dropped");
         };
         let done = match envelope.header() {
-            Ok(header) if self.is_node(&header, now) => self.read(header, &envelope, now).await,
-            Ok(header) => return tracing::warn!(node.id = %header.sender, "a letter of no approved node was dropped"),
+            Ok(header) if self.is_node(&header, now) => self.read(header, &envelope, came, now).await,
+            Ok(header) => {
+                self.refused.strangers += 1;
+                return tracing::warn!(node.id = %header.sender, "a letter of no approved node was dropped");
+            }
             Err(error) => Err(LetterFault::Envelope(error)),
         };
+        if let Some(node) = self.twins.take_found() {
+            self.on_twins(node, now).await;
+        }
         match done {
             Ok(()) => {}
-            Err(LetterFault::Envelope(error)) => tracing::debug!(%error, "a letter was dropped"),
+            Err(LetterFault::Envelope(error)) => {
+                self.refused.unbelieved += 1;
+                tracing::debug!(%error, "a letter was dropped");
+            }
+            Err(LetterFault::Replayed) => {
+                self.refused.replayed += 1;
+                tracing::debug!("a letter that was heard before was dropped");
+            }
             Err(LetterFault::Store(error)) => tracing::error!(%error, "a letter could not be dealt with"),
         }
     }
@@ -52,23 +75,37 @@ impl Hub {
             && self.members.contains_key(&header.sender)
     }
 
-    async fn read(&mut self, header: Header, envelope: &Envelope, now: Timestamp) -> Result<(), LetterFault> {
+    async fn read(
+        &mut self,
+        header: Header,
+        envelope: &Envelope,
+        came: Came,
+        now: Timestamp,
+    ) -> Result<(), LetterFault> {
+        let is_alarmed = self.twins.alarm(&header.sender, now).is_some();
         match header.kind {
+            // Whose answers and results these are is not known; a result is offered again when it is.
+            Kind::TaskAnswer | Kind::ResultOffer | Kind::ResultChunk if is_alarmed => Ok(()),
             Kind::Presence => {
-                let presence = self.believe::<PresenceMessage>(envelope, now)?;
+                let presence = self.believe::<PresenceMessage>(envelope, came, now)?;
                 self.on_presence(presence, now).await
             }
             Kind::TaskAnswer => {
-                let answer = self.believe::<TaskAnswer>(envelope, now)?;
+                let answer = self.believe::<TaskAnswer>(envelope, came, now)?;
                 self.on_answer(answer, now).await
             }
             Kind::ResultOffer => {
-                let offer = self.believe::<ResultOffer>(envelope, now)?;
+                let offer = self.believe::<ResultOffer>(envelope, came, now)?;
                 self.on_offer(offer, now).await
             }
             Kind::ResultChunk => {
-                let chunk = self.believe::<ResultChunk>(envelope, now)?;
+                let chunk = self.believe::<ResultChunk>(envelope, came, now)?;
                 self.on_chunk(chunk, now).await
+            }
+            Kind::SponsoredRequest => {
+                let request = self.believe::<SponsoredRequest>(envelope, came, now)?;
+                self.on_sponsored(request, now).await;
+                Ok(())
             }
             kind @ (Kind::Beacon
             | Kind::RosterHead
@@ -78,22 +115,41 @@ impl Hub {
             | Kind::Receipt
             | Kind::LeaseLost
             | Kind::EnrolRequest
-            | Kind::EnrolAnswer) => {
+            | Kind::EnrolAnswer
+            | Kind::SponsoredAnswer) => {
+                self.refused.wrong_role += 1;
                 tracing::warn!(node.id = %header.sender, ?kind, "a node sent what only others may send");
                 Ok(())
             }
         }
     }
 
-    /// The message, if it is proven and was not heard before.
-    fn believe<M: Message>(&mut self, envelope: &Envelope, now: Timestamp) -> Result<Verified<M>, LetterFault> {
+    /// The message, if it is proven and was not heard before. Only then is it known which way its sender is answered.
+    fn believe<M: Message>(
+        &mut self,
+        envelope: &Envelope,
+        came: Came,
+        now: Timestamp,
+    ) -> Result<Verified<M>, LetterFault> {
         let message = envelope.verify::<M>(self.author.mesh(), now)?;
-        if self.replay.admit(message.header()) { Ok(message) } else { Err(LetterFault::repeat(message.header(), now)) }
+        self.twins.hear(message.header(), twins::mark_of(envelope), now);
+        if !self.replay.admit(message.header()) {
+            return Err(LetterFault::Replayed);
+        }
+        let sender = message.sender();
+        if came.writer == Some(sender) {
+            self.mesh.learn_way(sender, came.by);
+        } else {
+            tracing::warn!(node.id = %sender, from.id = %came.by, "a letter came under another writer's name; no way back is taken from it");
+        }
+        Ok(message)
     }
 
     async fn on_presence(&mut self, message: Verified<PresenceMessage>, now: Timestamp) -> Result<(), LetterFault> {
         let (node, header) = (message.sender(), *message.header());
-        let PresenceMessage { facts, load_hundredths, running, spooled } = message.into_message();
+        let PresenceMessage { facts, load_hundredths, running, spooled, room, clock, mut links, through, is_farewell } =
+            message.into_message();
+        links.truncate(MAX_LINKS);
         let until = now.plus(self.timing.lease);
         let Some(lost) = renewed(&mut self.work, node, header.boot, &running, until) else {
             let tasks = running.len();
@@ -107,12 +163,19 @@ impl Hub {
         let presence = Presence {
             last_seen: now,
             boot: header.boot,
+            sequence: header.sequence,
             address: self.mesh.peers().into_iter().find(|peer| peer.node == node).and_then(|peer| peer.address),
             load_hundredths,
             running,
             spooled,
-            clock_offset_ms: offset_ms(header.issued, now),
+            room,
+            clock_offset_ms: difference_ms(clock, now),
+            seen_twice: self.twins.alarm(&node, now),
             connected: self.mesh.connected(&node),
+            lost: false,
+            links,
+            through,
+            has_left: is_farewell,
         };
         let is_new = self.presences.heard(node, presence, self.timing.offline_after);
         for run in touched.iter().map(|task| task.run).collect::<std::collections::BTreeSet<_>>() {
@@ -121,7 +184,6 @@ impl Hub {
         let has_other_ranges = self.note_own_ranges(node, facts.policy_ranges.as_ref(), now);
         if is_new {
             self.work.ask_again(node);
-            self.events.publish(Event::Node { node });
         }
         if is_new || has_other_ranges {
             self.keep_facts(node, facts).await?;
@@ -195,10 +257,15 @@ impl Hub {
             self.write_to(node, &Receipt { task, fence, outcome }, now);
             return Ok(());
         }
+        if !self.has_room().await {
+            tracing::debug!(node.id = %node, task.id = %task, "no room for a result; it waits on its node's disk");
+            return Ok(());
+        }
         match self.uploads.offer((node, task, fence), &manifest) {
             Ok(missing) => self.write_to(node, &ChunksWanted { task, fence, missing }, now),
             Err(UploadError::Busy) => {
-                tracing::info!(node.id = %node, "too many results at a time; it will offer again")
+                tracing::info!(node.id = %node, "too many results at a time; it will offer again");
+                self.write_to(node, &ChunksWanted { task, fence, missing: Vec::new() }, now);
             }
             Err(error) => self.reject(node, task, fence, &error, now),
         }
@@ -229,6 +296,7 @@ impl Hub {
             taken => taken?,
         };
         if let ReceiptOutcome::Rejected(reason) = &taken.outcome {
+            self.refused.results += 1;
             tracing::warn!(node.id = %node, task.id = %task, %reason, "a result was rejected");
         }
         self.write_to(node, &Receipt { task, fence, outcome: taken.outcome }, now);
@@ -242,6 +310,7 @@ impl Hub {
     }
 
     fn reject(&mut self, node: NodeId, task: TaskId, fence: u64, error: &UploadError, now: Timestamp) {
+        self.refused.results += 1;
         tracing::warn!(node.id = %node, task.id = %task, %error, "a result was rejected");
         let outcome = ReceiptOutcome::Rejected(Text::new(&error.to_string()));
         self.write_to(node, &Receipt { task, fence, outcome }, now);
@@ -282,13 +351,8 @@ pub(super) enum Release {
 
 enum LetterFault {
     Envelope(EnvelopeError),
+    Replayed,
     Store(StoreError),
-}
-
-impl LetterFault {
-    fn repeat(header: &Header, now: Timestamp) -> Self {
-        Self::Envelope(EnvelopeError::Expired { issued: header.issued, time_to_live: header.time_to_live, now })
-    }
 }
 
 impl From<EnvelopeError> for LetterFault {
@@ -301,12 +365,6 @@ impl From<StoreError> for LetterFault {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
-}
-
-fn offset_ms(theirs: Timestamp, ours: Timestamp) -> i64 {
-    let ahead = i64::try_from(theirs.since(ours).as_millis()).unwrap_or(i64::MAX);
-    let behind = i64::try_from(ours.since(theirs).as_millis()).unwrap_or(i64::MAX);
-    ahead - behind
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 const MAX_UPLOADS: usize = 64;
 const MAX_UPLOADS_PER_NODE: usize = 4;
 
+/// The most bytes of unfinished results that are held.
+const MAX_HELD_BYTES: u64 = 256 << 20;
+
 /// How many missing pieces are named in one answer.
 const MAX_WANTED: usize = 1_024;
 
@@ -62,7 +65,9 @@ impl Uploads {
         }
         if !self.0.contains_key(&key) {
             let mine = self.0.keys().filter(|(node, _, _)| *node == key.0).count();
-            if self.0.len() >= MAX_UPLOADS || mine >= MAX_UPLOADS_PER_NODE {
+            let held: u64 = self.0.values().map(|upload| upload.manifest.size).sum();
+            let is_full = self.0.len() >= MAX_UPLOADS || held + size > MAX_HELD_BYTES;
+            if is_full || mine >= MAX_UPLOADS_PER_NODE {
                 return Err(UploadError::Busy);
             }
             self.0.insert(key, Upload { manifest: manifest.clone(), pieces: BTreeMap::new() });
@@ -132,5 +137,24 @@ mod tests {
             uploads.offer((KEY.0, KEY.1, index), &manifest(b"x")).unwrap();
         }
         assert!(matches!(uploads.offer((KEY.0, KEY.1, 99), &manifest(b"x")), Err(UploadError::Busy)));
+    }
+
+    #[test]
+    fn results_without_end_are_held_up_to_a_limit_and_hold_up_no_small_one() {
+        let mut uploads = Uploads::default();
+        let chunks = u32::try_from(MAX_PACKED_BYTES.div_ceil(CHUNK_BYTES as u64)).unwrap();
+        let huge = ResultManifest { size: MAX_PACKED_BYTES, chunks, sha256: [0; 32] };
+        let node = |number: u8| NodeId::from_bytes([number; 32]);
+        let offers = (0..10_000u64).map(|fence| (node(u8::try_from(fence % 200).unwrap()), KEY.1, fence));
+        let begun = offers.filter(|key| uploads.offer(*key, &huge).is_ok()).count();
+        let held: u64 = uploads.0.values().map(|upload| upload.manifest.size).sum();
+        assert_eq!((u64::try_from(begun).unwrap(), held), (MAX_HELD_BYTES / MAX_PACKED_BYTES, MAX_HELD_BYTES));
+        let began = uploads.0.keys().next().copied().unwrap();
+        assert!(uploads.piece(began, chunks, vec![0]).is_none(), "a piece beyond the last");
+        assert!(uploads.piece(began, 0, vec![0; CHUNK_BYTES + 1]).is_none(), "a piece that is too long");
+        assert!(uploads.piece(KEY, 0, vec![0]).is_none(), "a piece of nothing");
+        assert!(uploads.0.values().all(|upload| upload.pieces.is_empty()));
+        uploads.forget(|key| *key == began);
+        assert_eq!(uploads.offer(KEY, &manifest(b"small")).unwrap(), [0]);
     }
 }

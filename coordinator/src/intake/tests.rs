@@ -72,6 +72,23 @@ async fn a_result_beyond_its_task_is_rejected_whole() {
 }
 
 #[tokio::test]
+async fn of_a_thousand_foreign_hosts_none_is_stored() {
+    let fixture = Fixture::new().await;
+    let task = fixture.leased_run().await;
+    let foreign: Vec<_> = (0..1_000u32).map(|host| format!("10.77.{}.{}", host / 250, host % 250 + 1)).collect();
+    let hosts = foreign.iter().map(|address| host(address, &[80])).collect();
+    let all_at_once = take(&fixture.store, fixture.node, result(task, 1, TARGETS, hosts), NOW).await.unwrap();
+    assert!(is_rejected(&all_at_once.outcome, "claim to have asked"));
+    for address in &foreign {
+        let one = result(task, 1, TARGETS, vec![host(address, &[80])]);
+        let taken = take(&fixture.store, fixture.node, one, NOW).await.unwrap();
+        assert!(is_rejected(&taken.outcome, "claim to have asked"), "{address}");
+    }
+    let stored = fixture.store.read(|view| Ok(view.iter(&STAGED).count() + view.iter(&TASK_COVERAGE).count())).await;
+    assert_eq!(stored.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_node_that_is_not_approved_any_more_is_not_heard() {
     let fixture = Fixture::new().await;
     let task = fixture.leased_run().await;

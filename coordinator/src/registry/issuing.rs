@@ -94,6 +94,7 @@ impl Issuer {
     }
 
     fn put(&self, draft: &mut Draft, next: Roster) -> Result<Issued, StoreError> {
+        next.check_size()?;
         match &self.mesh_key {
             MeshKey::Here(key) => {
                 let fresh = CurrentRoster { epoch: next.epoch, signed: SignedRoster::sign(&next, key) };

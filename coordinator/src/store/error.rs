@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::room::Shortage;
+
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -123,6 +125,18 @@ pub enum StoreError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// The nodes that the change comes to make a roster that nobody could hand on.
+    #[error(transparent)]
+    Roster(#[from] protocol::roster::RosterError),
+    /// There is room for small changes, but no new work is begun.
+    #[error("{0}; nothing new is begun until there is room, so free some")]
+    DiskLow(Shortage),
+    /// There is no room for a change.
+    #[error("{0}; nothing is changed until there is room, so free some")]
+    DiskFull(Shortage),
+    /// The journal has the change, the index could not follow.
+    #[error("what was asked is written down, but shows only once the index can be written again ({0})")]
+    Unapplied(Arc<str>),
     /// An earlier write failed; nothing is accepted any more.
     #[error("the store takes no more changes since a write failed ({0}); mend the cause and start again")]
     Stopped(Arc<str>),

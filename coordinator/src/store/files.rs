@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::StoreError;
+use super::room::Space;
 
 /// The folder in which the journal and its marks live.
 pub(crate) trait Disk: Send + Sync + 'static {
@@ -24,6 +25,8 @@ pub(crate) trait Disk: Send + Sync + 'static {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Deletes the file `path`.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// The room on the disk of `dir`.
+    fn space(&self, dir: &Path) -> io::Result<Space>;
     /// Returns when the names in `dir` would survive a power cut.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
@@ -77,9 +80,20 @@ impl Disk for RealDisk {
         fs::remove_file(path)
     }
 
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        let disk = rustix::fs::statvfs(dir)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        Ok(Space { free: bytes(disk.f_bavail), total: bytes(disk.f_blocks) })
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
     }
+}
+
+/// Whether a write failed for lack of room alone; then what stood before it is as it was.
+pub(super) fn lacks_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl LogFile for File {

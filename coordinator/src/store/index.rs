@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
 
@@ -131,6 +132,55 @@ impl Index {
     /// Writes what is in memory to its files.
     pub(super) fn flush(&self) -> Result<(), StoreError> {
         guarded(|| self.db.flush().map(|_| ()))
+    }
+}
+
+/// The index as its readers and the writer share it. Whoever closes or reopens it waits for reads that have begun.
+#[derive(Clone)]
+pub(super) struct OpenIndex(Arc<RwLock<State>>);
+
+enum State {
+    Open(Index),
+    /// It failed, for this reason, and is to be opened again.
+    Broken(String),
+    Closed,
+}
+
+impl OpenIndex {
+    pub(super) fn new(index: Index) -> Self {
+        Self(Arc::new(RwLock::new(State::Open(index))))
+    }
+
+    /// Runs `work` on the index.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&Index) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Open(index) => work(index),
+            State::Broken(reason) => Err(StoreError::Index(reason.clone())),
+            State::Closed => Err(StoreError::Closed),
+        }
+    }
+
+    /// Whether it was not closed. The lock is only taken for long by a close.
+    pub(super) fn is_there(&self) -> bool {
+        self.0.try_read().is_ok_and(|state| !matches!(*state, State::Closed))
+    }
+
+    /// Puts what `open` gives in its place. The old one is dropped before: sled locks its files.
+    pub(super) fn reopen<T>(&self, open: impl FnOnce() -> Result<(Index, T), StoreError>) -> Result<T, StoreError> {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *state = State::Broken("it is opened again".to_owned());
+        let (index, told) = open().inspect_err(|error| *state = State::Broken(error.to_string()))?;
+        *state = State::Open(index);
+        Ok(told)
+    }
+
+    /// Closes it for good; gives what was open.
+    pub(super) fn close(&self) -> Option<Index> {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *state, State::Closed) {
+            State::Open(index) => Some(index),
+            State::Broken(_) | State::Closed => None,
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 mod record;
 mod walk;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::StoreError;
-use super::files::{Disk, LogFile};
+use super::files::{Disk, LogFile, lacks_room, remove_if_there};
 use record::{HEADER_BYTES, Header, PREAMBLE_BYTES, record};
 pub(super) use record::{MAX_RECORD_BYTES, Place, read_changes, write_changes};
 pub(super) use walk::{Survey, Visit, segments, walk};
@@ -78,7 +79,8 @@ impl Journal {
 
     /// Appends one record for each of `changes` and returns when all are on disk. Says whether a segment was begun.
     ///
-    /// After an error the journal's end is unknown: nothing may be appended any more.
+    /// An error that says [`lacks_room`](super::files::lacks_room) leaves the journal as it was. After any other its end
+    /// is unknown: nothing may be appended any more.
     pub(super) fn append(&mut self, changes: &[Vec<u8>]) -> Result<bool, StoreError> {
         let rolls = self.file_bytes >= self.segment_bytes;
         if rolls {
@@ -92,11 +94,24 @@ impl Journal {
             head = head.after(&record);
             bytes.extend_from_slice(&record);
         }
-        let written = self.file.append(&bytes).and_then(|()| self.file.sync());
-        written.map_err(StoreError::io("append to", &self.dir))?;
+        if let Err(error) = self.file.append(&bytes).and_then(|()| self.file.sync()) {
+            return Err(self.take_back(error));
+        }
         self.head = head;
         self.file_bytes += bytes.len() as u64;
         Ok(rolls)
+    }
+
+    /// Cuts what a write for which there is no room has left.
+    fn take_back(&mut self, error: io::Error) -> StoreError {
+        if lacks_room(&error)
+            && let Err(error) = self.file.truncate(self.file_bytes).and_then(|()| self.file.sync())
+        {
+            // Told as a failure of its own, after which nothing is written any more.
+            let error = io::Error::other(error.to_string());
+            return StoreError::io("take back a part of a write to", &self.dir)(error);
+        }
+        StoreError::io("append to", &self.dir)(error)
     }
 }
 
@@ -108,6 +123,8 @@ fn new_segment(
     before: Place,
 ) -> Result<(Box<dyn LogFile>, u64), StoreError> {
     let path = dir.join(format!("{:020}{}", before.sequence + 1, walk::SUFFIX));
+    // One that is there already got no record: there was no room for its header.
+    remove_if_there(disk, &path)?;
     let mut file = disk.create(&path).map_err(StoreError::io("create", &path))?;
     let header = Header { id, before }.to_bytes();
     file.append(&header).and_then(|()| file.sync()).map_err(StoreError::io("write", &path))?;

@@ -6,9 +6,10 @@ use super::StoreOptions;
 use super::error::StoreError;
 use super::files::{Disk, Lock, remove_if_there};
 use super::head;
-use super::index::{self, Changes, Index, Note, Sum};
+use super::index::{self, Changes, Index, Note, OpenIndex, Sum};
 use super::journal::{self, Journal, Place, Survey, read_changes, segments, walk};
-use super::writer::{Failure, Writer};
+use super::room::Room;
+use super::writer::Writer;
 
 /// How many bytes of records are replayed in one batch.
 const REPLAY_BATCH_BYTES: usize = 4 << 20;
@@ -65,10 +66,32 @@ pub(super) fn open(dir: &Path, options: &StoreOptions) -> Result<(Writer, Option
     refuse_newer(dir, options)?;
     let lock = Lock::take(dir)?;
     let disk = options.disk.clone();
+    // Else an index that cannot be opened for lack of room would be taken for a damaged one.
+    Room::of(disk.as_ref(), dir, options.keep_free).for_change(0).map_err(StoreError::DiskFull)?;
     let known = head::read(disk.as_ref(), dir)?;
     let found = sound_index(dir, options)?;
     let survey = survey(dir, options, known, found.as_ref().ok().map(|(_, note)| note.applied))?;
     let journal = Journal::open(disk.clone(), dir.join(journal::FOLDER), &survey, options.segment_bytes)?;
+    let (index, sum, rebuilt) = follow(dir, options, &survey, found)?;
+    head::write(disk.as_ref(), dir, journal.head())?;
+    Ok((Writer::new(dir, options, journal, OpenIndex::new(index), sum, lock), rebuilt))
+}
+
+/// Opens the index again beside a journal that is open and ends at `head`.
+pub(super) fn reopen(dir: &Path, options: &StoreOptions, head: Place) -> Result<(Index, Sum), StoreError> {
+    let found = sound_index(dir, options)?;
+    let survey = survey(dir, options, head, found.as_ref().ok().map(|(_, note)| note.applied))?;
+    let (index, sum, _) = follow(dir, options, &survey, found)?;
+    Ok((index, sum))
+}
+
+/// Brings the index up to the journal; makes it anew when it is not sound, and says why.
+fn follow(
+    dir: &Path,
+    options: &StoreOptions,
+    survey: &Survey,
+    found: Result<(Index, Note), String>,
+) -> Result<(Index, Sum, Option<String>), StoreError> {
     let (index, sum, applied, rebuilt) = match found {
         Ok((index, note)) => (index, note.sum, note.applied.sequence, None),
         Err(reason) => {
@@ -77,9 +100,8 @@ pub(super) fn open(dir: &Path, options: &StoreOptions) -> Result<(Writer, Option
             (open_index_folder(dir, options)?, Sum::default(), 0, Some(reason))
         }
     };
-    let sum = replay(disk.as_ref(), &survey, &index, sum, applied)?;
-    head::write(disk.as_ref(), dir, journal.head())?;
-    Ok((Writer { dir: dir.to_owned(), disk, journal, index, sum, failure: Failure::default(), lock }, rebuilt))
+    let sum = replay(options.disk.as_ref(), survey, &index, sum, applied)?;
+    Ok((index, sum, rebuilt))
 }
 
 /// Looks, without changing a byte, whether there is a store of a schema that this program knows.

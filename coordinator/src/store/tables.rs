@@ -13,8 +13,10 @@ use crate::report::{Lines, ReportSummary, StoredReport};
 use crate::run::{Run, Tally, TaskRecord};
 use crate::scan::Scan;
 use crate::settings::Settings;
+use protocol::card::Endorsement;
+use protocol::invite::SecretName;
 use protocol::observation::HostObservation;
-use protocol::roster::{Endorsement, Roster};
+use protocol::roster::Roster;
 use protocol::task::{RunId, ScanId, TaskId};
 use protocol::{NodeId, TargetSet};
 use std::net::IpAddr;
@@ -35,8 +37,8 @@ pub(crate) const AWAITED: Table<(), Roster> = Table::new(b'W', "awaited roster")
 pub(crate) const ENDORSEMENT: Table<(), Endorsement> = Table::new(b'E', "endorsement");
 /// That two rosters of one epoch were seen, until a person has seen it.
 pub(crate) const ROSTER_ALARM: Table<(), RosterAlarm> = Table::new(b'w', "roster alarm");
-/// Pre-approvals by the SHA-256 of their secret.
-pub(crate) const INVITES: Table<[u8; 32], PreApproval> = Table::new(b'I', "invites");
+/// Pre-approvals by what their secret is kept as.
+pub(crate) const INVITES: Table<SecretName, PreApproval> = Table::new(b'I', "invites");
 /// Scan definitions.
 pub(crate) const SCANS: Table<ScanId, Scan> = Table::new(b'S', "scans");
 /// Runs of all scans.

@@ -4,6 +4,7 @@ mod basics;
 mod check;
 pub(crate) mod cut_disk;
 mod damage;
+mod full;
 mod keys;
 mod kill;
 mod model;

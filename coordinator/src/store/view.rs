@@ -9,6 +9,7 @@ use super::error::StoreError;
 use super::index::{Changes, Index, Staged};
 use super::journal::{MAX_RECORD_BYTES, write_changes};
 use super::keys::{Key, PrefixOf};
+use super::room::Room;
 use super::schema::Table;
 use super::walk::{Layers, RawRow, Walk};
 
@@ -65,6 +66,7 @@ impl Reads for View {
 /// The state that an update sees and changes: no other update runs between its reads and its writes.
 pub(crate) struct Draft<'a> {
     rows: &'a sled::Tree,
+    room: &'a Room,
     staged: &'a mut Changes,
     /// What `staged` held before for each key that this update touched.
     undo: Vec<(Vec<u8>, Option<Staged>)>,
@@ -78,8 +80,13 @@ impl Reads for Draft<'_> {
 
 impl<'a> Draft<'a> {
     /// A draft over `rows` and what earlier updates of the same group staged.
-    pub(super) fn new(rows: &'a sled::Tree, staged: &'a mut Changes) -> Self {
-        Self { rows, staged, undo: Vec::new() }
+    pub(super) fn new(rows: &'a sled::Tree, room: &'a Room, staged: &'a mut Changes) -> Self {
+        Self { rows, room, staged, undo: Vec::new() }
+    }
+
+    /// Whether the disk has room for new work: asked by what begins some, not by what ends or corrects it.
+    pub(crate) fn room_for_work(&self) -> Result<(), StoreError> {
+        self.room.for_work()
     }
 
     /// Sets the value under `key`.

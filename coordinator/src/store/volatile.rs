@@ -41,7 +41,11 @@ impl Volatile {
         &self,
         work: impl FnOnce(&Index) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.store.with_index(work).await
+        let done = self.store.with_index(work).await;
+        if matches!(done, Err(StoreError::Index(_))) {
+            self.store.mend_index().await;
+        }
+        done
     }
 }
 

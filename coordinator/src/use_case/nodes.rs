@@ -1,7 +1,7 @@
 //! Nodes: seeing them and how they are. What is decided about them stands beside this.
 
 pub(crate) mod decide;
-pub(crate) mod invites;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +55,11 @@ pub enum NodeStatus {
     },
     /// Its approval has ended.
     Expired,
+    /// Its key is used on two machines; neither is trusted.
+    Cloned {
+        /// When that was last seen.
+        seen: Timestamp,
+    },
 }
 
 impl NodeStatus {
@@ -69,6 +74,7 @@ impl NodeStatus {
             Self::Scanning => "scanning",
             Self::Offline { .. } => "offline",
             Self::Expired => "expired",
+            Self::Cloned { .. } => "cloned",
         }
     }
 }
@@ -112,7 +118,7 @@ impl Coordinator {
                 let reason = "only a roster names it; let it join again, so that it can be written to";
                 NodeStatus::Offline { since: None, reason }
             }
-            Admission::Approved(_) => self.live_status(presence.as_ref(), now),
+            Admission::Approved(_) => self.live_status(&record.key, presence.as_ref(), now),
         };
         let ending = Ending::of(record.approval().and_then(|approval| approval.expires), now);
         let is_awaited = match (&record.admission, named) {
@@ -120,22 +126,5 @@ impl Coordinator {
             _ => record.member().as_ref() != named,
         };
         NodeView { is_awaited, record, presence, status, ending }
-    }
-
-    fn live_status(&self, presence: Option<&Presence>, now: Timestamp) -> NodeStatus {
-        match presence {
-            None => NodeStatus::Offline { since: None, reason: "not heard since the coordinator started" },
-            Some(presence) if presence.is_online(now, self.timing().offline_after) => {
-                if presence.running.is_empty() {
-                    NodeStatus::Online
-                } else {
-                    NodeStatus::Scanning
-                }
-            }
-            Some(presence) => {
-                let reason = if presence.connected { "its heartbeats stopped" } else { "its connection was lost" };
-                NodeStatus::Offline { since: Some(presence.last_seen), reason }
-            }
-        }
     }
 }

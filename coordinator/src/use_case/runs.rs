@@ -66,6 +66,7 @@ fn queue_part(
     trigger: Trigger,
     now: Timestamp,
 ) -> Result<Run, UseCaseError> {
+    draft.room_for_work()?;
     let found = draft.get(&SCANS, &scan)?.ok_or_else(|| UseCaseError::no_scan(scan))?;
     if !found.active {
         return Err(UseCaseError::Conflict(format!("scan {scan} is deactivated; activate it first")));

@@ -1,11 +1,11 @@
 //! Letters between this node and its coordinator: signed and sealed on the way out, opened and believed on the way in.
 
+use protocol::card::Card;
 use protocol::codec;
 use protocol::envelope::{Author, EnvelopeError, Kind, Message, ReplayGuard, Verified};
 use protocol::identity::NodeId;
 use protocol::letter::{BadSealingKey, CannotOpen, Letter, Opener, Purpose};
-use protocol::message::{Announcement, ChunksWanted, LeaseLost, Receipt};
-use protocol::roster::Card;
+use protocol::message::{Announcement, ChunksWanted, LeaseLost, Receipt, SponsoredAnswer};
 use protocol::task::{Task, TaskSpec, seal_context};
 use protocol::time::Timestamp;
 use std::time::Duration;
@@ -27,6 +27,7 @@ pub(super) enum Received {
     Wanted(ChunksWanted),
     Receipt(Receipt),
     LeaseLost(LeaseLost),
+    Sponsored(SponsoredAnswer),
 }
 
 /// Why a letter or a task is not believed.
@@ -52,7 +53,7 @@ impl Post {
         Self { author, opener, coordinator, guard: ReplayGuard::default() }
     }
 
-    /// Who signs for this node.
+    /// In whose name it writes.
     pub(super) fn author(&self) -> &Author {
         &self.author
     }
@@ -87,6 +88,8 @@ impl Post {
             self.first_time(envelope.verify::<Receipt>(mesh, now)?).map(Received::Receipt)
         } else if header.kind == Kind::LeaseLost {
             self.first_time(envelope.verify::<LeaseLost>(mesh, now)?).map(Received::LeaseLost)
+        } else if header.kind == Kind::SponsoredAnswer {
+            self.first_time(envelope.verify::<SponsoredAnswer>(mesh, now)?).map(Received::Sponsored)
         } else {
             Err(PostError::Unexpected(header.kind))
         }
@@ -136,7 +139,8 @@ mod tests {
     fn only_the_coordinators_fresh_letters_are_believed() {
         let (coordinator, stranger) = (author(1), author(3));
         let sealing = Opener::new(coordinator.keypair()).key();
-        let mut post = Post::new(author(2), Card { key: coordinator.id(), sealing, addresses: Vec::new() });
+        let (addresses, label) = (Vec::new(), "hub".into());
+        let mut post = Post::new(author(2), Card { key: coordinator.id(), sealing, addresses, label, issued: NOW });
         let letter = to_node(&coordinator, &receipt());
         let from = Some(coordinator.id());
         let late = NOW.plus(Duration::from_secs(3_600));

@@ -4,13 +4,17 @@ use super::leases::Phase;
 use super::{Agent, Engine};
 use crate::facts;
 use crate::spool::ResultKey;
-use protocol::mesh::LetterId;
-use protocol::message::{Presence, RunningTask};
+use protocol::mesh::{LetterId, MeshEvent};
+use protocol::message::{Link, MAX_LINKS, Presence, RunningTask};
 use protocol::time::Timestamp;
-use tokio::time::Instant;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
 
 /// Tasks told of in one presence.
 const MOST_TOLD: usize = 512;
+
+/// How long the last word may take to arrive; a coordinator that misses it finds out by the silence.
+const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 
 /// When the next presence is due, and which leases the last one renewed.
 #[derive(Debug)]
@@ -56,12 +60,38 @@ impl<E: Engine> Agent<E> {
         }
     }
 
+    /// The last word of a node that stops in order: it names no task, so it renews no lease.
+    pub(super) async fn say_farewell(&mut self) {
+        let (time, end) = (self.mesh.time(), Instant::now() + FAREWELL_WITHIN);
+        let farewell = Presence { running: Vec::new(), is_farewell: true, ..self.presence() };
+        let Some(said) = self.send(&farewell, time) else { return };
+        loop {
+            tokio::select! {
+                event = self.mesh.next() => {
+                    let is_over = matches!(
+                        event,
+                        MeshEvent::LetterDelivered { id } | MeshEvent::LetterFailed { id, .. } if id == said
+                    );
+                    if is_over {
+                        return;
+                    }
+                }
+                () = sleep_until(end) => return,
+            }
+        }
+    }
+
     fn presence(&self) -> Presence {
         Presence {
             facts: self.facts.clone(),
             load_hundredths: facts::load_hundredths(),
             running: self.leases.all().take(MOST_TOLD).map(|(key, phase)| self.running(key, phase)).collect(),
             spooled: u32::try_from(self.spool.keys().len()).unwrap_or(u32::MAX),
+            room: self.room,
+            clock: Timestamp::now(),
+            links: self.mesh.peers().into_iter().take(MAX_LINKS).map(Link::from).collect(),
+            through: self.mesh.through(),
+            is_farewell: false,
         }
     }
 

@@ -13,8 +13,12 @@ use protocol::time::Timestamp;
 use tokio::time::Instant;
 
 impl<E: Engine> Agent<E> {
-    /// Sends `message` to the coordinator; `None` when no way is open.
+    /// Sends `message` to the coordinator; `None` when no way is open, or what time it is there is not known.
     pub(super) fn send<M: Message>(&mut self, message: &M, time: Timestamp) -> Option<LetterId> {
+        if self.mesh.is_time_doubtful() {
+            tracing::debug!("a letter has to wait until enough beacons have told the time");
+            return None;
+        }
         let letter = match self.post.letter(message, self.state.roster().epoch, time) {
             Ok(letter) => letter,
             Err(error) => {
@@ -25,8 +29,8 @@ impl<E: Engine> Agent<E> {
         self.mesh.send_letter(letter).inspect_err(|error| tracing::debug!(%error, "a letter has to wait")).ok()
     }
 
-    pub(super) fn send_answers(&mut self, time: Timestamp) {
-        while let Some(answer) = self.outbox.next() {
+    pub(super) fn send_answers(&mut self, time: Timestamp, now: Instant) {
+        while let Some(answer) = self.outbox.next(now) {
             match self.send(&answer, time) {
                 Some(id) => self.outbox.sent(answer, id),
                 None => return self.outbox.unsent(answer),
@@ -47,6 +51,9 @@ impl<E: Engine> Agent<E> {
                 Some(id) => self.delivery.sent(parcel, id),
                 None => self.delivery.unsent(parcel, now),
             }
+        }
+        if self.delivery.take_unanswered() {
+            self.mesh.seek_other_way();
         }
     }
 
@@ -75,7 +82,7 @@ impl<E: Engine> Agent<E> {
                 tracing::error!(task.id = %key.task, task.fence = key.fence, "a spooled result was removed by someone else");
                 self.give_up_result(key);
             }
-            SpoolError::Io { .. } | SpoolError::Interrupted => {
+            SpoolError::Io { .. } | SpoolError::TooLarge(_) | SpoolError::Interrupted => {
                 tracing::error!(task.id = %key.task, task.fence = key.fence, %error, "a spooled result cannot be read now");
             }
         }
@@ -87,6 +94,17 @@ impl<E: Engine> Agent<E> {
         tracing::error!(task.id = %key.task, task.fence = key.fence, path = %path.display(), reason, "a damaged result is set aside");
         self.notices.tell(Notice::SpoolEntrySetAside { path, reason });
         self.give_up_result(key);
+    }
+
+    /// True when a rejected result was damaged on this node's disk after it was offered: its task is handed back.
+    async fn gives_up_damaged(&mut self, key: ResultKey) -> bool {
+        match self.spool.manifest(key).await {
+            Err(SpoolError::Damaged(file)) => {
+                self.on_damaged_result(file);
+                true
+            }
+            Ok(_) | Err(_) => false,
+        }
     }
 
     fn give_up_result(&mut self, key: ResultKey) {
@@ -107,6 +125,7 @@ impl<E: Engine> Agent<E> {
                     self.drop_work(key);
                 }
             }
+            Ok(Received::Sponsored(answer)) => self.on_sponsored_answer(answer, time),
             Err(error) => tracing::warn!(%error, "a letter is not believed and does nothing"),
         }
     }
@@ -130,6 +149,7 @@ impl<E: Engine> Agent<E> {
                 });
                 self.spool.remove(key).await
             }
+            ReceiptOutcome::Rejected(_) if self.gives_up_damaged(key).await => return,
             ReceiptOutcome::Rejected(reason) => {
                 tracing::error!(task.id = %task, task.fence = fence, %reason, "the coordinator rejected a result; it is kept aside");
                 self.notices.tell(Notice::ResultRejected { task, reason });

@@ -4,10 +4,8 @@
 use super::{Agent, AgentError};
 use crate::engine::Engine;
 use crate::join::{self, Asker};
-use protocol::envelope::Envelope;
-use protocol::identity::NodeId;
-use protocol::mesh::{self, AskError};
-use protocol::message::Enrolment;
+use protocol::mesh::{self, AskError, EnrolReply};
+use protocol::message::{EnrolAnswer, Enrolment};
 use protocol::roster::{Precedence, SignedRoster};
 use protocol::time::Timestamp;
 use std::future::pending;
@@ -19,7 +17,7 @@ use tokio::time::Instant;
 /// How much longer than the silence that leads to the first question the next ones wait.
 const PATIENCE: u32 = 5;
 
-type Answer = Result<(NodeId, Envelope), AskError>;
+type Answer = Result<(SocketAddr, EnrolAnswer), AskError>;
 
 /// When to ask, and the question that is under way.
 #[derive(Debug)]
@@ -81,31 +79,29 @@ impl<E: Engine> Agent<E> {
             succeeds: None,
         };
         let request = asker.request(None, Timestamp::now());
+        let me = self.me;
         let addresses = enrolment_ports(&self.state.coordinator().addresses);
         let patience = self.timing.enrol_patience;
-        let asking =
-            async move { mesh::ask(author.keypair().clone(), author.mesh(), &addresses, request, patience).await };
+        let asking = async move {
+            let believe = |from, reply: EnrolReply| {
+                let answer = join::believe(author.mesh(), me, from, &reply.answer, Timestamp::now());
+                answer.map(|(answer, _)| answer).map_err(|error| error.to_string())
+            };
+            mesh::ask(author.keypair(), author.mesh(), &addresses, &request, patience, believe).await
+        };
         self.standing.asking = Some(tokio::spawn(asking));
     }
 
     /// Takes what the coordinator says of this node: a newer roster, or that it is out.
     pub(super) async fn on_standing(&mut self, answer: Result<Answer, JoinError>) -> Result<(), AgentError> {
-        let (from, envelope) = match answer {
-            Ok(Ok(answer)) => answer,
+        let decision = match answer {
+            Ok(Ok((_, answer))) => answer.decision,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the coordinator's enrolment port cannot be reached either");
                 return Ok(());
             }
             Err(error) => {
                 tracing::error!(%error, "asking for this node's standing failed");
-                return Ok(());
-            }
-        };
-        let now = Timestamp::now();
-        let decision = match join::believe(self.state.mesh(), self.me, from, &envelope, now) {
-            Ok(answer) => answer.decision,
-            Err(error) => {
-                tracing::warn!(%error, "an answer about this node's standing is not believed");
                 return Ok(());
             }
         };

@@ -4,9 +4,9 @@ use super::{Agent, Engine};
 use crate::notice::Notice;
 use crate::policy::AdmittedTask;
 use crate::runner::{Ended, Outcome};
-use crate::spool::{ResultKey, Room};
+use crate::spool::ResultKey;
 use protocol::envelope::Verified;
-use protocol::message::{Announcement, Answer, TaskAnswer};
+use protocol::message::{Announcement, Answer, Room, TaskAnswer};
 use protocol::task::RunId;
 use protocol::text::Text;
 use protocol::time::Timestamp;
@@ -53,17 +53,32 @@ impl<E: Engine> Agent<E> {
             Declined::Refused("this node's approval or its roster is past its time; approve it again".to_owned())
         })?;
         let task = self.policy.admit(task, &ranges).map_err(|refused| Declined::Refused(refused.to_string()))?;
-        match self.spool.room() {
+        let space = self.spool.space();
+        match space.room {
             _ if self.stopping => Err(Declined::Later("the node stops")),
             Room::Free if self.leases.has_room() => Ok(task),
             Room::Free => Err(Declined::Later("too many tasks wait on this node")),
-            Room::Tight | Room::Full => Err(Declined::Later("this node's disk is nearly full of undelivered results")),
+            Room::Tight | Room::Full => Err(Declined::Later(space.reason)),
+        }
+    }
+
+    /// Tells when the disk fills or has room again. When it is full, what waits and what runs is handed back.
+    pub(super) fn watch_space(&mut self, now: Instant) {
+        let space = self.spool.space();
+        if std::mem::replace(&mut self.room, space.room) != space.room {
+            tracing::warn!(room = ?space.room, reason = space.reason, "the room for results changed");
+            self.notices.tell(Notice::SpoolRoom { room: space.room, reason: space.reason });
+            self.heartbeat.hurry(now);
+        }
+        if space.room == Room::Full {
+            self.hand_back_queued(space.reason);
+            self.runner.hand_back_all(space.reason);
         }
     }
 
     /// Starts waiting tasks while there is a slot, a beacon, a lease and room.
     pub(super) fn start_tasks(&mut self, time: Timestamp, now: Instant) {
-        if self.stopping || !self.state_saved || self.ranges(time).is_none() || self.spool.room() == Room::Full {
+        if self.stopping || !self.state_saved || self.ranges(time).is_none() || self.room == Room::Full {
             return;
         }
         let Some(there) = self.hearing.there(now) else { return };
@@ -100,7 +115,7 @@ impl<E: Engine> Agent<E> {
     pub(super) fn take_up(&mut self, key: ResultKey, now: Instant) {
         self.leases.is_news(key.task, key.fence);
         self.leases.deliver(key);
-        self.delivery.add(key, now);
+        self.delivery.add(key, self.spool.size_bytes(key).unwrap_or_default(), now);
     }
 
     pub(super) fn on_cancel(&mut self, run: RunId) {

@@ -1,7 +1,13 @@
 //! A node on a real mesh against a small coordinator: what it runs, what it refuses, and that nothing is lost.
 
+mod damage;
+mod hops;
 mod hub;
 mod losses;
+mod neighbours;
+mod partition;
+mod presence;
+mod sponsor;
 mod standing;
 
 use crate::notice::Notice;
@@ -164,10 +170,7 @@ async fn a_node_whose_key_is_not_on_its_roster_does_not_serve() {
     for state in [Some(MemberState::Revoked), None] {
         let home = Home::new("127.0.0.1:1".parse().unwrap(), "127.0.0.0/8");
         let others = state.map(|state| protocol::roster::Member { state, ..member(home.id, Role::Node, "") });
-        let path = home.folder.path().join("mesh.state");
-        let mut kept = crate::config::MeshState::load(&path).unwrap().unwrap();
-        kept.adopt(roster(2, others.into_iter().collect())).unwrap();
-        kept.save(&path).unwrap();
+        home.adopt(roster(2, others.into_iter().collect()));
         let end = home.start(Knocker::default()).end().await;
         match state {
             Some(_) => assert!(matches!(end, Err(NodeError::Agent(AgentError::Revoked))), "{end:?}"),

@@ -1,9 +1,10 @@
 //! Which mesh a node belongs to: its key, the coordinator's card and the highest roster seen. It never goes lower.
 
 use crate::durable;
+use protocol::card::{Card, Endorsement};
 use protocol::codec::{self, Decode, Encode};
 use protocol::identity::MeshId;
-use protocol::roster::{self, Card, Endorsement, Precedence, Roster, SignedRoster};
+use protocol::roster::{self, Precedence, Roster, SignedRoster};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -153,6 +154,7 @@ mod tests {
     use protocol::Timestamp;
     use protocol::identity::Keypair;
     use protocol::letter::SealingKey;
+    use std::net::SocketAddr;
 
     fn signed(key: &Keypair, epoch: u64, seconds: u64) -> SignedRoster {
         let issued = Timestamp::from_millis(seconds * 1_000);
@@ -161,9 +163,13 @@ mod tests {
         SignedRoster::sign(&roster, key)
     }
 
+    fn card(key: &Keypair, addresses: Vec<SocketAddr>) -> Card {
+        let sealing = SealingKey::from_bytes([1; 32]);
+        Card { key: key.node_id(), sealing, addresses, label: "hub".into(), issued: Timestamp::from_millis(1) }
+    }
+
     fn state(key: &Keypair) -> MeshState {
-        let card = Card { key: key.node_id(), sealing: SealingKey::from_bytes([1; 32]), addresses: Vec::new() };
-        MeshState::new(key.mesh_id(), Endorsement::sign(card, key), signed(key, 5, 1)).unwrap()
+        MeshState::new(key.mesh_id(), Endorsement::sign(card(key, Vec::new()), key), signed(key, 5, 1)).unwrap()
     }
 
     #[test]
@@ -202,8 +208,7 @@ mod tests {
     fn joining_again_renews_the_card_but_brings_back_no_old_roster() {
         let key = Keypair::from_seed(&[1; 32]);
         let moved = |epoch| {
-            let addresses = vec!["127.0.0.1:9".parse().unwrap()];
-            let card = Card { key: key.node_id(), sealing: SealingKey::from_bytes([1; 32]), addresses };
+            let card = card(&key, vec!["127.0.0.1:9".parse().unwrap()]);
             MeshState::new(key.mesh_id(), Endorsement::sign(card, &key), signed(&key, epoch, 1)).unwrap()
         };
         assert_eq!(state(&key).renewed(moved(5)).unwrap(), moved(5));

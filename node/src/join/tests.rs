@@ -1,18 +1,27 @@
 //! Joining, against an enrolment port that answers as the test says.
 
+mod rotation;
+
 use super::*;
 use crate::testing::{PATIENCE, card, coordinator, key, member, mesh_key, options, roster};
-use crate::{NodeError, NodeOptions, RotateError};
+use crate::{NodeError, NodeOptions};
+use protocol::card::{Card, Endorsement};
 use protocol::identity::Keypair;
 use protocol::mesh::EnrolServer;
-use protocol::roster::{Card, Endorsement, MemberState, SignedRoster};
+use protocol::roster::{MemberState, SignedRoster};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// What a test's coordinator answers, request by request; the last one for ever.
+/// What is answered, request by request; the last one for ever.
 struct Answers {
+    /// Whose enrolment port it is: the coordinator's or a sponsor's.
+    port: Keypair,
+    /// What happens to an answer on its way.
+    twist: fn(Vec<u8>) -> Vec<u8>,
+    signed: fn() -> Timestamp,
     signer: Author,
     endorser: Keypair,
     card: Card,
@@ -20,13 +29,22 @@ struct Answers {
     decisions: Vec<fn(NodeId) -> Enrolment>,
     /// Instead of the one in the decision.
     roster: Option<SignedRoster>,
+    /// How far the coordinator's clock is behind the node's.
+    behind: Duration,
 }
 
 impl Answers {
     fn of(decisions: &[fn(NodeId) -> Enrolment]) -> Self {
         let card = card(&["127.0.0.1:9".parse().unwrap()]);
         let decisions = decisions.to_vec();
-        Self { signer: coordinator(), endorser: mesh_key(), card, node: None, decisions, roster: None }
+        let (port, twist, signed) = (key(1), std::convert::identity as _, Timestamp::now as _);
+        let (signer, endorser, behind) = (coordinator(), mesh_key(), Duration::ZERO);
+        Self { port, twist, signed, signer, endorser, card, node: None, decisions, roster: None, behind }
+    }
+
+    /// The same, handed over by a sponsor.
+    fn sponsored(decisions: &[fn(NodeId) -> Enrolment]) -> Self {
+        Self { port: key(5), ..Self::of(decisions) }
     }
 }
 
@@ -39,7 +57,8 @@ fn approved(node: NodeId) -> Enrolment {
 }
 
 async fn serve(answers: Answers, listen: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
-    let mut server = EnrolServer::new(&Arc::new(key(1)), mesh_key().mesh_id(), vec![listen]).await.unwrap();
+    let Answers { port, twist, signed, .. } = answers;
+    let mut server = EnrolServer::new(&Arc::new(port), mesh_key().mesh_id(), vec![listen]).await.unwrap();
     let address = server.listen_addresses()[0];
     let task = tokio::spawn(async move {
         for turn in 0.. {
@@ -52,7 +71,9 @@ async fn serve(answers: Answers, listen: SocketAddr) -> (SocketAddr, JoinHandle<
                 node: answers.node.unwrap_or(asked.from),
                 decision: answers.roster.clone().map_or_else(|| decide(asked.from), Enrolment::Approved),
             };
-            server.reply(asked.reply, answers.signer.sign(&answer, 1, Timestamp::now()));
+            let answer = answers.signer.sign(&answer, 1, signed().minus(answers.behind));
+            let answer = Envelope::from_bytes(twist(answer.as_bytes().to_vec()));
+            server.reply(asked.reply, EnrolReply { answer, cards: Vec::new() });
         }
     });
     (address, task)
@@ -108,6 +129,12 @@ async fn a_pending_node_learns_of_its_approval_without_a_restart() {
 }
 
 #[tokio::test]
+async fn the_clocks_of_node_and_coordinator_may_differ_by_years() {
+    let behind = Duration::from_secs(2 * 365 * 86_400);
+    join(Answers { behind, ..Answers::of(&[pending, approved]) }).await.end.unwrap();
+}
+
+#[tokio::test]
 async fn a_member_does_not_ask_again() {
     let joined = join(Answers::of(&[approved])).await;
     let (sender, _notices) = mpsc::channel(8);
@@ -152,10 +179,96 @@ async fn an_answer_that_the_mesh_does_not_vouch_for_ends_it() {
     insta::assert_snapshot!(told.join("\n"), @"
     whoever answered does not speak for the mesh of this invite (its card is not signed by the mesh key); do not go on, and tell the mesh's administrator
     whoever answered does not speak for the mesh of this invite (the answer is signed by another key than its card's); do not go on, and tell the mesh's administrator
-    whoever answered does not speak for the mesh of this invite (the connection belongs to another key than its card's); do not go on, and tell the mesh's administrator
+    whoever answered does not speak for the mesh of this invite (the roster names another coordinator); do not go on, and tell the mesh's administrator
     whoever answered does not speak for the mesh of this invite (the answer is for another node); do not go on, and tell the mesh's administrator
     the coordinator's answer cannot be believed: the message belongs to another mesh
     ");
+}
+
+#[tokio::test]
+async fn a_sponsor_hands_the_answer_over_and_proves_nothing() {
+    let joined = join(Answers::sponsored(&[pending, approved])).await;
+    joined.end.unwrap();
+    let state = MeshState::load(&joined.folder.path().join("mesh.state")).unwrap().unwrap();
+    assert_eq!(state.coordinator().key, coordinator().id());
+}
+
+#[tokio::test]
+async fn what_a_sponsor_changes_swaps_forges_or_keeps_for_later_is_refused() {
+    fn changed(mut answer: Vec<u8>) -> Vec<u8> {
+        let middle = answer.len() / 2;
+        answer[middle] ^= 1;
+        answer
+    }
+    fn cut(mut answer: Vec<u8>) -> Vec<u8> {
+        answer.pop();
+        answer
+    }
+    fn an_hour_ago() -> Timestamp {
+        Timestamp::now().minus(Duration::from_secs(3_600))
+    }
+    let itself = Author::new(Arc::new(key(5)), mesh_key().mesh_id(), 1);
+    let own_card = Card { key: itself.id(), ..card(&[]) };
+    let own_mesh = Author::new(Arc::new(key(5)), key(5).mesh_id(), 1);
+    let cases = [
+        Answers { twist: changed, ..Answers::sponsored(&[approved]) },
+        Answers { twist: cut, ..Answers::sponsored(&[approved]) },
+        Answers { twist: |_| Vec::new(), ..Answers::sponsored(&[approved]) },
+        Answers { signed: an_hour_ago, ..Answers::sponsored(&[approved]) },
+        Answers { node: Some(key(6).node_id()), ..Answers::sponsored(&[approved]) },
+        Answers { signer: itself.clone(), ..Answers::sponsored(&[approved]) },
+        Answers { signer: itself, card: own_card, endorser: key(5), ..Answers::sponsored(&[approved]) },
+        Answers { signer: own_mesh, ..Answers::sponsored(&[approved]) },
+    ];
+    for answers in cases {
+        let joined = join(answers).await;
+        assert!(!has_state(&joined));
+        let end = joined.end.unwrap_err();
+        let is_refused = matches!(end, NodeError::Join(JoinError::Impostor(_) | JoinError::Unbelievable(_)));
+        assert!(is_refused, "{end}");
+    }
+}
+
+#[tokio::test]
+async fn one_liar_among_the_addresses_keeps_no_node_out() {
+    let liar = Answers { node: Some(key(6).node_id()), ..Answers::sponsored(&[approved]) };
+    let (liar, lying) = serve(liar, loopback()).await;
+    let (honest, serving) = serve(Answers::sponsored(&[pending, approved]), loopback()).await;
+    let closed = TcpListener::bind(loopback()).unwrap().local_addr().unwrap();
+    let both = Invite { addresses: vec![closed, liar, honest], ..invite(honest) };
+    let joined = join_with(|options| options.invite = Some(both)).await;
+    joined.end.unwrap();
+    // With nobody honest at hand it goes on trying: the honest one may be back in a moment.
+    let waits = Invite { addresses: vec![liar, closed], ..invite(liar) };
+    let folder = tempfile::tempdir().unwrap();
+    let label = Some("rack 3".to_owned());
+    let options = NodeOptions { label, invite: Some(waits), ..options(folder.path()) };
+    let (sender, mut notices) = mpsc::channel(1_024);
+    let joining = tokio::spawn(crate::join(options, sender, CancellationToken::new()));
+    let reason = crate::testing::wait_for(&mut notices, |notice| {
+        let Notice::Unreachable { reason, .. } = notice else { return None };
+        Some(reason)
+    });
+    let reason = reason.await;
+    assert!(reason.contains("the answer is for another node") && !joining.is_finished(), "{reason}");
+    lying.abort();
+    serving.abort();
+    joining.abort();
+}
+
+#[test]
+fn only_cards_of_other_members_that_they_signed_themselves_are_kept() {
+    let written = |seed: u8| Card { key: key(seed).node_id(), ..card(&["127.0.0.1:9430".parse().unwrap()]) };
+    let signed = |seed: u8| SignedCard::sign(written(seed), &key(seed));
+    let members = [4, 5, 6].map(|seed| member(key(seed).node_id(), Role::Node, "10.0.0.0/24"));
+    let revoked = protocol::roster::Member { state: MemberState::Revoked, ..member(key(7).node_id(), Role::Node, "") };
+    let roster = roster(1, members.into_iter().chain([revoked]).collect()).verify(mesh_key().mesh_id()).unwrap();
+    let forged = SignedCard::sign(written(6), &key(5));
+    let offered = vec![signed(5), forged, signed(7), signed(8), signed(4), signed(1)];
+    let kept = of_members(offered, &roster, key(4).node_id(), Timestamp::now());
+    assert_eq!(kept, [signed(5), signed(1)]);
+    let flood = vec![signed(5); 100];
+    assert_eq!(of_members(flood, &roster, key(4).node_id(), Timestamp::now()).len(), EnrolReply::MAX_CARDS);
 }
 
 #[tokio::test]
@@ -243,61 +356,4 @@ async fn stopping_while_pending_ends_well() {
     stop.cancel();
     tokio::time::timeout(PATIENCE, running).await.expect("it ends").unwrap().unwrap();
     task.abort();
-}
-
-/// Rotates the key of a member, at a coordinator that gives these answers.
-async fn rotate(folder: &std::path::Path, answers: Answers) -> Result<Option<protocol::Fingerprint>, NodeError> {
-    let (address, task) = serve(answers, loopback()).await;
-    let label = Some("rack 3".to_owned());
-    let options = NodeOptions { label, invite: Some(invite(address)), ..options(folder) };
-    let (sender, _notices) = mpsc::channel(1_024);
-    let rotated = tokio::time::timeout(PATIENCE, crate::rotate_key(options, sender, CancellationToken::new()));
-    let rotated = rotated.await.expect("rotating ends");
-    task.abort();
-    rotated
-}
-
-#[tokio::test]
-async fn a_member_takes_a_new_key_that_is_kept_until_it_is_let_in() {
-    let joined = join(Answers::of(&[approved])).await;
-    let folder = joined.folder.path();
-    let key = |name: &str| Keypair::load(&folder.join(name)).map(|key| key.node_id());
-    let old = key("node.key").unwrap();
-    let denied = rotate(folder, Answers::of(&[|_| Enrolment::Refused("not now".into())])).await;
-    assert!(matches!(denied, Err(NodeError::Join(JoinError::Refused(_)))), "{denied:?}");
-    let next = key("next.key").unwrap();
-    assert_eq!(key("node.key").unwrap(), old);
-
-    let newer = |node| Enrolment::Approved(roster(2, vec![member(node, Role::Node, "10.0.0.0/24")]));
-    let rotated = rotate(folder, Answers::of(&[newer])).await.unwrap();
-    assert_eq!(rotated, Some(next.fingerprint()));
-    assert_eq!(key("node.key").unwrap(), next);
-    assert!(!folder.join("next.key").exists());
-    let state = MeshState::load(&folder.join("mesh.state")).unwrap().unwrap();
-    assert!(state.roster().member(&next).is_some());
-}
-
-#[tokio::test]
-async fn only_a_member_that_has_delivered_everything_takes_a_new_key() {
-    let stranger = tempfile::tempdir().unwrap();
-    let refused = rotate(stranger.path(), Answers::of(&[approved])).await;
-    assert!(matches!(refused, Err(NodeError::Rotate(RotateError::NoMember))), "{refused:?}");
-    let joined = join(Answers::of(&[approved])).await;
-    let (spool, _) = crate::spool::Spool::open(&joined.folder.path().join("spool"), 1 << 20).unwrap();
-    let task = protocol::task::TaskId { run: protocol::task::RunId(1), index: 0 };
-    let now = Timestamp::now();
-    let result = protocol::message::TaskResult {
-        task,
-        fence: 1,
-        started: now,
-        ended: now,
-        coverage: Default::default(),
-        hosts: Vec::new(),
-        shortfall: None,
-        default_ports: None,
-    };
-    spool.store(result).await.unwrap();
-    drop(spool);
-    let refused = rotate(joined.folder.path(), Answers::of(&[approved])).await;
-    assert!(matches!(refused, Err(NodeError::Rotate(RotateError::Spooled(1)))), "{refused:?}");
 }

@@ -89,16 +89,88 @@ fn a_missing_file_is_the_default_and_a_wrong_one_is_named_by_line() {
         "\n\nranges = \"10.0.0.0/99\"\n",
         "max_tasks = 0",
         "raw_packets = \"yes\"",
+        "options = [\n  \"-R\",\n  \"-sV\",\n]",
+        "options = [\"--script=http-title\", \"--script=banner,finger\"]",
+        "spool_limit_mib = 0",
         "= 1",
     ]
     .iter()
     .map(|text| Policy::parse(text).expect_err(text).to_string())
     .collect();
     insta::assert_snapshot!(errors.join("\n"), @r#"
-    line 2 of the policy file: unknown field `range`, expected one of `ranges`, `options`, `raw_packets`, `max_rate`, `max_tasks`, `allow_t5`, `nmap`
-    line 3 of the policy file: target "10.0.0.0/99" has no valid prefix length; write /0 to /32 for IPv4 or /0 to /128 for IPv6
-    line 1 of the policy file: invalid value: integer `0`, expected a nonzero u16
-    line 1 of the policy file: invalid type: string "yes", expected a boolean
-    line 1 of the policy file: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`
+    line 2, column 1 of the policy file: unknown field `range`, expected one of `ranges`, `options`, `raw_packets`, `max_rate`, `max_tasks`, `allow_t5`, `nmap`, `spool_limit_mib`, `spool_keep_free_mib`
+    line 3, column 10 of the policy file: target "10.0.0.0/99" has no valid prefix length; write /0 to /32 for IPv4 or /0 to /128 for IPv6
+    line 1, column 13 of the policy file: invalid value: integer `0`, expected a nonzero u16
+    line 1, column 15 of the policy file: invalid type: string "yes", expected a boolean
+    line 1, column 11 of the policy file: "-sV" is no option that a policy lets in; write for instance "-R" or "--script=banner"
+    line 1, column 11 of the policy file: "--script=http-title" is no option that a policy lets in; write for instance "-R" or "--script=banner"
+    line 1, column 19 of the policy file: invalid value: integer `0`, expected a nonzero u32
+    line 1, column 1 of the policy file: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`
     "#);
+}
+
+/// The keys that the parser knows, in its own words.
+fn keys() -> Vec<String> {
+    let told = Policy::parse("no_such_key = 1").expect_err("unknown").to_string();
+    let (_, list) = told.split_once("expected one of ").unwrap();
+    list.split(", ").map(|key| key.trim_matches('`').to_owned()).collect()
+}
+
+#[test]
+fn the_example_holds_nothing_and_its_lines_are_valid_and_name_every_key() {
+    assert_eq!(Policy::parse(EXAMPLE).unwrap(), Policy::default());
+    let set: String = EXAMPLE.lines().filter_map(|line| line.strip_prefix('#')).fold(String::new(), |all, line| {
+        if line.starts_with(|first: char| first.is_ascii_lowercase()) { all + line + "\n" } else { all }
+    });
+    let policy = Policy::parse(&set).unwrap();
+    let named: Vec<&str> = set.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(named, keys(), "each key has its line, in the order of the fields");
+    let Policy { ranges, options, raw_packets, max_rate, max_tasks, allow_t5, nmap, .. } = policy;
+    assert_eq!((ranges.is_some(), options.len(), max_rate.is_some(), nmap.is_some()), (true, 2, true, true));
+    let usual = Policy::default();
+    assert_eq!((raw_packets, max_tasks, allow_t5), (usual.raw_packets, usual.max_tasks, usual.allow_t5));
+    assert_eq!(policy.spool_limit_mib, usual.spool_limit_mib);
+}
+
+#[test]
+fn the_example_names_every_option_that_a_policy_lets_in() {
+    let words = EXAMPLE.split(|letter: char| letter.is_whitespace() || "\"[],():".contains(letter));
+    let gated: BTreeSet<&str> = words.filter(|word| GatedOption::try_from((*word).to_owned()).is_ok()).collect();
+    let told: Vec<&str> = gated.into_iter().collect();
+    insta::assert_snapshot!(told.join(" "), @"--script=banner -PO -R -sA -sF -sM -sN -sO -sW -sX -sY -sZ");
+}
+
+#[test]
+fn the_spool_is_as_large_as_the_owner_says() {
+    let limits = |text: &str| Policy::parse(text).unwrap().spool_limits();
+    assert_eq!(limits(""), SpoolLimits::default());
+    let set = limits("spool_limit_mib = 2\nspool_keep_free_mib = 3\n");
+    assert_eq!(set, SpoolLimits { bytes: 2 << 20, keep_free_bytes: Some(3 << 20) });
+}
+
+#[test]
+fn a_policy_is_told_in_words() {
+    let file = "ranges = \"10.1.0.0/16\"\noptions = [\"-R\", \"-PO\"]\nraw_packets = true\nmax_rate = 100\nspool_keep_free_mib = 3\n";
+    let told = [Policy::default(), Policy::parse(file).unwrap()].map(|policy| policy.words().join("\n"));
+    insta::assert_snapshot!(told.join("\n\n"), @"
+    ranges: every range of its approval
+    options that need its word: none
+    raw packets: no
+    rate of each task: as the scan says
+    tasks at a time: 4
+    -T5: yes
+    nmap: on the PATH
+    undelivered results: 1024 MiB
+    kept free on their disk: 5 %, at least 512 MiB
+
+    ranges: 10.1.0.0/16
+    options that need its word: -PO -R
+    raw packets: yes
+    rate of each task: 100 packets a second
+    tasks at a time: 4
+    -T5: yes
+    nmap: on the PATH
+    undelivered results: 1024 MiB
+    kept free on their disk: 3 MiB
+    ");
 }

@@ -1,9 +1,10 @@
 //! One attempt at one task, from the first probe to the result on disk.
 
-use super::Outcome;
+use super::{Order, Outcome};
 use crate::engine::{Engine, EngineError, Progress};
 use crate::policy::AdmittedTask;
 use crate::spool::Spool;
+use crate::timing::ClockOffset;
 use protocol::message::TaskResult;
 use protocol::observation::{Coverage, HostObservation};
 use protocol::port::PortSet;
@@ -24,16 +25,15 @@ const HOSTS_QUEUED: usize = 64;
 pub(super) struct Attempt<E> {
     pub(super) engine: Arc<E>,
     pub(super) spool: Spool,
-    pub(super) drop: CancellationToken,
-    pub(super) closing: CancellationToken,
+    pub(super) orders: watch::Receiver<Option<Order>>,
+    pub(super) clock: ClockOffset,
     pub(super) patience: Duration,
 }
 
 /// Why an engine was told to stop before its own end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
-    Dropped,
-    Closing,
+    Ordered(Order),
     TimeLimit(Duration),
 }
 
@@ -50,14 +50,17 @@ impl<E: Engine> Attempt<E> {
         let asked = task.task().clone();
         let Scanned { coverage, hosts, cut } = self.scan(task, progress).await;
         match (cut, coverage) {
-            (Some(Cut::Dropped), _) => Outcome::Dropped,
-            (Some(Cut::Closing), _) => Outcome::HandBack("the node stops".to_owned()),
+            (Some(Cut::Ordered(Order::Forget)), _) => Outcome::Dropped,
+            (Some(Cut::Ordered(Order::HandBack(reason))), _) => Outcome::HandBack(reason.to_owned()),
             (cut, Err(error)) => Outcome::HandBack(cut.map_or_else(|| error.to_string(), Cut::told)),
             (cut, Ok(coverage)) if coverage.asked.is_empty() && coverage.probed.is_empty() => {
                 let reason = cut.map_or_else(|| "the engine ended early".to_owned(), Cut::told);
                 Outcome::HandBack(format!("nothing could be covered: {reason}"))
             }
-            (cut, Ok(coverage)) => self.store(result(&asked, started, coverage, hosts, cut)).await,
+            (cut, Ok(coverage)) => {
+                let result = result(&asked, started, coverage, hosts, cut);
+                self.store(in_mesh_time(result, &self.clock)).await
+            }
         }
     }
 
@@ -76,6 +79,7 @@ impl<E: Engine> Attempt<E> {
         let (sender, mut receiver) = mpsc::channel(HOSTS_QUEUED);
         let engine = self.engine.scan(task, sender, progress, stop.clone());
         tokio::pin!(engine);
+        let mut orders = self.orders.clone();
         let mut hosts = BTreeMap::new();
         let mut cut = None;
         let mut until = Instant::now() + limit;
@@ -86,8 +90,7 @@ impl<E: Engine> Attempt<E> {
                     keep(&mut hosts, &targets, host);
                     continue;
                 }
-                () = self.drop.cancelled(), if cut.is_none() => Cut::Dropped,
-                () = self.closing.cancelled(), if cut.is_none() => Cut::Closing,
+                order = ordered(&mut orders), if cut.is_none() => Cut::Ordered(order),
                 () = sleep_until(until) => match cut {
                     None => Cut::TimeLimit(limit),
                     // It was told to stop and does not.
@@ -105,11 +108,21 @@ impl<E: Engine> Attempt<E> {
     }
 }
 
+/// Waits for an order.
+async fn ordered(orders: &mut watch::Receiver<Option<Order>>) -> Order {
+    let order = orders.wait_for(Option::is_some).await.map(|order| *order);
+    match order {
+        Ok(Some(order)) => order,
+        // Nobody is left to give one.
+        Ok(None) | Err(_) => std::future::pending().await,
+    }
+}
+
 impl Cut {
     fn told(self) -> String {
         match self {
-            Self::Dropped => "it was cancelled".to_owned(),
-            Self::Closing => "the node stops".to_owned(),
+            Self::Ordered(Order::Forget) => "it was cancelled".to_owned(),
+            Self::Ordered(Order::HandBack(reason)) => reason.to_owned(),
             Self::TimeLimit(limit) => format!("the time limit of {} s was reached", limit.as_secs()),
         }
     }
@@ -142,6 +155,15 @@ fn result(
         hosts: hosts.into_values().collect(),
         coverage,
     }
+}
+
+/// Engines read this machine's clock, which may be wrong; the times in a result are the mesh's.
+fn in_mesh_time(mut result: TaskResult, clock: &ClockOffset) -> TaskResult {
+    let hosts = result.hosts.iter_mut().map(|host| &mut host.seen);
+    for time in hosts.chain([&mut result.started, &mut result.ended]) {
+        *time = clock.in_mesh_time(*time);
+    }
+    result
 }
 
 /// Why less than asked was covered, if so.

@@ -3,11 +3,13 @@
 use super::*;
 use crate::engine::EngineError;
 use crate::policy::Policy;
+use crate::spool::SpoolLimits;
 use crate::testing::observed;
 use protocol::observation::{Coverage, HostObservation};
 use protocol::target::TargetSet;
 use protocol::task::{EngineChoice, RunId, Task, TaskSpec};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// What the engine under test does.
 enum Act {
@@ -62,8 +64,10 @@ fn task(index: u32) -> AdmittedTask {
 
 fn runner(act: Act) -> (Runner<Act>, Spool, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let (spool, _) = Spool::open(folder.path(), 1 << 20).unwrap();
-    (Runner::new(Arc::new(act), spool.clone(), 2, Duration::from_secs(5)), spool, folder)
+    let (spool, _) = Spool::open(folder.path(), SpoolLimits::default()).unwrap();
+    let clock = ClockOffset::default();
+    clock.set(-5_000);
+    (Runner::new(Arc::new(act), spool.clone(), 2, Duration::from_secs(5), clock), spool, folder)
 }
 
 async fn outcome(act: Act, meddle: impl FnOnce(&mut Runner<Act>)) -> (Outcome, usize) {
@@ -89,6 +93,9 @@ async fn a_finished_task_is_on_disk_with_all_its_hosts() {
     assert!(matches!(runner.next().await.outcome, Outcome::Stored(_)));
     let result = stored(&spool).await;
     assert_eq!((result.hosts.len(), result.shortfall, result.fence), (4, None, 3));
+    let seen = observed("127.0.0.1".parse().unwrap()).seen;
+    assert_eq!(result.hosts[0].seen, seen.plus(Duration::from_secs(5)), "this clock is behind the mesh");
+    assert!(result.started > protocol::Timestamp::now() && result.ended >= result.started);
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,10 +158,26 @@ async fn a_dropped_task_leaves_nothing_and_a_closed_runner_hands_back() {
     let covered = "127.0.0.1-127.0.0.4";
     let dropped = outcome(Act::UntilStopped(covered), |runner| runner.drop_task(task(1).id())).await;
     assert_eq!(dropped, (Outcome::Dropped, 0));
-    let closed = outcome(Act::UntilStopped(covered), Runner::close).await;
+    let closed = outcome(Act::UntilStopped(covered), |runner| runner.close("the node stops")).await;
     assert_eq!(closed, (Outcome::HandBack("the node stops".to_owned()), 0));
+    let both = |runner: &mut Runner<Act>| {
+        runner.drop_task(task(1).id());
+        runner.hand_back_all("the disk is full");
+    };
+    assert_eq!(outcome(Act::UntilStopped(covered), both).await, (Outcome::Dropped, 0), "the first order holds");
     let stubborn = outcome(Act::Hang, |runner| runner.drop_task(task(1).id())).await;
     assert_eq!(stubborn, (Outcome::Dropped, 0));
+}
+
+#[tokio::test]
+async fn what_runs_can_be_handed_back_and_others_started_after() {
+    let (mut runner, spool, _folder) = runner(Act::UntilStopped("127.0.0.1"));
+    for index in [1, 2] {
+        runner.start(task(index));
+        runner.hand_back_all("the disk is full");
+        assert_eq!(runner.next().await.outcome, Outcome::HandBack("the disk is full".to_owned()));
+    }
+    assert!(runner.has_slot() && spool.keys().is_empty());
 }
 
 #[tokio::test]

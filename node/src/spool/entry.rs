@@ -10,6 +10,9 @@ const CHECKSUM_BYTES: usize = 4;
 /// Bytes before the compressed result: magic, version, run, index, fence.
 pub(super) const HEADER_BYTES: usize = 8 + 1 + 8 + 4 + 8;
 
+/// What an entry has beside the compressed result.
+pub(super) const FRAME_BYTES: usize = HEADER_BYTES + CHECKSUM_BYTES;
+
 /// Why a file is no whole entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EntryError {

@@ -3,6 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 use protocol::Timestamp;
+use protocol::message::Room;
 use protocol::observation::{Coverage, EffectiveOptions};
 use protocol::task::RunId;
 use std::os::unix::fs::PermissionsExt;
@@ -38,7 +39,7 @@ fn noisy(index: u32, bytes: usize) -> TaskResult {
 }
 
 fn open(folder: &Path) -> Spool {
-    let (spool, aside) = Spool::open(folder, 1 << 20).unwrap();
+    let (spool, aside) = Spool::open(folder, SpoolLimits::default()).unwrap();
     assert_eq!(aside, []);
     spool
 }
@@ -92,7 +93,7 @@ async fn a_bad_entry_is_set_aside_and_the_others_are_kept() {
     });
     for damaged in flips.chain((0..whole.len()).map(|at| whole[..at].to_vec())) {
         std::fs::write(&path, &damaged).unwrap();
-        let (spool, aside) = Spool::open(folder.path(), 1 << 20).unwrap();
+        let (spool, aside) = Spool::open(folder.path(), SpoolLimits::default()).unwrap();
         assert_eq!((spool.keys(), aside.len()), (vec![good], 1));
         assert_eq!(std::fs::read(folder.path().join("7.2.1.result.bad")).unwrap(), damaged);
     }
@@ -113,7 +114,7 @@ async fn an_entry_under_another_name_is_not_believed() {
     let folder = tempfile::tempdir().unwrap();
     let key = open(folder.path()).store(result(1, 1)).await.unwrap();
     std::fs::rename(folder.path().join(entry::file_name(key)), folder.path().join("7.1.2.result")).unwrap();
-    let (spool, aside) = Spool::open(folder.path(), 1 << 20).unwrap();
+    let (spool, aside) = Spool::open(folder.path(), SpoolLimits::default()).unwrap();
     assert_eq!((spool.keys(), aside.len()), (vec![], 1));
 }
 
@@ -143,20 +144,21 @@ async fn a_rejected_result_is_kept_aside_and_not_offered_again() {
 #[tokio::test]
 async fn room_runs_out_by_steps_and_comes_back() {
     let folder = tempfile::tempdir().unwrap();
-    let (spool, _) = Spool::open(folder.path(), 100_000).unwrap();
-    assert_eq!(spool.room(), Room::Free);
+    let limits = SpoolLimits { bytes: 100_000, keep_free_bytes: Some(0) };
+    let (spool, _) = Spool::open(folder.path(), limits).unwrap();
+    assert_eq!(spool.space().room, Room::Free);
     let mut seen = Vec::new();
     let mut keys = Vec::new();
     for index in 0..40 {
         keys.push(spool.store(noisy(index, 4_000)).await.unwrap());
-        seen.push(spool.room());
+        seen.push(spool.space().room);
     }
     assert!(seen.is_sorted());
     assert!([Room::Free, Room::Tight, Room::Full].iter().all(|room| seen.contains(room)), "{seen:?}");
     for key in keys {
         spool.remove(key).await.unwrap();
     }
-    assert_eq!(spool.room(), Room::Free);
+    assert_eq!(spool.space().room, Room::Free);
 }
 
 proptest! {

@@ -31,6 +31,10 @@ pub enum Kind {
     EnrolRequest,
     /// Answers that.
     EnrolAnswer,
+    /// A member passes on what a stranger asks.
+    SponsoredRequest,
+    /// Answers that.
+    SponsoredAnswer,
 }
 
 /// On which way a kind travels.
@@ -62,7 +66,7 @@ const KIB: usize = 1024;
 struct Rule(Kind, Channel, SenderRole, usize, u64);
 
 /// Kind, channel, sender, largest body in bytes, time to live in seconds; the row is the kind's number, from 1.
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 15] = [
     Rule(Kind::Beacon, Channel::Control, SenderRole::Coordinator, KIB, 60),
     Rule(Kind::RosterHead, Channel::Control, SenderRole::Coordinator, 48 * KIB, 3600),
     Rule(Kind::Cancel, Channel::Control, SenderRole::Coordinator, KIB, 3600),
@@ -75,7 +79,10 @@ const RULES: [Rule; 13] = [
     Rule(Kind::Receipt, Channel::Letter, SenderRole::Coordinator, 8 * KIB, 600),
     Rule(Kind::LeaseLost, Channel::Letter, SenderRole::Coordinator, KIB, 600),
     Rule(Kind::EnrolRequest, Channel::Enrolment, SenderRole::Stranger, 7 * KIB, 120),
-    Rule(Kind::EnrolAnswer, Channel::Enrolment, SenderRole::Coordinator, 256 * KIB, 120),
+    // It must fit into the next but one, and that into a letter.
+    Rule(Kind::EnrolAnswer, Channel::Enrolment, SenderRole::Coordinator, 250 * KIB, 120),
+    Rule(Kind::SponsoredRequest, Channel::Letter, SenderRole::Node, 8 * KIB, 120),
+    Rule(Kind::SponsoredAnswer, Channel::Letter, SenderRole::Coordinator, 252 * KIB, 120),
 ];
 
 impl Kind {
@@ -127,10 +134,10 @@ mod tests {
     #[test]
     fn every_kind_has_its_own_number() {
         let numbers: Vec<u8> = Kind::all().map(Kind::number).collect();
-        assert_eq!(numbers, (1..=13).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=15).collect::<Vec<u8>>());
         assert!(Kind::all().all(|kind| Kind::from_number(kind.number()) == Some(kind)));
-        assert_eq!((Kind::from_number(0), Kind::from_number(14)), (None, None));
-        let last = Kind::EnrolAnswer;
+        assert_eq!((Kind::from_number(0), Kind::from_number(16)), (None, None));
+        let last = Kind::SponsoredAnswer;
         assert_eq!(last as usize + 1, RULES.len(), "a kind without a row");
     }
 }

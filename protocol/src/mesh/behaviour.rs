@@ -1,8 +1,9 @@
 //! The libp2p behaviour of one member: the gate first, then limits, then what is spoken.
 
+use super::counters::Unreadable;
 use super::door::{Door, DoorLimits};
 use super::gossip::{self, Gossip, Topics};
-use super::wire::{LetterDialect, SyncDialect, Talk, talk};
+use super::wire::{LetterDialect, SyncDialect, Talk, talk_counted};
 use super::{MeshError, Tunables};
 use crate::roster::Role;
 use libp2p::allow_block_list::{self, AllowedPeers};
@@ -34,15 +35,20 @@ pub(super) struct MeshBehaviour {
 }
 
 impl MeshBehaviour {
-    pub(super) fn new(topics: &Topics, role: Role, tunables: &Tunables) -> Result<Self, MeshError> {
+    pub(super) fn new(
+        topics: &Topics,
+        role: Role,
+        tunables: &Tunables,
+        unreadable: &Unreadable,
+    ) -> Result<Self, MeshError> {
         let ping = ping::Config::new().with_interval(tunables.ping_every).with_timeout(PING_PATIENCE);
         Ok(Self {
             gate: allow_block_list::Behaviour::default(),
             door: Door::new(DOOR),
             limits: connection_limits::Behaviour::new(limits(role)),
             gossip: gossip::behaviour(topics, role)?,
-            sync: talk(ProtocolSupport::Full),
-            letters: talk(ProtocolSupport::Full),
+            sync: talk_counted(ProtocolSupport::Full, unreadable),
+            letters: talk_counted(ProtocolSupport::Full, unreadable),
             ping: ping::Behaviour::new(ping),
         })
     }

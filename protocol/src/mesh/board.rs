@@ -16,6 +16,9 @@ const MAX_SEEN: usize = 65_536;
 /// Tasks that one request says it has.
 const MAX_HAVE: usize = 4_096;
 
+/// Cancellations that are kept; those that run out first go first.
+const MAX_CANCELLED: usize = 1_024;
+
 /// How far announcement numbers may run ahead of what is known to be complete.
 const MAX_AHEAD: usize = 4_096;
 
@@ -26,6 +29,7 @@ pub(super) struct Board {
     open: BTreeMap<TaskId, Open>,
     open_bytes: usize,
     seen: BTreeMap<TaskId, Seen>,
+    cancelled: BTreeMap<RunId, Cancelled>,
     once: ReplayGuard,
     tally: Tally,
 }
@@ -43,6 +47,12 @@ struct Seen {
     fence: u64,
     holder: NodeId,
     until: Timestamp,
+}
+
+#[derive(Debug)]
+struct Cancelled {
+    until: Timestamp,
+    envelope: Envelope,
 }
 
 /// Which announcements of one coordinator boot were heard: all up to `complete`, and those in `ahead`.
@@ -96,6 +106,9 @@ impl Board {
         let (header, message) = (announced.header(), announced.message());
         self.tally.hear(header.boot, message.number);
         let (task, fence) = (message.task, message.fence);
+        if self.cancelled.contains_key(&task.run) {
+            return Novelty::Outdated;
+        }
         let seen = self.seen.get(&task).map(|seen| seen.fence);
         let novelty = Novelty::of(seen, fence, self.open.contains_key(&task));
         if novelty == Novelty::First {
@@ -120,10 +133,31 @@ impl Board {
         }
     }
 
-    /// The run's announcements are handed to nobody any more.
-    pub(super) fn cancel(&mut self, cancel: &Verified<Cancel>) -> Novelty {
-        self.close_run(cancel.message().run);
-        self.once(cancel.header())
+    /// The run's announcements are handed to nobody any more, and none is taken; the cancellation is.
+    pub(super) fn cancel(&mut self, cancel: &Verified<Cancel>, envelope: Envelope) -> Novelty {
+        let (header, run) = (cancel.header(), cancel.message().run);
+        self.close_run(run);
+        if self.cancelled.contains_key(&run) {
+            return Novelty::Repeat;
+        }
+        if self.cancelled.len() >= MAX_CANCELLED {
+            let first = self.cancelled.iter().min_by_key(|(_, cancelled)| cancelled.until).map(|(run, _)| *run);
+            first.and_then(|run| self.cancelled.remove(&run));
+        }
+        self.cancelled.insert(run, Cancelled { until: header.issued.plus(header.time_to_live), envelope });
+        Novelty::First
+    }
+
+    /// The runs that were cancelled not long ago.
+    pub(super) fn cancelled(&self) -> impl Iterator<Item = RunId> {
+        self.cancelled.keys().copied()
+    }
+
+    /// The open cancellations but those of `known` runs.
+    pub(super) fn cancels_but(&self, known: &[RunId], now: Timestamp) -> Vec<Envelope> {
+        let known: BTreeSet<RunId> = known.iter().copied().take(MAX_CANCELLED).collect();
+        let open = self.cancelled.iter().filter(|(run, cancelled)| cancelled.until >= now && !known.contains(run));
+        open.map(|(_, cancelled)| cancelled.envelope.clone()).collect()
     }
 
     /// Whether this head was heard before.
@@ -154,10 +188,11 @@ impl Board {
         }
     }
 
-    /// Open announcements for `holder` that are not in `have`, up to `budget` bytes; and whether some did not fit.
+    /// Open announcements for `holder`, or for everyone, that are not in `have`, up to `budget` bytes; and whether some
+    /// did not fit.
     pub(super) fn open_for(
         &self,
-        holder: &NodeId,
+        holder: Option<&NodeId>,
         have: &[(TaskId, u64)],
         mut budget: usize,
         now: Timestamp,
@@ -166,7 +201,7 @@ impl Board {
         let lacking = |task: &TaskId, open: &Open| have.get(task).is_none_or(|fence| *fence < open.fence);
         let mut found = Vec::new();
         for (task, open) in &self.open {
-            if open.holder != *holder || open.until < now || !lacking(task, open) {
+            if holder.is_some_and(|holder| open.holder != *holder) || open.until < now || !lacking(task, open) {
                 continue;
             }
             match budget.checked_sub(open.envelope.as_bytes().len() + 8) {
@@ -178,10 +213,10 @@ impl Board {
         (found, false)
     }
 
-    /// The newest tasks of `holder` that were seen, with their highest fence.
-    pub(super) fn have(&self, holder: &NodeId) -> Vec<(TaskId, u64)> {
-        let own = self.seen.iter().rev().filter(|(_, seen)| seen.holder == *holder);
-        own.map(|(task, seen)| (*task, seen.fence)).take(MAX_HAVE).collect()
+    /// The newest tasks of `holder`, or of everyone, that were seen, with their highest fence.
+    pub(super) fn have(&self, holder: Option<&NodeId>) -> Vec<(TaskId, u64)> {
+        let those = self.seen.iter().rev().filter(|(_, seen)| holder.is_none_or(|holder| seen.holder == *holder));
+        those.map(|(task, seen)| (*task, seen.fence)).take(MAX_HAVE).collect()
     }
 
     /// How many announcements the newest beacon counts, when some of them were not heard.
@@ -205,6 +240,7 @@ impl Board {
         let over: Vec<TaskId> = self.open.iter().filter(|(_, open)| open.until < now).map(|(task, _)| *task).collect();
         over.into_iter().for_each(|task| self.close(task));
         self.seen.retain(|_, seen| seen.until >= now);
+        self.cancelled.retain(|_, cancelled| cancelled.until >= now);
     }
 }
 
@@ -253,6 +289,12 @@ mod tests {
         board.announcement(&verified, envelope)
     }
 
+    fn cancel(board: &mut Board, run: u64, issued: Timestamp) -> Novelty {
+        let envelope = kit::author(1).sign(&Cancel { run: RunId(run) }, 1, issued);
+        let verified = envelope.verify(kit::mesh_id(), issued).unwrap();
+        board.cancel(&verified, envelope)
+    }
+
     fn beacon(board: &mut Board, counter: u64, announced: u64) -> Novelty {
         let message = Beacon { counter, roster_epoch: 1, roster_hash: [0; 32], announced };
         let envelope = kit::author(1).sign(&message, 1, Timestamp::now());
@@ -266,8 +308,8 @@ mod tests {
         let heard = [(1, 0, 1), (1, 0, 1), (2, 0, 3), (3, 0, 2), (4, 1, 1)]
             .map(|(number, index, fence)| announce(&mut board, number, index, fence));
         assert_eq!(heard, [First, Repeat, First, Outdated, First]);
-        assert_eq!(board.have(&kit::id(2)), [(kit::task(1), 1), (kit::task(0), 3)]);
-        assert_eq!(board.have(&kit::id(3)), []);
+        assert_eq!(board.have(Some(&kit::id(2))), [(kit::task(1), 1), (kit::task(0), 3)]);
+        assert_eq!(board.have(Some(&kit::id(3))), []);
     }
 
     #[test]
@@ -276,11 +318,13 @@ mod tests {
         (0..4).for_each(|index| assert_eq!(announce(&mut board, u64::from(index) + 1, index, 2), First));
         let now = Timestamp::now();
         let hand = |board: &Board, have: &[(TaskId, u64)], budget| {
-            let (found, more) = board.open_for(&kit::id(2), have, budget, now);
+            let (found, more) = board.open_for(Some(&kit::id(2)), have, budget, now);
             (found.len(), more)
         };
         assert_eq!(hand(&board, &[], usize::MAX), (4, false));
         assert_eq!(hand(&board, &[(kit::task(0), 2), (kit::task(1), 1)], usize::MAX), (3, false));
+        assert_eq!(board.open_for(Some(&kit::id(3)), &[], usize::MAX, now).0, []);
+        assert_eq!(board.open_for(None, &board.have(None)[1..], usize::MAX, now).0.len(), 1, "everyone's but three");
         let one = kit::announcement(1, 0, 2, 2).1.as_bytes().len();
         assert_eq!(hand(&board, &[], 2 * one), (1, true));
         board.forget(kit::task(0), 1);
@@ -288,10 +332,30 @@ mod tests {
         board.forget(kit::task(0), 2);
         assert_eq!(hand(&board, &[], usize::MAX), (3, false));
         assert_eq!(announce(&mut board, 1, 0, 2), Outdated, "what ended does not come back");
-        let cancel = kit::author(1).sign(&Cancel { run: kit::task(0).run }, 1, now);
-        assert_eq!(board.cancel(&cancel.verify(kit::mesh_id(), now).unwrap()), First);
-        assert_eq!(board.cancel(&cancel.verify(kit::mesh_id(), now).unwrap()), Outdated);
+        assert_eq!([cancel(&mut board, 1, now), cancel(&mut board, 1, now)], [First, Repeat]);
         assert_eq!((hand(&board, &[], usize::MAX), board.open_bytes), ((0, false), 0));
+        assert_eq!(announce(&mut board, 5, 9, 1), Outdated, "what is cancelled is not begun");
+    }
+
+    #[test]
+    fn open_cancellations_are_handed_to_those_who_missed_them() {
+        let (mut board, now) = (Board::default(), Timestamp::now());
+        (1..=3).for_each(|run| assert_eq!(cancel(&mut board, run, now), First));
+        let handed = |board: &Board, known: &[u64], now| {
+            let known: Vec<RunId> = known.iter().copied().map(RunId).collect();
+            let read = |envelope: Envelope| envelope.verify::<Cancel>(kit::mesh_id(), now).unwrap().message().run.0;
+            board.cancels_but(&known, now).into_iter().map(read).collect::<Vec<_>>()
+        };
+        assert_eq!((handed(&board, &[], now), handed(&board, &[1, 3], now)), (vec![1, 2, 3], vec![2]));
+        assert_eq!(board.cancelled().collect::<Vec<_>>(), [1, 2, 3].map(RunId));
+        let late = now.plus(Duration::from_secs(3_601));
+        assert_eq!(handed(&board, &[], late), []);
+        board.sweep(late);
+        assert_eq!(board.cancelled().count(), 0);
+        let earlier = |run: u64| now.minus(Duration::from_millis(2_000 - run));
+        (1..=1_025).for_each(|run| assert_eq!(cancel(&mut board, run, earlier(run)), First));
+        let kept: Vec<RunId> = board.cancelled().collect();
+        assert_eq!((kept.len(), kept[0]), (MAX_CANCELLED, RunId(2)), "the oldest went");
     }
 
     #[test]
@@ -299,7 +363,7 @@ mod tests {
         let mut board = Board::default();
         announce(&mut board, 1, 0, 1);
         let late = Timestamp::now().plus(Duration::from_secs(2 * 3600));
-        assert_eq!(board.open_for(&kit::id(2), &[], usize::MAX, late), (vec![], false));
+        assert_eq!(board.open_for(Some(&kit::id(2)), &[], usize::MAX, late), (vec![], false));
         board.sweep(late);
         assert_eq!((board.open.len(), board.seen.len(), board.open_bytes), (0, 0, 0));
     }

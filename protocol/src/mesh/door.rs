@@ -1,6 +1,7 @@
 //! How many connections one address may open: checked before the handshake, so that a flood from one place shuts
 //! nobody else out.
 
+use super::turnstile;
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::swarm::{
@@ -10,7 +11,7 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::task::{Context, Poll};
 
 /// How many inbound connections there may be.
@@ -56,10 +57,7 @@ impl Door {
 }
 
 fn place(address: &Multiaddr) -> Option<IpAddr> {
-    super::peer::socket_addr(address).map(|address| match address.ip() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
-    })
+    super::peer::socket_addr(address).map(|address| turnstile::place(address.ip()))
 }
 
 impl NetworkBehaviour for Door {

@@ -2,19 +2,21 @@
 
 use super::behaviour::{MeshBehaviour, MeshBehaviourEvent};
 use super::board::Novelty;
-use super::dialler::Standing;
+use super::dialler::{Badness, Standing};
 use super::gossip::{self, Heard, Refusal};
 use super::letters::Allowance;
+use super::pairs::Connection;
+use super::ways::BeaconId;
 use super::{Mesh, MeshError, MeshEvent, PeerLink, peer, transport};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Kind};
 use crate::identity::NodeId;
-use crate::roster::{Precedence, RosterHash};
+use crate::roster::{Precedence, Role, RosterHash};
 use crate::time::Timestamp;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use libp2p::core::ConnectedPoint;
 use libp2p::gossipsub::{self, MessageAcceptance, PublishError};
-use libp2p::swarm::SwarmEvent;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{PeerId, Swarm, ping};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -37,6 +39,7 @@ const MAX_MISSED_PINGS: u32 = 2;
 #[derive(Debug)]
 pub(super) struct Neighbour {
     address: Option<SocketAddr>,
+    is_dialled: bool,
     round_trip: Option<Duration>,
     missed_pings: u32,
     pub(super) allowance: Allowance,
@@ -44,13 +47,17 @@ pub(super) struct Neighbour {
 }
 
 impl Neighbour {
-    fn new(address: Option<SocketAddr>) -> Self {
+    fn new(address: Option<SocketAddr>, is_dialled: bool) -> Self {
         let allowance = Allowance::new(Instant::now());
-        Self { address, round_trip: None, missed_pings: 0, allowance, asked: None }
+        Self { address, is_dialled, round_trip: None, missed_pings: 0, allowance, asked: None }
+    }
+
+    fn badness(&self) -> Badness {
+        (self.missed_pings, self.round_trip.unwrap_or(Duration::MAX))
     }
 
     pub(super) fn link(&self, node: NodeId) -> PeerLink {
-        PeerLink { node, address: self.address, round_trip: self.round_trip }
+        PeerLink { node, address: self.address, round_trip: self.round_trip, is_dialled: self.is_dialled }
     }
 }
 
@@ -61,6 +68,10 @@ impl Mesh {
             while missing > 0 {
                 let event = self.swarm.select_next_some().await;
                 missing -= usize::from(matches!(event, SwarmEvent::NewListenAddr { .. }));
+                self.on_swarm(event, self.time());
+            }
+            // Who listens at every address tells of one after another, all of them known by now.
+            while let Some(event) = self.swarm.select_next_some().now_or_never() {
                 self.on_swarm(event, Timestamp::now());
             }
         };
@@ -69,9 +80,10 @@ impl Mesh {
 
     /// Waits for one thing to happen, and deals with it. Nothing is lost when the wait is given up.
     pub(super) async fn step(&mut self) {
-        let wake = self.dialler.next_due().map_or(self.next_tick, |due| due.min(self.next_tick));
+        let due = [self.dialler.wake(), self.outbox.next_due()];
+        let wake = due.into_iter().flatten().fold(self.next_tick, Instant::min);
         tokio::select! {
-            event = self.swarm.select_next_some() => self.on_swarm(event, Timestamp::now()),
+            event = self.swarm.select_next_some() => self.on_swarm(event, self.time()),
             () = tokio::time::sleep_until(wake) => self.on_time(Instant::now()),
         }
     }
@@ -79,24 +91,49 @@ impl Mesh {
     fn on_time(&mut self, now: Instant) {
         if self.next_tick <= now {
             self.next_tick = now + TICK;
-            let wall = Timestamp::now();
-            self.apply_gate(wall);
+            let time = self.time();
+            self.apply_gate(time);
             if self.next_pull <= now {
                 self.next_pull = now + self.pull_every;
-                self.board.sweep(wall);
+                self.board.sweep(time);
                 self.pull_from_best();
             }
+            self.close_surplus(now);
         }
+        self.give_up_late(now);
+        if self.dialler.wake().is_some_and(|wake| wake <= now) {
+            self.dial_due(now);
+        }
+    }
+
+    fn dial_due(&mut self, now: Instant) {
         let gate = &self.gate;
         let standing = |node: &NodeId| match (gate.lets_in(node), gate.is_coordinator(node)) {
             (false, _) => Standing::Outside,
             (true, true) => Standing::Coordinator,
             (true, false) => Standing::Other,
         };
-        for (node, addresses) in self.dialler.due(now, standing) {
+        for (node, addresses) in self.dialler.due(now, lot(), standing) {
             if let Err(reason) = dial(&mut self.swarm, &node, &addresses) {
                 self.on_dial_failed(&node, &reason);
             }
+        }
+    }
+
+    /// One connection a pair is enough, and six that a node made; a coordinator keeps whom it has reached.
+    fn close_surplus(&mut self, now: Instant) {
+        for connection in self.pairs.surplus(&self.author.id(), now) {
+            self.swarm.close_connection(connection);
+        }
+        if self.role == Role::Coordinator {
+            return;
+        }
+        let badness = |node: &NodeId| self.neighbours.get(node).map(Neighbour::badness).unwrap_or_default();
+        let worst = self.dialler.worst(now, self.through(), badness);
+        if let Some(peer) = worst.as_ref().and_then(peer::peer_id) {
+            tracing::debug!(%peer, "a connection makes room for a new one");
+            // It fails only when the connection has gone by itself.
+            let _ = self.swarm.disconnect_peer_id(peer);
         }
     }
 
@@ -110,8 +147,14 @@ impl Mesh {
         for peer in changes.entering.iter().filter_map(peer::peer_id) {
             behaviour.allow_peer(peer);
         }
+        let at = Instant::now();
+        if !changes.leaving.is_empty() {
+            let (gate, me) = (&self.gate, self.author.id());
+            self.cards.retain(|key| gate.lets_in(key) || *key == me);
+            changes.leaving.iter().for_each(|key| self.dialler.forget_card(key, at));
+        }
         if !changes.entering.is_empty() {
-            self.dialler.look_again(Instant::now());
+            self.dialler.look_again(at);
         }
     }
 
@@ -122,16 +165,19 @@ impl Mesh {
     fn on_swarm(&mut self, event: SwarmEvent<MeshBehaviourEvent>, now: Timestamp) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event, now),
-            SwarmEvent::ConnectionEstablished { peer_id, endpoint, num_established: NonZeroU32::MIN, .. } => {
-                self.on_connected(&peer_id, &endpoint);
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, num_established, .. } => {
+                self.on_connected(&peer_id, connection_id, &endpoint, num_established);
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => self.on_disconnected(&peer_id),
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
+                self.on_disconnected(&peer_id, connection_id);
+            }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 if let Some(node) = peer::node_id(&peer) {
                     self.on_dial_failed(&node, &transport::dial_reason(&error));
                 }
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
+                self.counters.refused_connections += 1;
                 tracing::debug!(address = %send_back_addr, %error, "a connection was refused");
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "the mesh port has a problem"),
@@ -149,28 +195,43 @@ impl Mesh {
         }
     }
 
-    fn on_connected(&mut self, peer: &PeerId, endpoint: &ConnectedPoint) {
+    fn on_connected(&mut self, peer: &PeerId, id: ConnectionId, endpoint: &ConnectedPoint, count: NonZeroU32) {
         let Some(node) = peer::node_id(peer) else { return };
-        let address = peer::socket_addr(endpoint.get_remote_address());
-        self.neighbours.insert(node, Neighbour::new(address));
-        self.dialler.connected(&node);
+        let (address, is_dialled) = (peer::socket_addr(endpoint.get_remote_address()), endpoint.is_dialer());
+        let since = Instant::now();
+        self.pairs.opened(node, Connection { id, address, is_dialled, since });
+        if count > NonZeroU32::MIN {
+            return;
+        }
+        self.neighbours.insert(node, Neighbour::new(address, is_dialled));
+        self.dialler.connected(node, is_dialled, address, since);
         self.events.push_back(MeshEvent::Connected { node, address });
         self.pull_from(node);
         self.next_pull = self.next_pull.min(Instant::now() + SETTLING);
     }
 
-    fn on_disconnected(&mut self, peer: &PeerId) {
+    fn on_disconnected(&mut self, peer: &PeerId, id: ConnectionId) {
         let Some(node) = peer::node_id(peer) else { return };
+        if let Some(left) = self.pairs.closed(&node, id) {
+            self.dialler.left(&node, left.is_dialled);
+            if let Some(neighbour) = self.neighbours.get_mut(&node) {
+                (neighbour.address, neighbour.is_dialled) = (left.address, left.is_dialled);
+            }
+            return;
+        }
         self.neighbours.remove(&node);
         self.dialler.lost(&node, Instant::now(), jitter());
         self.events.push_back(MeshEvent::Disconnected { node });
     }
 
     fn on_dial_failed(&mut self, node: &NodeId, reason: &str) {
-        if self.connected(node) {
-            self.dialler.connected(node);
-        } else {
-            tracing::info!(node.id = %node, reason, "a member cannot be reached");
+        if !self.connected(node) {
+            if self.gate.is_coordinator(node) {
+                tracing::info!(node.id = %node, reason, "the coordinator cannot be reached");
+            } else {
+                // In a mesh of several segments most members are out of reach for good.
+                tracing::debug!(node.id = %node, reason, "a member cannot be reached");
+            }
             self.dialler.lost(node, Instant::now(), jitter());
         }
     }
@@ -192,9 +253,11 @@ impl Mesh {
         let gossipsub::Event::Message { propagation_source, message_id, message } = event else { return };
         let envelope = Envelope::from_bytes(message.data);
         let verdict = gossip::on_its_topic(&envelope, &message.topic, &self.topics);
-        let acceptance = match verdict.and_then(|()| self.hear(envelope, now)) {
+        let from = peer::node_id(&propagation_source).ok_or(Refusal::Forged);
+        let acceptance = match verdict.and(from).and_then(|from| self.hear(envelope, from, now)) {
             Ok(_) => MessageAcceptance::Accept,
             Err(refusal) => {
+                self.counters.refuse(refusal);
                 self.warn_of_clocks(refusal);
                 refusal.acceptance()
             }
@@ -214,33 +277,50 @@ impl Mesh {
         }
     }
 
-    /// Judges a gossiped or pulled message, keeps it, and tells of it the first time. What is outdated is refused.
-    pub(super) fn hear(&mut self, envelope: Envelope, now: Timestamp) -> Result<Novelty, Refusal> {
+    /// Judges what this neighbour gossiped or handed over, keeps it, and tells of it the first time. What is outdated is
+    /// refused.
+    pub(super) fn hear(&mut self, envelope: Envelope, from: NodeId, now: Timestamp) -> Result<Novelty, Refusal> {
+        let now = self.learn_time(&envelope).unwrap_or(now);
         let roster = self.gate.roster().ok_or(Refusal::Stale)?;
         let heard = gossip::judge(&envelope, self.author.mesh(), roster, now)?;
         match self.keep(&heard, envelope) {
             Novelty::Outdated => Err(Refusal::Stale),
             Novelty::Repeat => Ok(Novelty::Repeat),
             Novelty::First => {
-                self.act_on(heard, now);
+                self.act_on(heard, from, now);
                 Ok(Novelty::First)
             }
         }
+    }
+
+    /// A proven beacon that is newer than all before tells the time, however old it looks by ours.
+    fn learn_time(&mut self, envelope: &Envelope) -> Option<Timestamp> {
+        let (clock, header) = (self.clock.as_mut()?, envelope.header().ok()?);
+        let order = (header.boot, header.sequence);
+        if header.kind == Kind::Beacon && clock.counts(header.sender, order) {
+            gossip::judge(envelope, self.author.mesh(), self.gate.roster()?, header.issued).ok()?;
+            clock.hear(header.sender, order, header.issued, Instant::now());
+            return Some(self.time());
+        }
+        None
     }
 
     fn keep(&mut self, heard: &Heard, envelope: Envelope) -> Novelty {
         match heard {
             Heard::Beacon(beacon) => self.board.beacon(beacon, envelope),
             Heard::Head(head) => self.board.head(head),
-            Heard::Cancel(cancel) => self.board.cancel(cancel),
+            Heard::Cancel(cancel) => self.board.cancel(cancel, envelope),
             Heard::Announcement(announcement) => self.board.announcement(announcement, envelope),
         }
     }
 
-    fn act_on(&mut self, heard: Heard, now: Timestamp) {
+    fn act_on(&mut self, heard: Heard, from: NodeId, now: Timestamp) {
         match heard {
             Heard::Beacon(beacon) => {
                 let message = beacon.message();
+                let coordinator = self.neighbours.keys().find(|node| self.gate.is_coordinator(node));
+                let parent = *coordinator.unwrap_or(&from);
+                self.ways.heard(BeaconId { boot: beacon.header().boot, counter: message.counter }, parent);
                 if self.lacks((message.roster_epoch, message.roster_hash)) || self.board.missing().is_some() {
                     self.pull_from_best();
                 }
@@ -297,6 +377,12 @@ fn dial(swarm: &mut Swarm<MeshBehaviour>, node: &NodeId, addresses: &[SocketAddr
         .allocate_new_port()
         .build();
     swarm.dial(options).map_err(|error| transport::dial_reason(&error))
+}
+
+/// Draws among members to dial.
+fn lot() -> u64 {
+    // Without randomness it is always the same members, which is no harm either.
+    getrandom::u64().unwrap_or_default()
 }
 
 /// Keeps members that lost the same neighbour from coming back all at once.

@@ -1,11 +1,18 @@
 //! The enrolment port: all that a stranger may speak to, and the stranger's side of it.
+//!
+//! It is open at the coordinator, and at members that may sponsor. A sponsor hands the request on and the answer back.
+//! It proves nothing, and can do no more than withhold: the request is signed with the stranger's key, the answer with
+//! the coordinator's.
 
+use super::counters::Unreadable;
 use super::door::{Door, DoorLimits};
-use super::wire::{EnrolDialect, Talk, talk};
-use super::{MeshError, peer, transport};
+use super::wire::{EnrolDialect, Talk, talk, talk_counted};
+use super::{Mesh, MeshError, peer, transport};
+use crate::card::SignedCard;
+use crate::codec::{CodecError, Decode, Encode};
 use crate::envelope::Envelope;
 use crate::identity::{Keypair, MeshId, NodeId};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use libp2p::Swarm;
 use libp2p::request_response::{Event, Message, OutboundFailure, ProtocolSupport, ResponseChannel};
 use libp2p::swarm::dial_opts::DialOpts;
@@ -34,6 +41,8 @@ pub struct EnrolServer {
     swarm: Swarm<EnrolBehaviour>,
     /// The other ends of the connections that stand; no more than the limits allow.
     strangers: BTreeMap<libp2p::swarm::ConnectionId, Option<SocketAddr>>,
+    refused_connections: u64,
+    unreadable: Unreadable,
 }
 
 impl fmt::Debug for EnrolServer {
@@ -55,17 +64,43 @@ pub struct EnrolRequestArrived {
     pub reply: ReplyTo,
 }
 
+/// What an enrolment port has refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EnrolCounters {
+    /// Connections refused: another mesh, too many, or silent in the handshake.
+    pub refused_connections: u64,
+    /// Requests that could not be read: too long, garbled, or never finished.
+    pub unreadable: u64,
+}
+
 /// The way back to one asker. Dropping it refuses the request without a word.
 #[derive(Debug)]
-pub struct ReplyTo(ResponseChannel<Envelope>);
+pub struct ReplyTo(ResponseChannel<EnrolReply>);
+
+/// What comes back to a stranger.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct EnrolReply {
+    /// The [`crate::message::EnrolAnswer`], signed by the coordinator whoever hands it over.
+    pub answer: Envelope,
+    /// Cards of members that the new one can dial, best first, at most [`Self::MAX_CARDS`]; none before it is approved.
+    /// Only the word of whoever hands them over.
+    pub cards: Vec<SignedCard>,
+}
+
+impl EnrolReply {
+    /// The most cards in one reply.
+    pub const MAX_CARDS: usize = 16;
+}
 
 impl EnrolServer {
     /// Opens the enrolment port. Needs a tokio runtime.
     pub async fn new(keypair: &Arc<Keypair>, mesh: MeshId, listen: Vec<SocketAddr>) -> Result<Self, MeshError> {
-        let behaviour = EnrolBehaviour { door: Door::new(DOOR), talk: talk(ProtocolSupport::Inbound) };
+        let unreadable = Unreadable::default();
+        let talk = talk_counted(ProtocolSupport::Inbound, &unreadable);
+        let behaviour = EnrolBehaviour { door: Door::new(DOOR), talk };
         let mut swarm = transport::swarm(keypair, mesh, behaviour, IDLE)?;
         transport::listen(&mut swarm, &listen)?;
-        let mut server = Self { swarm, strangers: BTreeMap::new() };
+        let mut server = Self { swarm, strangers: BTreeMap::new(), refused_connections: 0, unreadable };
         server.wait_for_listeners(&listen).await?;
         Ok(server)
     }
@@ -79,6 +114,10 @@ impl EnrolServer {
                 missing -= usize::from(matches!(event, SwarmEvent::NewListenAddr { .. }));
                 drop(self.on_swarm(event));
             }
+            // Who listens at every address tells of one after another, all of them known by now.
+            while let Some(event) = self.swarm.select_next_some().now_or_never() {
+                drop(self.on_swarm(event));
+            }
         };
         transport::in_time(heard, wanted).await
     }
@@ -86,6 +125,11 @@ impl EnrolServer {
     /// Where it really listens.
     pub fn listen_addresses(&self) -> Vec<SocketAddr> {
         self.swarm.listeners().filter_map(peer::socket_addr).collect()
+    }
+
+    /// Connections refused, and requests that could not be read, since it was opened.
+    pub fn counters(&self) -> EnrolCounters {
+        EnrolCounters { refused_connections: self.refused_connections, unreadable: self.unreadable.count() }
     }
 
     /// Waits for the next request. May be dropped at any time without losing one.
@@ -112,6 +156,7 @@ impl EnrolServer {
             }
             SwarmEvent::Behaviour(EnrolBehaviourEvent::Talk(event)) => return self.on_talk(event),
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
+                self.refused_connections += 1;
                 tracing::debug!(address = %send_back_addr, %error, "a connection for enrolment was refused");
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "the enrolment port has a problem"),
@@ -123,7 +168,7 @@ impl EnrolServer {
         None
     }
 
-    fn on_talk(&self, event: Event<Envelope, Envelope>) -> Option<EnrolRequestArrived> {
+    fn on_talk(&self, event: Event<Envelope, EnrolReply>) -> Option<EnrolRequestArrived> {
         match event {
             Event::Message { peer, connection_id, message: Message::Request { request, channel, .. } } => {
                 let address = self.strangers.get(&connection_id).copied().flatten();
@@ -141,8 +186,8 @@ impl EnrolServer {
     }
 
     /// Answers a request; the answer leaves while [`Self::next`] is waited for. Does nothing when the asker has gone.
-    pub fn reply(&mut self, to: ReplyTo, envelope: Envelope) {
-        if self.swarm.behaviour_mut().talk.send_response(to.0, envelope).is_err() {
+    pub fn reply(&mut self, to: ReplyTo, reply: EnrolReply) {
+        if self.swarm.behaviour_mut().talk.send_response(to.0, reply).is_err() {
             tracing::debug!("who asked to enrol left before the answer");
         }
     }
@@ -166,25 +211,25 @@ impl fmt::Display for AskError {
     }
 }
 
-/// Asks to join: tries the addresses in turn, each for at most `patience`; says who answered, and what.
+/// Asks to join: tries the addresses in turn, each for at most `patience`, until `believe` takes what one answers.
 ///
-/// The answer proves nothing yet: it must be verified, and its sender believed on the mesh key's word.
-pub async fn ask(
-    keypair: Arc<Keypair>,
+/// An answer proves nothing by itself: `believe` is told the key at the other end, and verifies it. Gives the address, and what `believe` made of the reply.
+pub async fn ask<T>(
+    keypair: &Keypair,
     mesh: MeshId,
     addresses: &[SocketAddr],
-    request: Envelope,
+    request: &Envelope,
     patience: Duration,
-) -> Result<(NodeId, Envelope), AskError> {
+    mut believe: impl FnMut(NodeId, EnrolReply) -> Result<T, String>,
+) -> Result<(SocketAddr, T), AskError> {
     let mut tried = Vec::new();
     for address in addresses {
-        let asked = ask_at(&keypair, mesh, *address, request.clone());
-        let reason = match tokio::time::timeout(patience, asked).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(reason)) => reason,
-            Err(_) => format!("no answer within {} s", patience.as_secs()),
-        };
-        tried.push((*address, reason));
+        let asked = tokio::time::timeout(patience, ask_at(keypair, mesh, *address, request.clone()));
+        let late = || Err(format!("no answer within {} s", patience.as_secs()));
+        match asked.await.unwrap_or_else(|_| late()).and_then(|(from, reply)| believe(from, reply)) {
+            Ok(believed) => return Ok((*address, believed)),
+            Err(reason) => tried.push((*address, reason)),
+        }
     }
     Err(AskError { tried })
 }
@@ -198,7 +243,7 @@ async fn ask_at(
     mesh: MeshId,
     address: SocketAddr,
     request: Envelope,
-) -> Result<(NodeId, Envelope), String> {
+) -> Result<(NodeId, EnrolReply), String> {
     let behaviour = talk::<EnrolDialect>(ProtocolSupport::Outbound);
     let mut swarm = transport::swarm(keypair, mesh, behaviour, IDLE).map_err(|error| error.to_string())?;
     let options = DialOpts::unknown_peer_id().address(peer::multiaddr(address)).allocate_new_port().build();
@@ -213,8 +258,8 @@ async fn ask_at(
             }
             SwarmEvent::OutgoingConnectionError { error, .. } => return Err(transport::dial_reason(&error)),
             SwarmEvent::Behaviour(Event::Message { peer, message: Message::Response { response, .. }, .. }) => {
-                let node = peer::node_id(&peer).ok_or("its key is of an unknown kind")?;
-                return Ok((node, response));
+                let from = peer::node_id(&peer).ok_or("its key is of an unknown kind")?;
+                return Ok((from, response));
             }
             SwarmEvent::Behaviour(Event::OutboundFailure { error, .. }) => return Err(ask_reason(&error)),
             _ => {}
@@ -233,6 +278,24 @@ fn ask_reason(error: &OutboundFailure) -> String {
         }
         OutboundFailure::Timeout => "no answer in time".into(),
         OutboundFailure::DialFailure => "it cannot be dialled".into(),
+        OutboundFailure::Io(error) if is_empty(error) => "it takes no request now; wait a minute".into(),
         OutboundFailure::Io(error) => format!("the request or its answer cannot be used: {error}"),
+    }
+}
+
+/// Whoever does not take a request ends the stream without a word.
+fn is_empty(error: &std::io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<CodecError>());
+    matches!(error, Some(CodecError::Empty))
+}
+
+impl Mesh {
+    /// The cards that a new member is handed: one's own, then those of neighbours that can be dialled.
+    pub fn introduce(&self) -> Vec<SignedCard> {
+        let me = self.author.id();
+        let keys = std::iter::once(&me).chain(self.neighbours.keys());
+        let can_be_dialled = |key: &&NodeId| self.card(key).is_some_and(|card| !card.addresses.is_empty());
+        let cards = keys.filter(can_be_dialled).filter_map(|key| self.signed_card(key));
+        cards.take(EnrolReply::MAX_CARDS).cloned().collect()
     }
 }

@@ -3,7 +3,7 @@
 use crate::envelope::Verified;
 use crate::identity::NodeId;
 use crate::letter::Letter;
-use crate::message::{Announcement, Beacon, Cancel};
+use crate::message::{Announcement, Beacon, Cancel, Link};
 use crate::roster::{Roster, RosterHash, SignedRoster};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub struct LetterId(pub u64);
 
 /// No way is open to the reader of a letter; send it again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not connected, or too many letters to it are on their way; send it again later")]
+#[error("no way to {0} is open, or too many letters are on it; send it again later")]
 pub struct NotConnected(pub NodeId);
 
 /// A neighbour.
@@ -26,6 +26,16 @@ pub struct PeerLink {
     pub address: Option<SocketAddr>,
     /// How long the last ping took.
     pub round_trip: Option<Duration>,
+    /// Whether this end dialled.
+    pub is_dialled: bool,
+}
+
+impl From<PeerLink> for Link {
+    fn from(link: PeerLink) -> Self {
+        let PeerLink { node, address: _, round_trip, is_dialled } = link;
+        let micros = |round_trip: Duration| u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX);
+        Self { node, round_trip_us: round_trip.map(micros), is_dialled }
+    }
 }
 
 /// What happened in the mesh.
@@ -71,10 +81,12 @@ pub enum MeshEvent {
     Letter {
         /// The neighbour that handed it over; who wrote it stands in the envelope.
         from: NodeId,
+        /// Who is said to have written it, when that is to be answered the same way: see [`super::Mesh::learn_way`].
+        writer: Option<NodeId>,
         /// Still sealed.
         letter: Letter,
     },
-    /// The neighbour has taken the letter.
+    /// The reader has the letter; where others passed it on, they say so.
     LetterDelivered {
         /// Which.
         id: LetterId,

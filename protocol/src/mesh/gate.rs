@@ -79,6 +79,11 @@ impl Gate {
         approved.map(|member| member.key).filter(|key| *key != self.me && !self.barred.contains(key)).collect()
     }
 
+    /// Everybody who is let in.
+    pub(super) fn inside(&self) -> &BTreeSet<NodeId> {
+        &self.inside
+    }
+
     pub(super) fn lets_in(&self, node: &NodeId) -> bool {
         self.inside.contains(node)
     }

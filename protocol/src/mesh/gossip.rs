@@ -7,7 +7,6 @@ use crate::identity::MeshId;
 use crate::message::{Announcement, Beacon, Cancel, RosterHead};
 use crate::roster::{Role, Roster};
 use crate::time::Timestamp;
-use data_encoding::HEXLOWER;
 use libp2p::gossipsub::{
     self, Behaviour, Config, ConfigBuilder, IdentTopic, IdentityTransform, MessageAcceptance, MessageAuthenticity,
     MessageId, PeerScoreParams, PeerScoreThresholds, TopicHash, TopicScoreParams, ValidationMode, Version,
@@ -23,7 +22,12 @@ pub(super) const PROTOCOL: &str = "/portdrift/gossip/1";
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 const MESSAGE_ID_BYTES: usize = 20;
 
-/// The two topics of one mesh.
+/// Neighbours outside gossip's own mesh that are told, each second, what there is. With six, an idle node sent more of
+/// such words than of beacons; and what they miss is pulled.
+const GOSSIP_LAZY: usize = 2;
+
+/// The two topics. Their names travel with every message and every word about one, so they are short; meshes are kept
+/// apart in the handshake.
 #[derive(Clone, Debug)]
 pub(super) struct Topics {
     pub(super) control: IdentTopic,
@@ -31,10 +35,8 @@ pub(super) struct Topics {
 }
 
 impl Topics {
-    pub(super) fn new(mesh: MeshId) -> Self {
-        let mesh = HEXLOWER.encode(mesh.as_bytes());
-        let topic = |name: &str| IdentTopic::new(format!("/portdrift/1/{mesh}/{name}"));
-        Self { control: topic("control"), tasks: topic("tasks") }
+    pub(super) fn new() -> Self {
+        Self { control: IdentTopic::new("1/control"), tasks: IdentTopic::new("1/tasks") }
     }
 
     /// The topic that a kind belongs on, if it is gossiped at all.
@@ -78,6 +80,7 @@ fn config(role: Role) -> Result<Config, gossipsub::ConfigBuilderError> {
         .mesh_outbound_min(1)
         .history_length(10)
         .history_gossip(3)
+        .gossip_lazy(GOSSIP_LAZY)
         .duplicate_cache_time(Duration::from_secs(600))
         .connection_handler_queue_len(512)
         .heartbeat_initial_delay(Duration::from_secs(1))
@@ -178,7 +181,9 @@ pub(super) fn read(
         | Kind::Receipt
         | Kind::LeaseLost
         | Kind::EnrolRequest
-        | Kind::EnrolAnswer => return Ok(None),
+        | Kind::EnrolAnswer
+        | Kind::SponsoredRequest
+        | Kind::SponsoredAnswer => return Ok(None),
     }))
 }
 
@@ -242,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_kind_has_one_topic() {
-        let topics = Topics::new(kit::mesh_id());
+        let topics = Topics::new();
         let cancel = kit::author(1).sign(&Cancel { run: RunId(1) }, 4, Timestamp::now());
         assert_eq!(on_its_topic(&cancel, &topics.control.hash(), &topics), Ok(()));
         assert_eq!(on_its_topic(&cancel, &topics.tasks.hash(), &topics), Err(Refusal::Forged));

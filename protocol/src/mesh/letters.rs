@@ -1,47 +1,27 @@
-//! Letters between neighbours: one request each, answered at once. Longer ways come with hops.
+//! Letters, from neighbour to neighbour up to their reader. Each answers the one before it when it has been answered
+//! itself, so `Taken` means that the reader has the letter.
+//!
+//! What a letter says of its way is believed by nobody: it can lead a letter astray, which is then sent again.
 
-use super::wire::{LetterAnswer, LetterDialect, TalkEvent};
+use super::wire::{Carried, LetterAnswer, LetterDialect, TalkEvent, Way};
 use super::{LetterId, Mesh, MeshEvent, NotConnected, peer};
 use crate::identity::NodeId;
 use crate::letter::Letter;
+use crate::roster::Role;
 use libp2p::PeerId;
-use libp2p::request_response::{Event, Message, OutboundFailure, OutboundRequestId};
-use std::collections::BTreeMap;
+use libp2p::request_response::{Event, Message, OutboundFailure, OutboundRequestId, ResponseChannel};
+use outbox::{Load, MAX_HOPS, Told};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Letters to one neighbour that may be on their way at once.
-const MAX_OUTSTANDING: usize = 24;
+mod outbox;
+pub(super) use outbox::Outbox;
 
 /// Letters that one neighbour may hand over in a burst.
 const BURST: u32 = 256;
 
 /// How often it may hand over one more.
 const REFILL: Duration = Duration::from_millis(8);
-
-/// The letters that wait for their answer.
-#[derive(Debug, Default)]
-pub(super) struct Outbox {
-    sent: BTreeMap<OutboundRequestId, (LetterId, NodeId)>,
-    last: u64,
-}
-
-impl Outbox {
-    fn has_room(&self, node: &NodeId) -> bool {
-        self.sent.values().filter(|(_, to)| to == node).count() < MAX_OUTSTANDING
-    }
-
-    fn note(&mut self, request: OutboundRequestId, node: NodeId) -> LetterId {
-        self.last += 1;
-        let id = LetterId(self.last);
-        self.sent.insert(request, (id, node));
-        id
-    }
-
-    fn take(&mut self, request: OutboundRequestId) -> Option<LetterId> {
-        self.sent.remove(&request).map(|(id, _)| id)
-    }
-}
 
 /// How many letters a neighbour may still hand over. No neighbour can drown the others.
 #[derive(Debug)]
@@ -69,34 +49,48 @@ impl Allowance {
     }
 }
 
+/// What is done with a letter that a neighbour hands over.
+enum Step {
+    Keep,
+    PassOn(Load),
+}
+
 impl Mesh {
     pub(super) fn hand_over(&mut self, letter: Letter) -> Result<LetterId, NotConnected> {
-        let to = letter.to;
-        let peer = peer::peer_id(&to).filter(|_| self.neighbours.contains_key(&to) && self.outbox.has_room(&to));
-        let peer = peer.ok_or(NotConnected(to))?;
-        let request = self.swarm.behaviour_mut().letters.send_request(&peer, letter);
-        Ok(self.outbox.note(request, to))
+        let (to, now) = (letter.to, Instant::now());
+        let hop = self.first_hop(&to, now).filter(|(next, _)| self.outbox.has_room(next));
+        let (next, way) = hop.ok_or(NotConnected(to))?;
+        let peer = peer::peer_id(&next).ok_or(NotConnected(to))?;
+        let request = self.swarm.behaviour_mut().letters.send_request(&peer, Carried { letter, way, hops: 0 });
+        Ok(self.outbox.own(request, next, now))
+    }
+
+    fn first_hop(&mut self, to: &NodeId, now: Instant) -> Option<(NodeId, Way)> {
+        let connected = self.connected(to).then_some(*to);
+        if self.role == Role::Coordinator {
+            let next = connected.or_else(|| self.ways.back(to, now).filter(|next| self.connected(next)));
+            return next.map(|next| (next, Way::Down));
+        }
+        let from = self.author.id();
+        let neighbours = || self.neighbours.keys().copied().collect();
+        let (beacon, next) = match connected {
+            Some(reader) => (self.ways.newest().map(|(beacon, _)| beacon).unwrap_or_default(), reader),
+            None => self.ways.first_hop(&neighbours(), now)?,
+        };
+        Some((next, Way::Up { from, beacon }))
     }
 
     pub(super) fn on_letters(&mut self, event: TalkEvent<LetterDialect>) {
         match event {
             Event::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
-                let answer = self.take_in(&peer, request);
-                if self.swarm.behaviour_mut().letters.send_response(channel, answer).is_err() {
-                    tracing::debug!(%peer, "the sender of a letter left before its answer");
-                }
+                self.on_handed(&peer, request, channel);
             }
             Event::Message { message: Message::Response { request_id, response }, .. } => {
-                self.settle(
-                    request_id,
-                    match response {
-                        LetterAnswer::Taken => Ok(()),
-                        LetterAnswer::Busy => Err("the reader is busy".into()),
-                        LetterAnswer::UnknownReader => Err("the neighbour is not the reader".into()),
-                    },
-                );
+                if let Some(told) = self.outbox.settle(request_id) {
+                    self.tell(told, response, Instant::now());
+                }
             }
-            Event::OutboundFailure { request_id, error, .. } => self.settle(request_id, Err(describe(&error))),
+            Event::OutboundFailure { request_id, error, .. } => self.on_not_handed(request_id, &error),
             Event::InboundFailure { peer, error, .. } => {
                 tracing::debug!(%peer, %error, "a letter did not come through")
             }
@@ -104,28 +98,126 @@ impl Mesh {
         }
     }
 
-    fn take_in(&mut self, peer: &PeerId, letter: Letter) -> LetterAnswer {
-        if letter.to != self.author.id() {
-            return LetterAnswer::UnknownReader;
-        }
+    fn on_handed(&mut self, peer: &PeerId, carried: Carried, channel: ResponseChannel<LetterAnswer>) {
+        let now = Instant::now();
         let from = peer::node_id(peer).filter(|from| self.gate.lets_in(from));
-        let Some((from, neighbour)) = from.and_then(|from| Some((from, self.neighbours.get_mut(&from)?))) else {
-            return LetterAnswer::Busy;
-        };
-        if !neighbour.allowance.spend(Instant::now()) {
-            return LetterAnswer::Busy;
+        let step = from.ok_or(LetterAnswer::Busy).and_then(|from| Ok((from, self.judge(from, &carried, now)?)));
+        match step {
+            Ok((from, Step::Keep)) => {
+                let writer = match carried.way {
+                    Way::Up { from, .. } => Some(from),
+                    Way::Down => None,
+                };
+                self.events.push_back(MeshEvent::Letter { from, writer, letter: carried.letter });
+                self.answer_letter(channel, LetterAnswer::Taken);
+            }
+            Ok((_, Step::PassOn(load))) => self.pass_on(load, carried, channel, now),
+            Err(answer) => self.answer_letter(channel, answer),
         }
-        self.events.push_back(MeshEvent::Letter { from, letter });
-        LetterAnswer::Taken
     }
 
-    fn settle(&mut self, request: OutboundRequestId, outcome: Result<(), String>) {
-        if let Some(id) = self.outbox.take(request) {
-            self.events.push_back(match outcome {
-                Ok(()) => MeshEvent::LetterDelivered { id },
-                Err(reason) => MeshEvent::LetterFailed { id, reason },
-            });
+    /// Cheapest first. What is refused is counted.
+    fn judge(&mut self, from: NodeId, carried: &Carried, now: Instant) -> Result<Step, LetterAnswer> {
+        let Carried { letter, way, hops } = carried;
+        let me = self.author.id();
+        let may = self.neighbours.get_mut(&from).is_some_and(|neighbour| neighbour.allowance.spend(now));
+        if !may {
+            self.counters.busy += 1;
+            return Err(LetterAnswer::Busy);
         }
+        if letter.to == me {
+            return Ok(Step::Keep);
+        }
+        if *hops >= MAX_HOPS {
+            self.counters.too_many_hops += 1;
+            return Err(LetterAnswer::TooFar);
+        }
+        let next = self.next_hop(letter.to, *way, now).filter(|next| *next != from);
+        let Some((to, mark)) = next.zip(letter.mark()) else {
+            self.counters.no_way += 1;
+            return Err(LetterAnswer::NoWay);
+        };
+        if matches!(way, Way::Up { from, .. } if *from == me) || self.outbox.carries(&mark) {
+            self.counters.circled += 1;
+            return Err(LetterAnswer::NoWay);
+        }
+        let load = Load { from, to, bytes: letter.size_bytes(), mark };
+        if !self.outbox.has_room_for(&load) {
+            self.counters.busy += 1;
+            return Err(LetterAnswer::Busy);
+        }
+        Ok(Step::PassOn(load))
+    }
+
+    fn next_hop(&self, reader: NodeId, way: Way, now: Instant) -> Option<NodeId> {
+        if self.connected(&reader) {
+            return Some(reader);
+        }
+        let next = match way {
+            Way::Up { beacon, .. } => self.ways.parent(beacon),
+            Way::Down => self.ways.back(&reader, now),
+        };
+        next.filter(|next| self.connected(next))
+    }
+
+    fn pass_on(&mut self, load: Load, carried: Carried, channel: ResponseChannel<LetterAnswer>, now: Instant) {
+        let Some(peer) = peer::peer_id(&load.to) else { return };
+        let Carried { letter, way, hops } = carried;
+        if let Way::Up { from: writer, .. } = way
+            && self.gate.lets_in(&writer)
+        {
+            self.ways.came_by(writer, load.from, now);
+        }
+        let hops = hops.saturating_add(1);
+        let request = self.swarm.behaviour_mut().letters.send_request(&peer, Carried { letter, way, hops });
+        self.outbox.passed_on(request, load, channel, hops, now);
+        self.counters.forwarded += 1;
+    }
+
+    fn answer_letter(&mut self, channel: ResponseChannel<LetterAnswer>, answer: LetterAnswer) {
+        if self.swarm.behaviour_mut().letters.send_response(channel, answer).is_err() {
+            tracing::debug!("the sender of a letter left before its answer");
+        }
+    }
+
+    /// Tells the senders of letters that no neighbour has answered in time.
+    pub(super) fn give_up_late(&mut self, now: Instant) {
+        for told in self.outbox.overdue(now) {
+            self.counters.late += u64::from(matches!(told, Told::Asker(_)));
+            self.tell(told, LetterAnswer::Late, now);
+        }
+    }
+
+    fn on_not_handed(&mut self, request: OutboundRequestId, error: &OutboundFailure) {
+        let now = Instant::now();
+        match self.outbox.settle(request) {
+            Some(Told::Owner(id, first)) => self.lost(id, first, describe(error), now),
+            Some(asker @ Told::Asker(_)) => {
+                self.counters.no_way += 1;
+                self.tell(asker, LetterAnswer::NoWay, now);
+            }
+            None => {}
+        }
+    }
+
+    fn tell(&mut self, told: Told, answer: LetterAnswer, now: Instant) {
+        match (told, answer) {
+            (Told::Asker(channel), answer) => self.answer_letter(channel, answer),
+            (Told::Owner(id, _), LetterAnswer::Taken) => self.events.push_back(MeshEvent::LetterDelivered { id }),
+            (Told::Owner(id, first), LetterAnswer::Busy) => self.lost(id, first, "a member on its way is busy", now),
+            (Told::Owner(id, first), LetterAnswer::NoWay) => self.lost(id, first, "no way leads to its reader", now),
+            (Told::Owner(id, first), LetterAnswer::TooFar) => {
+                self.lost(id, first, "its reader is too many members away", now);
+            }
+            (Told::Owner(id, first), LetterAnswer::Late) => self.lost(id, first, "no answer in time", now),
+        }
+    }
+
+    fn lost(&mut self, id: LetterId, first: NodeId, reason: impl Into<String>, now: Instant) {
+        if self.role == Role::Node {
+            self.ways.avoid(first, now);
+        }
+        self.events.push_back(MeshEvent::LetterFailed { id, reason: reason.into() });
     }
 }
 

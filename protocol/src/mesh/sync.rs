@@ -1,15 +1,22 @@
-//! Pulls: neighbours are asked for the roster, beacon and announcements that gossip may have lost.
+//! Pulls: neighbours are asked for what gossip may have lost, and for the cards that differ.
 
 use super::board::Novelty;
-use super::wire::{SyncAnswer, SyncDialect, SyncRequest, TalkEvent};
+use super::cards::Offered;
+use super::gossip::Refusal;
+use super::wire::{SyncDialect, TalkEvent};
 use super::{Mesh, MeshEvent, peer};
+use crate::card::SignedCard;
 use crate::codec;
+use crate::envelope::Envelope;
 use crate::identity::NodeId;
 use crate::roster::{Precedence, SignedRoster};
 use crate::time::Timestamp;
-use libp2p::request_response::{Event, Message, OutboundRequestId};
+use libp2p::request_response::{Event, Message, OutboundFailure, OutboundRequestId};
 use std::collections::BTreeMap;
 use tokio::time::Instant;
+use words::{CardsAnswer, CardsRequest, NewsAnswer, NewsRequest, SyncAnswer, SyncRequest};
+
+pub(super) mod words;
 
 /// Neighbours that are asked at once when the coordinator is none of them.
 const WIDTH: usize = 3;
@@ -17,22 +24,45 @@ const WIDTH: usize = 3;
 /// Bytes of announcements in one answer that carries no roster.
 const ANSWER_BYTES: usize = 1_400 * 1024;
 
-/// The requests that wait for their answer, at most one per neighbour.
+/// Bytes of cards in one answer.
+const CARDS_BYTES: usize = 256 * 1024;
+
+/// The requests that wait for their answer, at most one of each kind per neighbour.
 #[derive(Debug, Default)]
 pub(super) struct Pulls(BTreeMap<OutboundRequestId, Pull>);
 
 #[derive(Debug)]
 struct Pull {
     node: NodeId,
-    /// The coordinator's boot, and what its newest beacon counted when this was asked.
-    goal: Option<(u64, u64)>,
-    /// The highest roster epoch that was spoken of when this was asked.
-    sought: u64,
+    wanted: Wanted,
+}
+
+#[derive(Debug)]
+enum Wanted {
+    News {
+        /// The coordinator's boot, and what its newest beacon counted when this was asked.
+        goal: Option<(u64, u64)>,
+        /// The highest roster epoch that was spoken of when this was asked.
+        sought: u64,
+    },
+    Cards {
+        /// The shares that were asked for, and those that did not fit into the request.
+        shares: Vec<u8>,
+    },
 }
 
 impl Pulls {
-    fn waits_for(&self, node: &NodeId) -> bool {
-        self.0.values().any(|pull| pull.node == *node)
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn waits_for_news(&self, node: &NodeId) -> bool {
+        self.0.values().any(|pull| pull.node == *node && matches!(pull.wanted, Wanted::News { .. }))
+    }
+
+    fn waits_for_cards(&self, node: &NodeId) -> bool {
+        self.0.values().any(|pull| pull.node == *node && matches!(pull.wanted, Wanted::Cards { .. }))
     }
 }
 
@@ -54,18 +84,43 @@ impl Mesh {
     }
 
     pub(super) fn pull_from(&mut self, node: NodeId) {
-        let Some(peer) = peer::peer_id(&node) else { return };
-        if self.pulls.waits_for(&node) {
+        if self.pulls.waits_for_news(&node) {
             return;
         }
         if let Some(neighbour) = self.neighbours.get_mut(&node) {
             neighbour.asked = Some(Instant::now());
             let (epoch, hash) = self.gate.version().unwrap_or_default();
-            let holder = self.author.id();
-            let request = SyncRequest { epoch, hash, holder, have: self.board.have(&holder) };
-            let goal = self.board.latest_beacon().map(|(beacon, _)| (beacon.header().boot, beacon.message().announced));
+            // Who missed some asks for everyone's: members that are reached only through this one pull theirs here.
+            let holder = self.board.missing().is_none().then(|| self.author.id());
+            let cards = self.cards.digest();
+            let latest = self.board.latest_beacon().map(|(beacon, _)| (beacon.header().boot, beacon.message()));
+            let goal = latest.map(|(boot, message)| (boot, message.announced));
+            let request = NewsRequest {
+                epoch,
+                hash,
+                beacon: latest.map(|(boot, message)| (boot, message.counter)),
+                holder,
+                have: self.board.have(holder.as_ref()),
+                cancelled: self.board.cancelled().collect(),
+                cards,
+            };
+            let wanted = Wanted::News { goal, sought: self.gate.sought() };
+            self.ask(node, SyncRequest::News(request), wanted);
+        }
+    }
+
+    fn ask_for_cards(&mut self, node: NodeId, shares: Vec<u8>) {
+        if shares.is_empty() || self.pulls.waits_for_cards(&node) {
+            return;
+        }
+        let (covered, list) = self.cards.list(&shares);
+        self.ask(node, SyncRequest::Cards(CardsRequest { shares: covered, list }), Wanted::Cards { shares });
+    }
+
+    fn ask(&mut self, node: NodeId, request: SyncRequest, wanted: Wanted) {
+        if let Some(peer) = peer::peer_id(&node) {
             let id = self.swarm.behaviour_mut().sync.send_request(&peer, request);
-            self.pulls.0.insert(id, Pull { node, goal, sought: self.gate.sought() });
+            self.pulls.0.insert(id, Pull { node, wanted });
         }
     }
 
@@ -77,21 +132,16 @@ impl Mesh {
                 if self.swarm.behaviour_mut().sync.send_response(channel, answer).is_err() {
                     tracing::debug!(%peer, "a neighbour left before its pull was answered");
                 }
-                if request.epoch > self.gate.epoch() {
-                    self.pull_from(node);
-                }
+                self.ask_back(node, &request, now);
             }
             Event::Message { message: Message::Response { request_id, response }, .. } => {
                 if let Some(pull) = self.pulls.0.remove(&request_id) {
-                    self.learn(&pull, response, now);
+                    self.learn(pull, response, now);
                 }
             }
             Event::OutboundFailure { request_id, error, .. } => {
                 if let Some(pull) = self.pulls.0.remove(&request_id) {
-                    tracing::debug!(node.id = %pull.node, %error, "a pull failed");
-                    if self.gate.is_coordinator(&pull.node) {
-                        self.pull_from_others(Some(pull.node));
-                    }
+                    self.on_pull_failed(&pull, &error);
                 }
             }
             Event::InboundFailure { peer, error, .. } => tracing::debug!(%peer, %error, "a pull was not answered"),
@@ -99,41 +149,148 @@ impl Mesh {
         }
     }
 
-    fn answer(&self, request: &SyncRequest, now: Timestamp) -> SyncAnswer {
+    fn on_pull_failed(&mut self, pull: &Pull, error: &OutboundFailure) {
+        tracing::debug!(node.id = %pull.node, %error, "a pull failed");
+        if matches!(error, OutboundFailure::ConnectionClosed) && self.connected(&pull.node) {
+            // One of two connections was closed; the other one serves.
+            self.pull_from(pull.node);
+        } else if self.gate.is_coordinator(&pull.node) {
+            self.pull_from_others(Some(pull.node));
+        }
+    }
+
+    fn answer(&mut self, request: &SyncRequest, now: Timestamp) -> SyncAnswer {
+        match request {
+            SyncRequest::News(request) => SyncAnswer::News(self.news_for(request, now)),
+            SyncRequest::Cards(CardsRequest { shares, list }) => {
+                let (cards, more) = self.cards.lacking(shares, list, CARDS_BYTES);
+                SyncAnswer::Cards(CardsAnswer { cards, more })
+            }
+        }
+    }
+
+    fn news_for(&mut self, request: &NewsRequest, now: Timestamp) -> NewsAnswer {
         let theirs = (request.epoch, request.hash);
         let wanted = self
             .gate
             .version()
             .is_some_and(|(epoch, hash)| epoch > theirs.0 || (epoch == theirs.0 && hash != theirs.1));
         let roster = self.gate.signed().filter(|_| wanted).cloned();
-        let room = ANSWER_BYTES.saturating_sub(roster.as_ref().map_or(0, |roster| codec::encode(roster).len()));
-        let (announcements, more) = self.board.open_for(&request.holder, &request.have, room, now);
-        let beacon = self.board.latest_beacon().map(|(_, envelope)| envelope.clone());
-        SyncAnswer { epoch: self.gate.epoch(), roster, beacon, announcements, more }
+        let cancels = self.board.cancels_but(&request.cancelled, now);
+        let size =
+            |envelopes: &[Envelope]| envelopes.iter().map(|envelope| envelope.as_bytes().len() + 8).sum::<usize>();
+        let taken = roster.as_ref().map_or(0, |roster| codec::encode(roster).len()) + size(&cancels);
+        let room = ANSWER_BYTES.saturating_sub(taken);
+        let (announcements, more) = self.board.open_for(request.holder.as_ref(), &request.have, room, now);
+        let newer = self
+            .board
+            .latest_beacon()
+            .filter(|(beacon, _)| Some((beacon.header().boot, beacon.message().counter)) > request.beacon);
+        let beacon = newer.map(|(_, envelope)| envelope.clone());
+        let cards = if self.cards.digest() == request.cards { Vec::new() } else { self.cards.sums().to_vec() };
+        NewsAnswer { epoch: self.gate.epoch(), roster, beacon, announcements, cancels, more, cards }
     }
 
-    fn learn(&mut self, pull: &Pull, answer: SyncAnswer, now: Timestamp) {
-        if let Some(signed) = answer.roster {
-            self.learn_roster(signed, pull.node, now);
+    /// Whoever asks may itself hold what is newer.
+    fn ask_back(&mut self, node: NodeId, request: &SyncRequest, now: Timestamp) {
+        match request {
+            SyncRequest::News(request) if request.epoch > self.gate.epoch() => self.pull_from(node),
+            SyncRequest::News(_) => {}
+            SyncRequest::Cards(CardsRequest { shares, list }) => {
+                if self.cards.lacks(list, self.gate.inside(), now) {
+                    self.ask_for_cards(node, shares.clone());
+                }
+            }
         }
-        let mut learned = false;
-        for announcement in answer.announcements {
-            learned |= self.hear(announcement, now) == Ok(Novelty::First);
+    }
+
+    fn learn(&mut self, pull: Pull, answer: SyncAnswer, now: Timestamp) {
+        let Pull { node, wanted } = pull;
+        match (wanted, answer) {
+            (Wanted::News { goal, sought }, SyncAnswer::News(news)) => self.learn_news(node, goal, sought, news, now),
+            (Wanted::Cards { shares }, SyncAnswer::Cards(answer)) => self.learn_cards(node, shares, answer, now),
+            (Wanted::News { .. }, SyncAnswer::Cards(_)) | (Wanted::Cards { .. }, SyncAnswer::News(_)) => {
+                tracing::warn!(node.id = %node, "a neighbour answered what it was not asked");
+            }
         }
-        if answer.more && learned {
-            self.pull_from(pull.node);
-        } else if let Some((boot, announced)) = pull.goal {
+    }
+
+    fn learn_news(&mut self, node: NodeId, goal: Option<(u64, u64)>, sought: u64, news: NewsAnswer, now: Timestamp) {
+        let NewsAnswer { epoch: _, roster, beacon, announcements, cancels, more, cards } = news;
+        if let Some(signed) = roster {
+            self.learn_roster(signed, node, now);
+        }
+        // Before the announcements: what was cancelled is not begun.
+        let Some(_) = self.hear_all(node, cancels, now) else { return };
+        let Some(learned) = self.hear_all(node, announcements, now) else { return };
+        if more && learned {
+            self.pull_from(node);
+        } else if let Some((boot, announced)) = goal {
             self.board.caught_up(boot, announced);
         }
-        if let Some(beacon) = answer.beacon {
-            // A repeat is the usual case here, and no fault of the neighbour's.
-            let _ = self.hear(beacon, now);
+        let Some(_) = self.hear_all(node, beacon, now) else { return };
+        if !cards.is_empty() {
+            let shares = self.cards.differing(&cards);
+            self.ask_for_cards(node, shares);
         }
         // What was heard of while this answer was on its way may not be in it.
-        let newly_sought = self.gate.sought() > pull.sought && self.gate.sought() > self.gate.epoch();
+        let newly_sought = self.gate.sought() > sought && self.gate.sought() > self.gate.epoch();
         if newly_sought || self.board.missing().is_some() {
             self.pull_from_best();
         }
+    }
+
+    /// Hears what a neighbour hands over; whether some of it was new. `None` at the first forgery: honest members check
+    /// before they keep, so the rest is not worth its signatures.
+    fn hear_all(&mut self, node: NodeId, handed: impl IntoIterator<Item = Envelope>, now: Timestamp) -> Option<bool> {
+        let mut learned = false;
+        for envelope in handed {
+            match self.hear(envelope, node, now) {
+                Ok(novelty) => learned |= novelty == Novelty::First,
+                // The usual case here, and no fault of the neighbour's.
+                Err(Refusal::Stale) => {}
+                Err(Refusal::OutOfTime) => self.counters.refuse(Refusal::OutOfTime),
+                Err(Refusal::Forged) => {
+                    self.counters.refuse(Refusal::Forged);
+                    tracing::warn!(node.id = %node, "a neighbour handed over a forged message");
+                    return None;
+                }
+            }
+        }
+        Some(learned)
+    }
+
+    fn learn_cards(&mut self, node: NodeId, shares: Vec<u8>, answer: CardsAnswer, now: Timestamp) {
+        let CardsAnswer { cards, more } = answer;
+        let mut learned = false;
+        for card in cards {
+            match self.learn_card(card, now) {
+                Offered::Newer => learned = true,
+                Offered::Useless => {}
+                // Honest members check before they keep, so the rest is not worth its signatures.
+                Offered::Forged => {
+                    self.counters.forged += 1;
+                    return tracing::warn!(node.id = %node, "a neighbour handed over a forged card");
+                }
+            }
+        }
+        if more && learned {
+            self.ask_for_cards(node, shares);
+        }
+    }
+
+    /// Keeps a member's card if it is newer than the one that is held, and dials by it.
+    pub(super) fn learn_card(&mut self, signed: SignedCard, now: Timestamp) -> Offered {
+        if signed.claims().is_ok_and(|card| card.key == self.author.id()) {
+            self.heed_own(&signed);
+            return Offered::Useless;
+        }
+        let gate = &self.gate;
+        let (offered, card) = self.cards.offer(signed, |key| gate.lets_in(key), now);
+        if let Some(card) = card {
+            self.dialler.learn(card.key, &card.addresses, Instant::now());
+        }
+        offered
     }
 
     fn learn_roster(&mut self, signed: SignedRoster, from: NodeId, now: Timestamp) {
@@ -153,7 +310,10 @@ impl Mesh {
                 }
             }
             Ok(Precedence::Same | Precedence::Older) => {}
-            Err(error) => tracing::warn!(node.id = %from, %error, "a neighbour handed over a bad roster"),
+            Err(error) => {
+                self.counters.forged += 1;
+                tracing::warn!(node.id = %from, %error, "a neighbour handed over a bad roster");
+            }
         }
     }
 

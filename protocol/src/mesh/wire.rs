@@ -1,11 +1,14 @@
 //! What is said over the request-response protocols, and how its frames are read: length-limited, then decoded.
 
+use super::budget::Budget;
+use super::counters::Unreadable;
+use super::enrol::EnrolReply;
+use super::sync::words::{SyncAnswer, SyncRequest};
+use super::ways::BeaconId;
 use crate::codec::{self, Decode, Encode};
 use crate::envelope::Envelope;
 use crate::identity::NodeId;
 use crate::letter::{Letter, MAX_LETTER_BYTES};
-use crate::roster::{RosterHash, SignedRoster};
-use crate::task::TaskId;
 use futures::prelude::*;
 use libp2p::StreamProtocol;
 use libp2p::request_response::{self, ProtocolSupport};
@@ -14,6 +17,9 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 const KIB: usize = 1024;
+
+/// What half-read frames of one protocol may take, over all connections.
+const HALF_READ_BYTES: usize = 32 * 1024 * KIB;
 
 /// One protocol: its name, its two types, and the most bytes that each may have.
 pub(super) trait Dialect: Clone + Send + 'static {
@@ -27,43 +33,43 @@ pub(super) trait Dialect: Clone + Send + 'static {
     type Response: Encode + Decode<()> + Send + 'static;
 }
 
-/// Asks a neighbour for what gossip may have lost.
+/// A letter as one member hands it to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(super) struct SyncRequest {
-    /// The roster epoch that the asker holds; 0 without one.
-    pub(super) epoch: u64,
-    /// Its hash.
-    pub(super) hash: RosterHash,
-    /// Whose announcements are wanted.
-    pub(super) holder: NodeId,
-    /// The highest fence that the asker has seen of each of its tasks.
-    pub(super) have: Vec<(TaskId, u64)>,
+pub(super) struct Carried {
+    pub(super) letter: Letter,
+    /// Where it is to be handed next by a member that is not connected to its reader.
+    pub(super) way: Way,
+    /// Members that have passed it on so far.
+    pub(super) hops: u8,
 }
 
-/// Answers [`SyncRequest`].
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(super) struct SyncAnswer {
-    /// The epoch that the neighbour holds; the asker may have the newer one.
-    pub(super) epoch: u64,
-    /// A newer roster, or another one of the same epoch.
-    pub(super) roster: Option<SignedRoster>,
-    /// The newest beacon.
-    pub(super) beacon: Option<Envelope>,
-    /// Open announcements for the holder.
-    pub(super) announcements: Vec<Envelope>,
-    /// There are more than fit.
-    pub(super) more: bool,
+/// Which way a letter goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) enum Way {
+    /// To the coordinator, from parent to parent for one beacon.
+    Up {
+        /// Who says to have written it: answers go back the same way.
+        from: NodeId,
+        /// The beacon that is followed.
+        beacon: BeaconId,
+    },
+    /// From the coordinator, back along the way of the reader's latest letter.
+    Down,
 }
 
-/// What became of a letter.
+/// What became of a letter. A member that passed it on answers with what it was answered itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(super) enum LetterAnswer {
     /// The reader has it.
     Taken,
     /// Too many at once; try again later.
     Busy,
-    /// The neighbour is not the reader and knows no way to it.
-    UnknownReader,
+    /// A member that is not the reader knows no way to it, or has lost it.
+    NoWay,
+    /// Too many members have passed it on.
+    TooFar,
+    /// A member that it was passed on to did not answer in time.
+    Late,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,9 +92,11 @@ impl Dialect for LetterDialect {
     const NAME: &'static str = "/portdrift/letter/1";
     const REQUEST_BYTES: usize = MAX_LETTER_BYTES + KIB;
     const RESPONSE_BYTES: usize = 64;
-    const AT_ONCE: usize = 48;
-    const PATIENCE: Duration = Duration::from_secs(30);
-    type Request = Letter;
+    // Room for what may wait one way, and something the other way; a letter beyond fails, and is sent again.
+    const AT_ONCE: usize = 128;
+    // Longer than any member waits by its own clock, so that it always has an answer to give.
+    const PATIENCE: Duration = Duration::from_secs(40);
+    type Request = Carried;
     type Response = LetterAnswer;
 }
 
@@ -98,11 +106,12 @@ pub(super) struct EnrolDialect;
 impl Dialect for EnrolDialect {
     const NAME: &'static str = "/portdrift/enrol/1";
     const REQUEST_BYTES: usize = 8 * KIB;
-    const RESPONSE_BYTES: usize = 257 * KIB;
+    // The longest answer, and the most cards.
+    const RESPONSE_BYTES: usize = 272 * KIB;
     const AT_ONCE: usize = 4;
     const PATIENCE: Duration = Duration::from_secs(40);
     type Request = Envelope;
-    type Response = Envelope;
+    type Response = EnrolReply;
 }
 
 /// The behaviour that speaks one dialect.
@@ -111,14 +120,24 @@ pub(super) type Talk<D> = request_response::Behaviour<Frames<D>>;
 pub(super) type TalkEvent<D> = request_response::Event<<D as Dialect>::Request, <D as Dialect>::Response>;
 
 pub(super) fn talk<D: Dialect>(support: ProtocolSupport) -> Talk<D> {
+    talk_counted(support, &Unreadable::default())
+}
+
+/// As [`talk`]; what cannot be read is counted.
+pub(super) fn talk_counted<D: Dialect>(support: ProtocolSupport, unreadable: &Unreadable) -> Talk<D> {
     let config =
         request_response::Config::default().with_request_timeout(D::PATIENCE).with_max_concurrent_streams(D::AT_ONCE);
-    Talk::with_codec(Frames(PhantomData), [(StreamProtocol::new(D::NAME), support)], config)
+    let frames = Frames { budget: Budget::new(HALF_READ_BYTES), unreadable: unreadable.clone(), dialect: PhantomData };
+    Talk::with_codec(frames, [(StreamProtocol::new(D::NAME), support)], config)
 }
 
 /// One value per direction of a stream, up to the stream's end.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Frames<D>(PhantomData<fn() -> D>);
+#[derive(Clone, Debug)]
+pub(super) struct Frames<D> {
+    budget: Budget,
+    unreadable: Unreadable,
+    dialect: PhantomData<fn() -> D>,
+}
 
 impl<D: Dialect> request_response::Codec for Frames<D> {
     type Protocol = StreamProtocol;
@@ -129,14 +148,14 @@ impl<D: Dialect> request_response::Codec for Frames<D> {
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(io, D::REQUEST_BYTES).await
+        self.unreadable.watch(read(io, D::REQUEST_BYTES, &self.budget)).await
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<D::Response>
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(io, D::RESPONSE_BYTES).await
+        self.unreadable.watch(read(io, D::RESPONSE_BYTES, &self.budget)).await
     }
 
     async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: D::Request) -> io::Result<()>
@@ -155,10 +174,12 @@ impl<D: Dialect> request_response::Codec for Frames<D> {
 }
 
 /// The behaviour bounds the time; this bounds the bytes.
-async fn read<T: AsyncRead + Unpin + Send, V: Decode<()>>(io: &mut T, limit: usize) -> io::Result<V> {
-    let mut bytes = Vec::new();
-    let ceiling = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    io.take(ceiling).read_to_end(&mut bytes).await?;
+async fn read<T, V>(io: &mut T, limit: usize, budget: &Budget) -> io::Result<V>
+where
+    T: AsyncRead + Unpin + Send,
+    V: Decode<()>,
+{
+    let bytes = budget.read_to_end(io, limit).await?;
     codec::decode(&bytes, limit).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
@@ -173,39 +194,32 @@ async fn write<T: AsyncWrite + Unpin + Send>(io: &mut T, bytes: &[u8], limit: us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::RunId;
+    use crate::letter::Sealed;
     use data_encoding::HEXLOWER;
     use futures::executor::block_on;
     use futures::io::Cursor;
     use proptest::prelude::*;
 
+    fn budget() -> Budget {
+        Budget::new(HALF_READ_BYTES)
+    }
+
     #[test]
     fn the_frames_keep_their_bytes() {
-        let request = SyncRequest {
-            epoch: 3,
-            hash: [7; 32],
-            holder: NodeId::from_bytes([9; 32]),
-            have: vec![(TaskId { run: RunId(300), index: 2 }, 4)],
-        };
-        let answer = SyncAnswer {
-            epoch: 4,
-            roster: None,
-            beacon: Some(Envelope::from_bytes(vec![1, 2])),
-            announcements: vec![Envelope::from_bytes(vec![3])],
-            more: true,
-        };
-        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&request)), @"01030707070707070707070707070707070707070707070707070707070707070707090909090909090909090909090909090909090909090909090909090909090901fb2c010204");
-        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&answer)), @"0104000102010201010301");
-        let answers = [LetterAnswer::Taken, LetterAnswer::Busy, LetterAnswer::UnknownReader];
-        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&answers)), @"01000102");
+        let way = Way::Up { from: NodeId::from_bytes([5; 32]), beacon: BeaconId { boot: 6, counter: 300 } };
+        let letter = Letter { to: NodeId::from_bytes([9; 32]), sealed: Sealed::from_bytes(vec![7; 3]) };
+        let carried = [way, Way::Down].map(|way| Carried { letter: letter.clone(), way, hops: 2 });
+        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&carried)), @"0109090909090909090909090909090909090909090909090909090909090909090307070700050505050505050505050505050505050505050505050505050505050505050506fb2c01020909090909090909090909090909090909090909090909090909090909090909030707070102");
+        use LetterAnswer::{Busy, Late, NoWay, Taken, TooFar};
+        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&[Taken, Busy, NoWay, TooFar, Late])), @"010001020304");
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let request = block_on(read::<_, SyncRequest>(&mut Cursor::new(&bytes), 300));
-            let answer = block_on(read::<_, SyncAnswer>(&mut Cursor::new(&bytes), 300));
-            let letter = block_on(read::<_, Letter>(&mut Cursor::new(&bytes), 300));
+            let request = block_on(read::<_, SyncRequest>(&mut Cursor::new(&bytes), 300, &budget()));
+            let answer = block_on(read::<_, SyncAnswer>(&mut Cursor::new(&bytes), 300, &budget()));
+            let letter = block_on(read::<_, Carried>(&mut Cursor::new(&bytes), 300, &budget()));
             for kind in [request.map(drop), answer.map(drop), letter.map(drop)].into_iter().filter_map(Result::err) {
                 prop_assert_eq!(kind.kind(), io::ErrorKind::InvalidData);
             }
@@ -215,11 +229,11 @@ mod tests {
     #[test]
     fn a_frame_is_read_up_to_its_limit_and_not_beyond() {
         let fits = codec::encode(&vec![1u8; 96]);
-        assert_eq!(block_on(read::<_, Vec<u8>>(&mut Cursor::new(&fits), fits.len())).unwrap(), vec![1; 96]);
-        let error = block_on(read::<_, Vec<u8>>(&mut Cursor::new(&fits), fits.len() - 1)).unwrap_err();
+        assert_eq!(block_on(read::<_, Vec<u8>>(&mut Cursor::new(&fits), fits.len(), &budget())).unwrap(), vec![1; 96]);
+        let error = block_on(read::<_, Vec<u8>>(&mut Cursor::new(&fits), fits.len() - 1, &budget())).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         let endless = io::ErrorKind::InvalidData;
-        let found = block_on(read::<_, Vec<u8>>(&mut futures::io::repeat(1), 4_096)).unwrap_err();
+        let found = block_on(read::<_, Vec<u8>>(&mut futures::io::repeat(1), 4_096, &budget())).unwrap_err();
         assert_eq!(found.kind(), endless);
         let found = block_on(write(&mut Vec::new(), &[0; 5], 4)).unwrap_err();
         assert_eq!(found.kind(), io::ErrorKind::InvalidInput);

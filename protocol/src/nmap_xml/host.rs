@@ -130,9 +130,7 @@ impl HostBuilder {
     /// IP protocols (`-sO`) stand among the ports too; they are none and are skipped.
     fn start_port(&mut self, tag: &Tag<'_>) -> Result<(), XmlError> {
         let Some(protocol) = tag.get("protocol").and_then(|name| name.parse().ok()) else { return Ok(()) };
-        let count = self.listed.entry(protocol).or_default();
-        *count += 1;
-        limit(*count, MAX_PORTS, "a number of ports of a host")?;
+        self.count_port(protocol)?;
         let key = (protocol, tag.need("portid", "a port number")?);
         self.port = Some(PortBuilder { key, state: None, reason: Text::default(), service: None });
         Ok(())
@@ -161,12 +159,26 @@ impl HostBuilder {
         }
     }
 
-    pub(super) fn end_port(&mut self) -> Result<(), XmlError> {
-        let Some(PortBuilder { key, state, reason, service }) = self.port.take() else { return Ok(()) };
+    /// What the element that ended came to.
+    pub(super) fn end_port(&mut self) -> Result<Option<&PortObservation>, XmlError> {
+        let Some(PortBuilder { key, state, reason, service }) = self.port.take() else { return Ok(None) };
         let state = state.ok_or(XmlError::Unreadable { what: "a port state", value: Text::default() })?;
         let (protocol, port) = key;
         self.ports.push(PortObservation { protocol, port, state, reason, service });
+        Ok(self.ports.last())
+    }
+
+    /// Adds a port whose element was read before.
+    pub(super) fn add_known(&mut self, port: &PortObservation) -> Result<(), XmlError> {
+        self.count_port(port.protocol)?;
+        self.ports.push(port.clone());
         Ok(())
+    }
+
+    fn count_port(&mut self, protocol: Protocol) -> Result<(), XmlError> {
+        let count = self.listed.entry(protocol).or_default();
+        *count += 1;
+        limit(*count, MAX_PORTS, "a number of ports of a host")
     }
 
     fn start_unlisted(&mut self, tag: &Tag<'_>) -> Result<(), XmlError> {

@@ -3,17 +3,19 @@
 use super::{MAX_ATTRIBUTES, MAX_TAG_BYTES, XmlError};
 use crate::text::Text;
 use quick_xml::XmlVersion;
-use quick_xml::errors::SyntaxError;
+use quick_xml::errors::{IllFormedError, SyntaxError};
+use quick_xml::events;
 use quick_xml::events::attributes::{AttrError, Attribute};
-use quick_xml::events::{self, BytesStart};
 use quick_xml::name::QName;
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::str::FromStr;
 
 /// The most bytes that are read ahead.
-const READ_AHEAD: usize = 128 << 10;
+const WINDOW_BYTES: usize = 4 * MAX_TAG_BYTES;
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// What the document brings next, without what is skipped: declarations, instructions, comments, white space.
 pub(super) enum Event<'a> {
@@ -25,18 +27,20 @@ pub(super) enum Event<'a> {
     Eof,
 }
 
-/// A start tag with its decoded attributes.
+/// A start tag with its attributes.
 #[derive(Debug)]
 pub(super) struct Tag<'a> {
     name: &'a str,
-    attributes: Vec<(&'a str, Cow<'a, str>)>,
+    attributes: SmallVec<[(&'a str, &'a str); 12]>,
+    /// In the order of `attributes`; empty when all of them are as they stand.
+    decoded: Vec<String>,
 }
 
 impl<'a> Tag<'a> {
-    fn read(start: &'a BytesStart<'_>, at: u64) -> Result<Self, XmlError> {
+    fn read(name: &'a str, attributes: &'a str, at: u64) -> Result<Self, XmlError> {
         let malformed = |why| XmlError::Malformed { at, why };
-        let mut attributes: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(8);
-        let mut rest = start.attributes_raw().trim_ascii_start();
+        let mut rest = attributes.trim_ascii_start();
+        let (mut attributes, mut decoded) = (SmallVec::<[(&str, &str); 12]>::new(), Vec::new());
         let plain = is_plain_text(rest);
         while !rest.is_empty() {
             let (key, value, behind) = split_attribute(rest).map_err(|why| malformed(why.into()))?;
@@ -46,11 +50,13 @@ impl<'a> Tag<'a> {
             if attributes.len() >= MAX_ATTRIBUTES {
                 return Err(XmlError::TooLarge { what: "a number of attributes", limit: MAX_ATTRIBUTES });
             }
-            let value = if plain { Cow::Borrowed(value) } else { decoded(value).map_err(malformed)? };
+            if !plain {
+                decoded.push(decode(value).map_err(malformed)?);
+            }
             attributes.push((key, value));
             rest = behind.trim_ascii_start();
         }
-        Ok(Self { name: start.name().into_inner(), attributes })
+        Ok(Self { name, attributes, decoded })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -58,7 +64,8 @@ impl<'a> Tag<'a> {
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.attributes.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_ref())
+        let at = self.attributes.iter().position(|(name, _)| *name == key)?;
+        self.decoded.get(at).map(String::as_str).or_else(|| self.attributes.get(at).map(|(_, value)| *value))
     }
 
     /// The attribute as clean text; empty when it is missing.
@@ -103,9 +110,9 @@ fn is_plain_text(text: &str) -> bool {
 }
 
 /// The value with its references and line ends as XML 1.0 reads them.
-fn decoded(value: &str) -> Result<Cow<'_, str>, quick_xml::Error> {
+fn decode(value: &str) -> Result<String, quick_xml::Error> {
     let attribute = Attribute { key: QName(""), value: Cow::Borrowed(value) };
-    Ok(Cow::Owned(attribute.normalized_value(XmlVersion::Explicit1_0)?.into_owned()))
+    Ok(attribute.normalized_value(XmlVersion::Explicit1_0)?.into_owned())
 }
 
 /// Short texts that were met before. A document says the same few words on every port; they are kept once.
@@ -138,45 +145,191 @@ impl Texts {
     }
 }
 
+/// Takes the events of a document.
+pub(super) trait Sink {
+    /// What it makes of them.
+    type Found;
+
+    /// Takes one; `end` is where in the document it ends.
+    fn take(&mut self, event: Event<'_>, end: u64) -> Result<Option<Self::Found>, XmlError>;
+
+    /// True when what comes next may be known by its bytes.
+    fn may_skip(&self) -> bool;
+
+    /// Takes what it knows by its bytes off the beginning of `ahead`, which lies at `offset` of the document; returns how
+    /// many bytes that were. They are whole elements and white space.
+    fn skip(&mut self, ahead: &[u8], offset: u64) -> Result<usize, XmlError>;
+}
+
+/// Why the window was left.
+enum Stopped<T> {
+    Found(T),
+    AtEnd,
+    BeforeKnown,
+}
+
 /// The document as a row of events.
+///
+/// quick-xml reads from a window on the document, so that its events borrow from there and nothing is copied. What
+/// touches the end of the window is read again when the window has moved on.
 #[derive(Debug)]
 pub(super) struct Source<R> {
-    xml: quick_xml::Reader<Metered<R>>,
-    buffer: Vec<u8>,
+    input: R,
+    window: Vec<u8>,
+    /// What is read and not yet taken lies at `at..filled` of the window.
+    at: usize,
+    filled: usize,
+    /// Bytes of the document before the window.
+    before: u64,
+    /// The window holds the document's last byte.
+    ended: bool,
+    open: OpenNames,
 }
 
 impl<R: Read> Source<R> {
     pub(super) fn new(input: R) -> Self {
-        let mut xml =
-            quick_xml::Reader::from_reader(Metered { input: BufReader::with_capacity(READ_AHEAD, input), spent: 0 });
-        xml.config_mut().allow_dangling_amp = false;
-        Self { xml, buffer: Vec::new() }
+        let window = vec![0; WINDOW_BYTES];
+        Self { input, window, at: 0, filled: 0, before: 0, ended: false, open: OpenNames::default() }
     }
 
-    /// Reads the next event and gives it to `take`; an event lives no longer than that.
-    pub(super) fn next<T>(&mut self, take: impl FnOnce(Event<'_>) -> Result<T, XmlError>) -> Result<T, XmlError> {
+    /// Gives event after event to `sink` until that makes something of one. An event lives no longer than its call.
+    pub(super) fn until<S: Sink>(&mut self, sink: &mut S) -> Result<S::Found, XmlError> {
         loop {
-            let at = self.xml.buffer_position();
-            self.buffer.clear();
-            self.xml.get_mut().spent = 0;
-            let event = self.xml.read_event_into(&mut self.buffer);
-            let spent = self.xml.get_ref().is_spent();
-            let event = event.map_err(|why| explain(why, at, spent))?;
-            if spent {
+            if let Some(found) = self.read_window(sink)? {
+                return Ok(found);
+            }
+            if self.filled - self.at > MAX_TAG_BYTES {
                 return Err(too_large());
             }
-            return match event {
-                events::Event::Start(start) => take(Event::Start(Tag::read(&start, at)?)),
-                events::Event::Empty(start) => take(Event::Empty(Tag::read(&start, at)?)),
-                events::Event::End(_) => take(Event::End),
-                events::Event::Text(text) if text.trim_ascii().is_empty() => continue,
-                events::Event::Text(_) | events::Event::CData(_) | events::Event::GeneralRef(_) => take(Event::Text),
-                events::Event::DocType(text) if is_plain(&text) => take(Event::Doctype),
-                events::Event::DocType(_) => Err(XmlError::Doctype),
-                events::Event::Decl(_) | events::Event::PI(_) | events::Event::Comment(_) => continue,
-                events::Event::Eof => take(Event::Eof),
-            };
+            self.move_on()?;
         }
+    }
+
+    /// `None` when the window has nothing whole any more.
+    fn read_window<S: Sink>(&mut self, sink: &mut S) -> Result<Option<S::Found>, XmlError> {
+        loop {
+            let ahead = self.window.get(self.at..self.filled).unwrap_or_default();
+            let mark = if ahead.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+            self.at += mark + sink.skip(ahead.get(mark..).unwrap_or_default(), self.offset(mark))?;
+            match self.read_events(sink)? {
+                Stopped::Found(found) => return Ok(Some(found)),
+                Stopped::AtEnd => return Ok(None),
+                Stopped::BeforeKnown => {}
+            }
+        }
+    }
+
+    /// Where in the document the byte `behind` what was taken lies.
+    fn offset(&self, behind: usize) -> u64 {
+        self.before.saturating_add(bytes(self.at)).saturating_add(bytes(behind))
+    }
+
+    fn read_events<S: Sink>(&mut self, sink: &mut S) -> Result<Stopped<S::Found>, XmlError> {
+        let offset = self.offset(0);
+        let Self { window, at: taken, filled, ended, open, .. } = self;
+        let rest = window.get(*taken..*filled).unwrap_or_default();
+        let mut xml = quick_xml::Reader::from_reader(rest);
+        let config = xml.config_mut();
+        config.allow_dangling_amp = false;
+        // Its memory of open elements ends with the window, ours does not.
+        (config.check_end_names, config.allow_unmatched_ends) = (false, true);
+        let start = *taken;
+        loop {
+            let from = *taken - start;
+            let event = xml.read_event();
+            let to = usize::try_from(xml.buffer_position()).unwrap_or(usize::MAX);
+            if !*ended && may_go_on(&event, rest.len() - from, to == rest.len()) {
+                return Ok(Stopped::AtEnd);
+            }
+            let at = offset.saturating_add(bytes(from));
+            if to - from > MAX_TAG_BYTES {
+                return Err(too_large());
+            }
+            *taken = start + to;
+            let event = event.map_err(|why| explain(why, at))?;
+            let event = match &event {
+                events::Event::Start(tag) => {
+                    open.push(tag.name().into_inner());
+                    Event::Start(Tag::read(tag.name().into_inner(), tag.attributes_raw(), at)?)
+                }
+                events::Event::Empty(tag) => {
+                    Event::Empty(Tag::read(tag.name().into_inner(), tag.attributes_raw(), at)?)
+                }
+                events::Event::End(tag) => {
+                    open.pop(tag.name().into_inner()).map_err(|why| XmlError::Malformed { at, why: why.into() })?;
+                    Event::End
+                }
+                events::Event::Text(text) if text.trim_ascii().is_empty() => continue,
+                events::Event::Text(_) | events::Event::CData(_) | events::Event::GeneralRef(_) => Event::Text,
+                events::Event::DocType(text) if is_plain(text) => Event::Doctype,
+                events::Event::DocType(_) => return Err(XmlError::Doctype),
+                events::Event::Decl(_) | events::Event::PI(_) | events::Event::Comment(_) => continue,
+                events::Event::Eof => Event::Eof,
+            };
+            if let Some(found) = sink.take(event, offset.saturating_add(bytes(to)))? {
+                return Ok(Stopped::Found(found));
+            }
+            if sink.may_skip() {
+                return Ok(Stopped::BeforeKnown);
+            }
+        }
+    }
+
+    /// Drops what was taken and reads on behind the rest, as far as one read gives.
+    fn move_on(&mut self) -> Result<(), XmlError> {
+        self.window.copy_within(self.at..self.filled, 0);
+        self.before = self.before.saturating_add(bytes(self.at));
+        self.filled -= self.at;
+        self.at = 0;
+        let room = self.window.get_mut(self.filled..).unwrap_or_default();
+        let count = loop {
+            match self.input.read(room) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read.map_err(|error| XmlError::Read(error.into()))?,
+            }
+        };
+        self.filled += count;
+        self.ended = count == 0;
+        Ok(())
+    }
+}
+
+fn bytes(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// True for what could read otherwise with more bytes behind it. A tag, comment or instruction has its own end.
+fn may_go_on(event: &Result<events::Event<'_>, quick_xml::Error>, rest: usize, at_end: bool) -> bool {
+    match event {
+        Ok(events::Event::Text(_) | events::Event::Eof) => at_end,
+        Ok(_) => false,
+        // `<` and `<!` are errors before the reader moves.
+        Err(_) => at_end || rest <= 2,
+    }
+}
+
+/// The names of the open elements, one behind the other.
+#[derive(Debug, Default)]
+struct OpenNames {
+    names: String,
+    starts: Vec<usize>,
+}
+
+impl OpenNames {
+    fn push(&mut self, name: &str) {
+        self.starts.push(self.names.len());
+        self.names.push_str(name);
+    }
+
+    fn pop(&mut self, found: &str) -> Result<(), IllFormedError> {
+        let Some(start) = self.starts.pop() else { return Err(IllFormedError::UnmatchedEndTag(found.to_owned())) };
+        let expected = self.names.get(start..).unwrap_or_default();
+        if expected != found {
+            let (expected, found) = (expected.to_owned(), found.to_owned());
+            return Err(IllFormedError::MismatchedEndTag { expected, found });
+        }
+        self.names.truncate(start);
+        Ok(())
     }
 }
 
@@ -192,46 +345,11 @@ fn too_large() -> XmlError {
 }
 
 /// quick-xml calls it a syntax error when the bytes end inside of something.
-fn explain(why: quick_xml::Error, at: u64, spent: bool) -> XmlError {
-    if let quick_xml::Error::Io(error) = why {
-        return if spent { too_large() } else { XmlError::Read(error) };
-    }
+fn explain(why: quick_xml::Error, at: u64) -> XmlError {
     if let quick_xml::Error::Syntax(error) = &why
         && *error != SyntaxError::InvalidBangMarkup
     {
         return XmlError::Cut;
     }
     XmlError::Malformed { at, why }
-}
-
-/// Lets one event take at most [`MAX_TAG_BYTES`], so that an endless tag fills no memory.
-#[derive(Debug)]
-struct Metered<R> {
-    input: BufReader<R>,
-    spent: usize,
-}
-
-impl<R> Metered<R> {
-    fn is_spent(&self) -> bool {
-        self.spent > MAX_TAG_BYTES
-    }
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.fill_buf()?.read(buffer)?;
-        self.consume(count);
-        Ok(count)
-    }
-}
-
-impl<R: Read> BufRead for Metered<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.is_spent() { Err(io::Error::other("one tag is too large")) } else { self.input.fill_buf() }
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.spent = self.spent.saturating_add(amount);
-        self.input.consume(amount);
-    }
 }

@@ -11,8 +11,11 @@ pub(crate) async fn alive() -> &'static str {
 
 /// It takes changes, so new work makes sense.
 pub(crate) async fn ready(State(app): State<App>) -> Result<&'static str, WebError> {
-    if app.stop.is_cancelled() || !app.coordinator.is_ready().await {
-        return Err(WebError::Busy("the coordinator is stopping, or its store failed; its log says which".to_owned()));
+    if app.stop.is_cancelled() {
+        return Err(WebError::Busy("the coordinator is stopping".to_owned()));
     }
-    Ok("ready\n")
+    match app.coordinator.ready().await {
+        Ok(()) => Ok("ready\n"),
+        Err(error) => Err(WebError::Busy(error.to_string())),
+    }
 }

@@ -6,11 +6,13 @@ use crate::error::WebError;
 use crate::expiry;
 use crate::session::Caller;
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use coordinator::InviteRequest;
-use protocol::Timestamp;
+use coordinator::registry::PreApproval;
+use coordinator::{InviteRequest, InviteView};
+use protocol::{TargetSet, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -29,6 +31,11 @@ pub struct NewInvite {
     /// When the invite ends: a length such as `1h`, a date, or a time (RFC 3339). Absent: in one hour.
     #[serde(default)]
     pub expires: String,
+    /// Enrolment ports where the node is to ask, such as `192.0.2.1:9431`; empty or absent: the coordinator's and those
+    /// of members that may sponsor.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// An invite, shown once.
@@ -41,6 +48,33 @@ pub struct Invite {
     pub expires: Timestamp,
     /// Whether it lets in the first node that shows it.
     pub pre_approved: bool,
+    /// Where a node asks.
+    #[schema(value_type = Vec<String>)]
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// An invite that lets in the first node that shows it, and was shown by none yet. Its secret is told to nobody again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OpenInvite {
+    /// Names it, to revoke it.
+    pub id: String,
+    /// What the node may scan.
+    #[schema(value_type = String)]
+    pub ranges: TargetSet,
+    /// Where the node will stand.
+    pub site: String,
+    /// After this it is of no use.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires: Timestamp,
+    /// Who made it.
+    pub by: String,
+}
+
+impl From<InviteView> for OpenInvite {
+    fn from(InviteView { id, approval }: InviteView) -> Self {
+        let PreApproval { ranges, site, expires, by, used_by: _ } = approval;
+        Self { id, ranges, site: site.into(), expires, by: by.into() }
+    }
 }
 
 /// Makes an invite.
@@ -54,17 +88,35 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(invite.into())))
 }
 
+/// The invites that let in the first node that shows them, without their secrets.
+#[utoipa::path(get, path = "/api/v1/invites", tag = "invites", responses((status = 200, body = Vec<OpenInvite>)))]
+pub(crate) async fn list(State(app): State<App>, Caller(actor): Caller) -> Result<Json<Vec<OpenInvite>>, WebError> {
+    Ok(Json(app.coordinator.invites(&actor).await?.into_iter().map(OpenInvite::from).collect()))
+}
+
+/// Takes an invite back: it lets nobody in any more.
+#[utoipa::path(delete, path = "/api/v1/invites/{id}", tag = "invites", params(("id" = String, Path)), responses((status = 200, body = OpenInvite)))]
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<Json<OpenInvite>, WebError> {
+    Ok(Json(app.coordinator.revoke_invite(&actor, &id).await?.into()))
+}
+
 impl NewInvite {
     /// As the coordinator takes it.
     pub(crate) fn request(self, now: Timestamp) -> Result<InviteRequest, WebError> {
-        let Self { ranges, site, expires } = self;
+        let Self { ranges, site, expires, addresses } = self;
         let lifetime = expiry::lifetime(&expires, now).map_err(|fault| WebError::field("expires", fault))?;
-        Ok(InviteRequest { lifetime: lifetime.unwrap_or(LIFETIME), ranges, site })
+        Ok(InviteRequest { lifetime: lifetime.unwrap_or(LIFETIME), ranges, site, addresses })
     }
 }
 
 impl From<protocol::invite::Invite> for Invite {
     fn from(invite: protocol::invite::Invite) -> Self {
-        Self { expires: invite.expires, pre_approved: invite.secret.is_some(), invite: invite.to_string() }
+        let text = invite.to_string();
+        let protocol::invite::Invite { mesh: _, addresses, expires, secret } = invite;
+        Self { invite: text, expires, pre_approved: secret.is_some(), addresses }
     }
 }

@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use coordinator::registry::ending::Ending;
 use coordinator::registry::{Admission, NodeRecord};
 use coordinator::{ApproveRequest, Lifetime, NodeDecision, NodeSelection, NodeStatus, NodeView, Presence};
-use protocol::message::{EngineFact, NodeFacts};
+use protocol::message::{EngineFact, NodeFacts, Room};
 use protocol::{Fingerprint, TargetSet, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -24,9 +24,10 @@ pub struct Node {
     pub fingerprint: Fingerprint,
     /// What people call it.
     pub label: String,
-    /// `pending`, `denied`, `revoked`, `awaiting signature`, `online`, `scanning`, `offline`, `expired`.
+    /// `pending`, `denied`, `revoked`, `awaiting signature`, `online`, `scanning`, `offline`, `expired`, `cloned` (two
+    /// machines use its key).
     pub status: String,
-    /// Why it is denied, revoked or offline.
+    /// Why it is denied, revoked, offline or cloned.
     pub reason: Option<String>,
     /// Host name, in its own words.
     pub hostname: String,
@@ -63,6 +64,9 @@ pub struct Node {
     pub running: Vec<String>,
     /// Results that wait on its disk.
     pub spooled: u32,
+    /// How much more its disk takes: `free`, `tight` (no new tasks), `full` (nothing runs); absent until it is heard.
+    #[serde(default)]
+    pub room: Option<String>,
     /// Whether lists leave it out.
     pub hidden: bool,
     /// Whether what was decided waits for the mesh key's signature.
@@ -70,6 +74,10 @@ pub struct Node {
     /// How near the end of its approval is: `month`, `week`, `day`, `over`; absent while it is far.
     pub ending: Option<String>,
 }
+
+/// What to do about one key on two machines.
+pub(crate) const CLONED: &str =
+    "two machines use its key, and neither gets tasks; stop the copy, or revoke the key and enrol each machine anew";
 
 /// One engine of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -183,11 +191,12 @@ impl From<NodeView> for Node {
             policy_ranges,
             engines: engines.into_iter().map(Engine::from).collect(),
             asked: first_asked,
-            last_seen: last_seen(&admission, now, last_asked),
+            last_seen: last_seen(&admission, &status, now, last_asked),
             load: now.map(|presence| f64::from(presence.load_hundredths) / 100.0),
             clock_offset_ms: now.map(|presence| presence.clock_offset_ms),
             running: now.map(running).unwrap_or_default(),
             spooled: now.map_or(0, |presence| presence.spooled),
+            room: now.map(|presence| room_name(presence.room).to_owned()),
             status: status.name().to_owned(),
             hidden,
             awaiting_signature: is_awaited,
@@ -204,18 +213,33 @@ fn running(presence: &Presence) -> Vec<String> {
     presence.running.iter().map(|task| task.task.to_string()).collect()
 }
 
+fn room_name(room: Room) -> &'static str {
+    match room {
+        Room::Free => "free",
+        Room::Tight => "tight",
+        Room::Full => "full",
+    }
+}
+
 fn reason(status: &NodeStatus, admission: &Admission) -> Option<String> {
     match (status, admission) {
         (NodeStatus::Offline { since: _, reason }, _) => Some((*reason).to_owned()),
+        (NodeStatus::Cloned { .. }, _) => Some(CLONED.to_owned()),
         (_, Admission::Denied { reason, .. } | Admission::Revoked { reason, .. }) => Some(reason.to_string()),
         _ => None,
     }
 }
 
-/// A node that is not in speaks only when it asks.
-fn last_seen(admission: &Admission, presence: Option<&Presence>, last_asked: Timestamp) -> Option<Timestamp> {
+/// A node that is not in speaks only when it asks; one that was not heard since a restart may have been before.
+fn last_seen(
+    admission: &Admission,
+    status: &NodeStatus,
+    presence: Option<&Presence>,
+    last_asked: Timestamp,
+) -> Option<Timestamp> {
+    let before = if let NodeStatus::Offline { since, reason: _ } = status { *since } else { None };
     match admission {
-        Admission::Approved(_) => presence.map(|presence| presence.last_seen),
+        Admission::Approved(_) => presence.map(|presence| presence.last_seen).or(before),
         Admission::Pending | Admission::Denied { .. } | Admission::Revoked { .. } => Some(last_asked),
     }
 }

@@ -98,6 +98,11 @@ impl Badge {
         Self::plain(Tone::Medium, "diamond", "awaiting signature")
     }
 
+    /// One key on two machines.
+    pub(crate) fn cloned() -> Self {
+        Self::plain(Tone::Critical, "ban", "cloned")
+    }
+
     /// A node that is not in, or not any more.
     pub(crate) fn denied(word: &'static str) -> Self {
         Self::plain(Tone::Muted, "x", word)

@@ -51,10 +51,10 @@ pub(crate) async fn create(
 ) -> Result<Response, WebError> {
     let is_approved_before = approval == "before";
     let wanted = is_approved_before.then(|| ranges.clone());
-    let request = InviteRequest { lifetime: LIFETIME, ranges: wanted, site: String::new() };
+    let request = InviteRequest { lifetime: LIFETIME, ranges: wanted, site: String::new(), addresses: Vec::new() };
     match app.coordinator.create_invite(&actor, &request).await.map_err(WebError::from) {
         Ok(invite) => {
-            let Invite { invite, expires, pre_approved } = invite.into();
+            let Invite { invite, expires, pre_approved, addresses: _ } = invite.into();
             let page = Enrol {
                 invite: Some(invite),
                 expires: Some(expires),

@@ -4,7 +4,7 @@ pub(crate) mod decide;
 pub(crate) mod roster;
 
 use crate::App;
-use crate::api::nodes::{Decide, Which};
+use crate::api::nodes::{self as api, Decide, Which};
 use crate::error::WebError;
 use crate::filters;
 use crate::live::Topics;
@@ -20,6 +20,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use coordinator::registry::Admission;
 use coordinator::registry::ending::Ending;
 use coordinator::{Actor, NodeDecision, NodeStatus, NodeView, Right};
+use protocol::message::Room;
 use protocol::{Fingerprint, TargetSet, Timestamp};
 use roster::RosterNotices;
 use tower_sessions::Session;
@@ -237,12 +238,23 @@ impl From<&NodeView> for NodeRow {
     }
 }
 
+/// What its disk keeps it from.
+fn short_of_room(view: &NodeView) -> String {
+    let words = match view.presence.as_ref().map(|presence| presence.room) {
+        None | Some(Room::Free) => "",
+        Some(Room::Tight) => "takes no new tasks: its disk is nearly full",
+        Some(Room::Full) => "scans nothing: its disk is full",
+    };
+    words.to_owned()
+}
+
 /// State, what is to be known beside it, and since when.
 pub(crate) fn state(view: &NodeView) -> (Badge, String, Option<Timestamp>) {
     let asked = Some(view.record.last_asked);
     let (badge, why, seen) = match (&view.status, &view.record.admission) {
-        (NodeStatus::Online, _) => (Badge::presence(true, false), String::new(), None),
-        (NodeStatus::Scanning, _) => (Badge::presence(true, true), String::new(), None),
+        (NodeStatus::Online, _) => (Badge::presence(true, false), short_of_room(view), None),
+        (NodeStatus::Scanning, _) => (Badge::presence(true, true), short_of_room(view), None),
+        (NodeStatus::Cloned { seen }, _) => (Badge::cloned(), api::CLONED.to_owned(), Some(*seen)),
         (NodeStatus::Offline { since, reason }, _) => (Badge::presence(false, false), (*reason).to_owned(), *since),
         (NodeStatus::Expired, _) => (Badge::denied("expired"), "its approval has ended".to_owned(), None),
         (NodeStatus::Awaited, _) => (Badge::awaited(), "the mesh key has yet to sign".to_owned(), asked),

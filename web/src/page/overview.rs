@@ -4,7 +4,8 @@ use crate::App;
 use crate::error::WebError;
 use crate::filters;
 use crate::live::Topics;
-use crate::look::Badge;
+use crate::look::{Badge, Tone};
+use crate::page::mesh::clock_fault;
 use crate::page::reports::NetworkCard;
 use crate::page::{Head, Page, Section, View};
 use crate::session::Caller;
@@ -88,7 +89,9 @@ fn attention(nodes: &[NodeView], scans: &[ScanView], alerts: &[AlertView]) -> Ve
         ),
         path: format!("/alerts/{}", alert.key),
     });
-    pending.chain(open).chain(scans.iter().filter_map(unfinished)).chain(nodes.iter().filter_map(gone)).collect()
+    let scans = scans.iter().filter_map(unfinished);
+    let nodes = nodes.iter().filter_map(gone).chain(nodes.iter().filter_map(wrong_clock));
+    pending.chain(open).chain(scans).chain(nodes).collect()
 }
 
 fn unfinished(scan: &ScanView) -> Option<Attention> {
@@ -108,6 +111,11 @@ fn gone(node: &NodeView) -> Option<Attention> {
             words: format!("{}: {reason}", node.record.label),
             path: "/nodes".to_owned(),
         }),
+        NodeStatus::Cloned { .. } => Some(Attention {
+            badge: Badge::cloned(),
+            words: format!("{}: two machines use its key", node.record.label),
+            path: "/nodes".to_owned(),
+        }),
         NodeStatus::Pending
         | NodeStatus::Denied
         | NodeStatus::Revoked
@@ -116,4 +124,14 @@ fn gone(node: &NodeView) -> Option<Attention> {
         | NodeStatus::Scanning
         | NodeStatus::Expired => None,
     }
+}
+
+fn wrong_clock(node: &NodeView) -> Option<Attention> {
+    let is_there = matches!(node.status, NodeStatus::Online | NodeStatus::Scanning);
+    let fault = clock_fault(node.presence.as_ref().filter(|_| is_there)?.clock_offset_ms)?;
+    Some(Attention {
+        badge: Badge::plain(Tone::High, "clock", "clock"),
+        words: format!("{}: its clock is {fault}", node.record.label),
+        path: "/mesh".to_owned(),
+    })
 }

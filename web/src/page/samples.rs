@@ -1,6 +1,7 @@
 //! One filled view of every page, for tests: `word` stands wherever foreign text can.
 
 mod findings;
+pub(crate) mod of_mesh;
 mod of_scans;
 
 use super::*;
@@ -52,7 +53,8 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
             }),
         ),
     ];
-    let pages = pages.into_iter().chain(findings::filled(word)).chain(of_scans::filled(word));
+    let pages =
+        pages.into_iter().chain(findings::filled(word)).chain(of_scans::filled(word)).chain(of_mesh::filled(word));
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: name != "scan_check" })).collect()
 }
 
@@ -74,7 +76,7 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
         ("enrol", Arc::new(enrol::Enrol::default())),
         ("reports", Arc::new(reports::Reports { networks: vec![], total: 0, filter: reports::Filter::default() })),
     ];
-    let pages = pages.into_iter().chain(findings::empty()).chain(of_scans::empty());
+    let pages = pages.into_iter().chain(findings::empty()).chain(of_scans::empty()).chain(of_mesh::empty());
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
 }
 

@@ -113,6 +113,40 @@ async fn an_invite_is_made_and_lists_start_empty() {
 }
 
 #[tokio::test]
+async fn open_invites_are_listed_without_their_secrets_and_taken_back() {
+    let site = Site::start(Settings::default()).await;
+    let cookie = site.sign_in().await;
+    let create = async |body: serde_json::Value| send(&site.router, post_json("/api/v1/invites", &cookie, body)).await;
+    let list = async || send(&site.router, get("/api/v1/invites", &cookie)).await.json();
+    let addresses = json!(["192.0.2.7:9431", "[2001:db8::7]:9431"]);
+    let made = create(json!({ "ranges": "127.0.0.0/8", "site": "plant", "addresses": addresses })).await.json();
+    assert_eq!(made["addresses"], addresses);
+    let invite: protocol::invite::Invite = made["invite"].as_str().unwrap().parse().unwrap();
+    assert_eq!(json!(invite.addresses), addresses);
+    create(json!({})).await;
+    let open = list().await;
+    let id = open[0]["id"].as_str().unwrap().to_owned();
+    let expires = made["expires"].clone();
+    let shown = json!([{ "id": id, "ranges": "127.0.0.0/8", "site": "plant", "expires": expires, "by": "ada" }]);
+    assert_eq!(open, shown, "a plain invite is no pre-approval");
+
+    let mut request = post_json(&format!("/api/v1/invites/{id}"), &cookie, json!(null));
+    *request.method_mut() = Method::DELETE;
+    assert_eq!(send(&site.router, request).await.json(), shown[0]);
+    assert_eq!(list().await, json!([]));
+    let mut again = post_json(&format!("/api/v1/invites/{id}"), &cookie, json!(null));
+    *again.method_mut() = Method::DELETE;
+    let gone = send(&site.router, again).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND, "{}", gone.body);
+
+    for wrong in [json!(["0.0.0.0:9431"]), json!(["192.0.2.7:0"]), json!(vec!["192.0.2.7:9431"; 9])] {
+        let faulty = create(json!({ "addresses": wrong })).await.json();
+        assert_eq!(faulty["faults"].as_object().unwrap().keys().collect::<Vec<_>>(), ["addresses"]);
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn the_socket_knows_its_callers_by_the_kernel() {
     let site = Site::start(Settings::default()).await;
     let nameless = Request::builder().uri("/api/v1/nodes").body(Body::empty()).unwrap();

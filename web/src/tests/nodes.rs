@@ -20,7 +20,8 @@ async fn asks(site: &Site, seed: u8) -> String {
     let request = EnrolRequest { sealing, label, facts, secret: None, succeeds: None };
     let request = Author::new(keys.clone(), mesh, 1).sign(&request, 0, Timestamp::now());
     let addresses = site.coordinator.enrolment_addresses();
-    mesh::ask(keys.clone(), mesh, &addresses, request, Duration::from_secs(30)).await.unwrap();
+    let patience = Duration::from_secs(30);
+    mesh::ask(&keys, mesh, &addresses, &request, patience, |_, _| Ok(())).await.unwrap();
     keys.node_id().fingerprint().compact().to_owned()
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::chance::Chance;
 use crate::store::Disk;
 use crate::store::files::LogFile;
+use crate::store::room::Space;
 
 /// The least that a disk writes whole, in bytes; small, so that records are torn often.
 const SECTOR_BYTES: usize = 16;
@@ -20,6 +21,10 @@ struct State {
     chance: Chance,
     /// Changes until the power goes; none: it stays on.
     left: Option<u64>,
+    /// Bytes for which there is room; none: as many as anybody wants.
+    room: Option<u64>,
+    /// The same from the next look at it on.
+    room_after_a_look: Option<u64>,
     files: Vec<File>,
     names: BTreeMap<PathBuf, usize>,
     synced_names: BTreeMap<PathBuf, usize>,
@@ -37,6 +42,8 @@ impl CutDisk {
         Self(Arc::new(Mutex::new(State {
             chance: Chance::new(seed),
             left: None,
+            room: None,
+            room_after_a_look: None,
             files: Vec::new(),
             names,
             synced_names,
@@ -56,6 +63,18 @@ impl CutDisk {
     /// Lets changes through again with nothing lost, as after a killed process.
     pub(crate) fn revive(&self) {
         self.state().left = None;
+    }
+
+    /// Leaves room for so many bytes more; `None` for as many as anybody wants.
+    pub(crate) fn set_room(&self, bytes: Option<u64>) {
+        self.state().room = bytes;
+    }
+
+    /// Leaves room for so many bytes more once someone has looked how much there is, as others may fill it then; `None`
+    /// for as many as anybody wants from now on.
+    pub(crate) fn set_room_after_a_look(&self, bytes: Option<u64>) {
+        let mut state = self.state();
+        (state.room, state.room_after_a_look) = (None, bytes);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -162,6 +181,13 @@ impl Disk for CutDisk {
         self.state().change(|state| state.names.remove(path).map(drop).ok_or(io::ErrorKind::NotFound.into()))
     }
 
+    fn space(&self, _: &Path) -> io::Result<Space> {
+        let mut state = self.state();
+        let seen = state.room.unwrap_or(u64::MAX);
+        state.room = state.room_after_a_look.take().or(state.room);
+        Ok(Space { free: seen, total: seen })
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.state().change(|state| {
             state.synced_names.retain(|path, _| path.parent() != Some(dir));
@@ -180,8 +206,11 @@ struct Handle {
 impl LogFile for Handle {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.disk.state().change(|state| {
-            state.files[self.file].now.extend_from_slice(bytes);
-            Ok(())
+            let size = bytes.len() as u64;
+            let fits = state.room.map_or(size, |room| room.min(size));
+            state.room = state.room.map(|room| room - fits);
+            state.files[self.file].now.extend_from_slice(&bytes[..usize::try_from(fits).unwrap()]);
+            if fits == size { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
         })
     }
 

@@ -76,7 +76,7 @@ pub enum Lifetime {
     From(Duration),
 }
 
-pub(super) fn parse_ranges(text: &str) -> Result<TargetSet, UseCaseError> {
+pub(in crate::use_case) fn parse_ranges(text: &str) -> Result<TargetSet, UseCaseError> {
     text.parse().map_err(|error: protocol::target::TargetError| UseCaseError::Invalid {
         field: "ranges",
         reason: error.to_string(),

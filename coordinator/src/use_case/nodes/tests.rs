@@ -6,12 +6,12 @@ use crate::fixture::cases;
 use crate::registry::tests::{approval, record};
 use crate::settings::{Settings, Timing};
 use crate::store::tables::AUDIT;
-use crate::{ApproveRequest, CoordinatorOptions, NodeDecision, NodeSelection, SetupOptions, export_mesh_key};
+use crate::{ApproveRequest, CoordinatorOptions, KeepFree, NodeDecision, NodeSelection, SetupOptions, export_mesh_key};
 use decide::Lifetime;
 use protocol::Keypair;
 use protocol::envelope::Author;
 use protocol::letter::Opener;
-use protocol::mesh::{self, Mesh, MeshConfig, Tunables};
+use protocol::mesh::{self, EnrolReply, Mesh, MeshConfig, Tunables};
 use protocol::message::{EnrolAnswer, EnrolRequest, Enrolment, NodeFacts, Succession};
 use protocol::roster::{Change, SignedRoster};
 use std::path::Path;
@@ -46,7 +46,13 @@ fn revoke() -> NodeDecision {
 }
 
 async fn start(dir: &Path) -> Coordinator {
-    let options = CoordinatorOptions { dir: dir.join("hub"), mesh: None, http: None, timing: Timing::default() };
+    let options = CoordinatorOptions {
+        dir: dir.join("hub"),
+        mesh: None,
+        http: None,
+        timing: Timing::default(),
+        keep_free: KeepFree::default(),
+    };
     Coordinator::start(options).await.unwrap()
 }
 
@@ -101,6 +107,18 @@ async fn several_keys_are_decided_in_one_roster_or_not_at_all() {
     let viewer = Actor { role: Role::Operator, ..ada() };
     assert!(matches!(hub.decide_nodes(&viewer, &these(&[4]), &revoke()).await, Err(UseCaseError::Forbidden(_))));
     assert_eq!(audited(&hub).await, ["node approve", "node approve", "node approve", "node revoke"]);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_roster_that_nobody_could_hand_on_is_not_made() {
+    let (_dir, hub) = asked_by(&[3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]).await;
+    let ranges = (0..1_000).map(|host| format!("2001:db8::{host:x}:0")).collect::<Vec<_>>().join(",");
+    let many = NodeDecision::Approve(ApproveRequest { ranges, ..ApproveRequest::default() });
+    let refused = hub.decide_nodes(&ada(), &NodeSelection::Pending, &many).await.unwrap_err();
+    assert!(matches!(&refused, UseCaseError::Conflict(why) if why.contains("fewer and larger ranges")), "{refused:?}");
+    assert_eq!(statuses(&hub, &[3, 14]).await, ["pending", "pending"]);
+    assert_eq!(hub.roster(&ada()).await.unwrap().roster.epoch, 1);
     hub.stop().await;
 }
 
@@ -178,9 +196,12 @@ async fn asks_with(hub: &Coordinator, seed: u8, succeeds: Option<Succession>) ->
     };
     let envelope = author.sign(&request, 0, Timestamp::now());
     let addresses = hub.enrolment_addresses();
-    let asked = mesh::ask(keys, hub.mesh_id(), &addresses, envelope, PATIENCE);
-    let (_, answer) = asked.await.unwrap();
-    answer.verify::<EnrolAnswer>(hub.mesh_id(), Timestamp::now()).unwrap().into_message().decision
+    let believe = |_, reply: EnrolReply| {
+        let answer = reply.answer.verify::<EnrolAnswer>(hub.mesh_id(), Timestamp::now()).unwrap();
+        Ok(answer.into_message().decision)
+    };
+    let asked = mesh::ask(&keys, hub.mesh_id(), &addresses, &envelope, PATIENCE, believe);
+    asked.await.unwrap().1
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use protocol::roster::{Role, SignedRoster};
 use protocol::task::{RunId, TaskId, TaskSpec, seal_context};
 use protocol::{NodeId, Timestamp};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tokio::sync::mpsc;
@@ -22,7 +23,7 @@ use tokio::task::JoinHandle;
 /// What a node wrote.
 #[derive(Debug)]
 pub(super) enum Seen {
-    Presence(Presence),
+    Presence(Box<Presence>),
     Answer(TaskAnswer),
     Offer,
     Chunk,
@@ -37,6 +38,8 @@ pub(super) struct Losses {
     pub(super) receipts: AtomicU32,
     /// Chunks that are not kept.
     pub(super) chunks: AtomicU32,
+    /// Letters that nobody reads, though the node is told that they were delivered: a hop lied.
+    pub(super) letters: AtomicU32,
 }
 
 enum Command {
@@ -47,9 +50,12 @@ enum Command {
 
 /// The coordinator in a task of its own.
 pub(super) struct Hub {
+    /// Where it listens.
+    pub(super) address: SocketAddr,
     pub(super) losses: Arc<Losses>,
     author: Author,
     announced: AtomicU64,
+    beats: AtomicU64,
     commands: mpsc::Sender<Command>,
     pub(super) seen: mpsc::Receiver<Seen>,
     task: JoinHandle<()>,
@@ -72,15 +78,27 @@ struct Upload {
 impl Hub {
     /// A hub and the folder of a member approved for `ranges`.
     pub(super) async fn with_member(ranges: &str) -> (Self, Home) {
-        let author = coordinator();
-        let listen = vec!["127.0.0.1:0".parse().unwrap()];
-        let tunables = crate::testing::timing().mesh;
-        let config = MeshConfig { author: author.clone(), listen, role: Role::Coordinator, tunables };
-        let mut mesh = Mesh::new(config, None).await.unwrap();
-        let address = mesh.listen_addresses()[0];
-        let home = Home::new(address, ranges);
+        let mut mesh = mesh(coordinator(), Role::Coordinator, None).await;
+        let home = Home::new(mesh.listen_addresses()[0], ranges);
         let roster = crate::testing::roster(1, vec![crate::testing::member(home.id, Role::Node, ranges)]);
         mesh.set_roster(roster).unwrap();
+        Self::serve(mesh, home)
+    }
+
+    /// A hub that the member cannot reach, and another node that both are linked to once the member listens.
+    pub(super) async fn behind_a_hop(ranges: &str) -> (Self, Home, Hop) {
+        let home = Home::new("127.0.0.1:1".parse().unwrap(), ranges);
+        let member = |id: NodeId| crate::testing::member(id, Role::Node, ranges);
+        let roster = crate::testing::roster(2, vec![member(home.id), member(hop_author().id())]);
+        home.adopt(roster.clone());
+        let mesh = mesh(coordinator(), Role::Coordinator, Some(roster.clone())).await;
+        let hop = Hop::start(mesh.listen_addresses()[0], roster).await;
+        let (hub, home) = Self::serve(mesh, home);
+        (hub, home, hop)
+    }
+
+    fn serve(mesh: Mesh, home: Home) -> (Self, Home) {
+        let (author, address) = (coordinator(), mesh.listen_addresses()[0]);
         let losses = Arc::new(Losses::default());
         let (commands, inbox) = mpsc::channel(64);
         let (sender, seen) = mpsc::channel(4_096);
@@ -93,7 +111,8 @@ impl Hub {
             seen: sender,
         };
         let task = tokio::spawn(desk.run(inbox));
-        (Self { losses, author, announced: AtomicU64::new(0), commands, seen, task }, home)
+        let (announced, beats) = (AtomicU64::new(0), AtomicU64::new(0));
+        (Self { address, losses, author, announced, beats, commands, seen, task }, home)
     }
 
     async fn order(&self, command: Command) {
@@ -107,6 +126,11 @@ impl Hub {
     pub(super) async fn beacon(&self, counter: u64) {
         let announced = self.announced.load(Ordering::SeqCst);
         self.publish(&Beacon { counter, roster_epoch: 1, roster_hash: [0; 32], announced }).await;
+    }
+
+    /// A beacon later than all of these.
+    pub(super) async fn beat(&self) {
+        self.beacon(1_000 + self.beats.fetch_add(1, Ordering::SeqCst)).await;
     }
 
     /// Announces a task for the member of `home`.
@@ -147,7 +171,7 @@ impl Hub {
     }
 
     pub(super) async fn presence(&mut self) -> Presence {
-        self.saw(|seen| if let Seen::Presence(presence) = seen { Some(presence) } else { None }).await
+        self.saw(|seen| if let Seen::Presence(presence) = seen { Some(*presence) } else { None }).await
     }
 
     /// What came and was not waited for.
@@ -166,7 +190,7 @@ impl Desk {
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
         loop {
             tokio::select! {
-                event = self.mesh.next() => if let MeshEvent::Letter { from: _, letter } = event { self.read(&letter) },
+                event = self.mesh.next() => if let MeshEvent::Letter { from, letter, .. } = event { self.read(from, &letter) },
                 command = inbox.recv() => match command {
                     Some(Command::Publish(envelope)) => self.mesh.publish(envelope),
                     Some(Command::Roster(roster)) => drop(self.mesh.set_roster(roster).unwrap()),
@@ -177,15 +201,19 @@ impl Desk {
         }
     }
 
-    fn read(&mut self, letter: &Letter) {
+    fn read(&mut self, by: NodeId, letter: &Letter) {
+        if lose(&self.losses.letters) {
+            return;
+        }
         let mesh = mesh_key().mesh_id();
         let envelope = letter.open(&Opener::new(self.author.keypair()), mesh).unwrap();
+        self.mesh.learn_way(envelope.header().unwrap().sender, by);
         fn body<M: Message>(envelope: &Envelope) -> M {
             envelope.verify(mesh_key().mesh_id(), Timestamp::now()).unwrap().into_message()
         }
         let kind = envelope.header().unwrap().kind;
         let seen = if kind == Kind::Presence {
-            Seen::Presence(body(&envelope))
+            Seen::Presence(Box::new(body(&envelope)))
         } else if kind == Kind::TaskAnswer {
             Seen::Answer(body(&envelope))
         } else if kind == Kind::ResultOffer {
@@ -232,6 +260,56 @@ impl Desk {
         let letter = Letter::seal(&envelope, node, &sealing, mesh_key().mesh_id()).unwrap();
         let _ = self.mesh.send_letter(letter);
     }
+}
+
+/// A node that does nothing but pass letters on.
+pub(super) struct Hop {
+    pub(super) id: NodeId,
+    hub: SocketAddr,
+    roster: SignedRoster,
+    dials: mpsc::Sender<(NodeId, SocketAddr)>,
+    task: JoinHandle<()>,
+}
+
+fn hop_author() -> Author {
+    Author::new(Arc::new(crate::testing::key(3)), mesh_key().mesh_id(), 1)
+}
+
+impl Hop {
+    async fn start(hub: SocketAddr, roster: SignedRoster) -> Self {
+        let mut mesh = mesh(hop_author(), Role::Node, Some(roster.clone())).await;
+        mesh.dial(coordinator().id(), &[hub]);
+        let (dials, mut inbox) = mpsc::channel::<(NodeId, SocketAddr)>(4);
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = mesh.next() => {}
+                    Some((node, address)) = inbox.recv() => mesh.dial(node, &[address]),
+                }
+            }
+        });
+        Self { id: hop_author().id(), hub, roster, dials, task }
+    }
+
+    pub(super) async fn dial(&self, node: NodeId, address: SocketAddr) {
+        self.dials.send((node, address)).await.unwrap();
+    }
+
+    /// As a power cut does.
+    pub(super) async fn kill(&mut self) {
+        self.task.abort();
+        assert!((&mut self.task).await.unwrap_err().is_cancelled());
+    }
+
+    /// The same one after its [`Self::kill`], without memory.
+    pub(super) async fn again(self) -> Self {
+        Self::start(self.hub, self.roster).await
+    }
+}
+
+async fn mesh(author: Author, role: Role, roster: Option<SignedRoster>) -> Mesh {
+    let listen = vec!["127.0.0.1:0".parse().unwrap()];
+    Mesh::new(MeshConfig { author, listen, role, tunables: crate::testing::timing().mesh }, roster).await.unwrap()
 }
 
 /// True while there is something left to lose.

@@ -3,8 +3,9 @@
 use super::hub::{Hub, Seen};
 use super::{spec, task};
 use crate::notice::Notice;
+use crate::spool::{Spool, SpoolLimits};
 use crate::testing::{Home, Knocker};
-use protocol::message::{Answer, Receipt, ReceiptOutcome, TaskAnswer, TaskResult};
+use protocol::message::{Answer, Receipt, ReceiptOutcome, Room, TaskAnswer, TaskResult};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
@@ -118,7 +119,7 @@ async fn a_rejected_result_is_kept_aside_and_not_offered_again() {
 #[tokio::test]
 async fn a_result_waits_while_the_coordinator_is_away() {
     let home = Home::new("127.0.0.1:1".parse().unwrap(), "127.0.0.0/8");
-    let (spool, _) = crate::spool::Spool::open(&home.folder.path().join("spool"), 1 << 20).unwrap();
+    let (spool, _) = Spool::open(&home.folder.path().join("spool"), SpoolLimits::default()).unwrap();
     spool.store(result()).await.unwrap();
     let node = home.start(Knocker::default());
     node.stop().await.unwrap();
@@ -129,8 +130,9 @@ async fn a_result_waits_while_the_coordinator_is_away() {
 async fn a_node_full_of_undelivered_results_takes_nothing_more() {
     let (mut hub, home) = Hub::with_member("127.0.0.0/8").await;
     hub.losses.receipts.store(u32::MAX, Ordering::SeqCst);
-    let engine = Knocker::default();
-    let mut node = home.start_limited(engine.clone(), crate::testing::options(home.folder.path()), 1);
+    let engine = Knocker { noise: 1_500_000, ..Knocker::default() };
+    home.allow("spool_limit_mib = 1\n");
+    let mut node = home.start(engine.clone());
     hub.beacon(1).await;
     hub.announce(&home, 0, 1, &spec("127.0.0.1", 9)).await;
     hub.whole().await;
@@ -141,13 +143,46 @@ async fn a_node_full_of_undelivered_results_takes_nothing_more() {
     };
     let (back, why) = hub.saw(back).await;
     assert_eq!(back, task(1));
-    assert!(why.contains("disk"), "{why}");
+    assert_eq!(why, "undelivered results have filled this node's spool");
+    let told =
+        |seen| if let Seen::Presence(presence) = seen { (presence.room == Room::Full).then_some(()) } else { None };
+    hub.saw(told).await;
     hub.losses.receipts.store(0, Ordering::SeqCst);
     node.told(|notice| *notice == Notice::ResultDelivered { task: task(0) }).await;
     hub.announce(&home, 1, 2, &spec("127.0.0.1", 9)).await;
     node.told(|notice| *notice == Notice::ResultDelivered { task: task(1) }).await;
+    node.told(|notice| matches!(notice, Notice::SpoolRoom { room: Room::Free, .. })).await;
     node.stop().await.unwrap();
     assert_eq!(engine.count(), 2);
+}
+
+#[tokio::test]
+async fn when_the_disk_is_full_what_runs_and_waits_is_handed_back_and_later_done() {
+    let (mut hub, home) = Hub::with_member("127.0.0.0/8").await;
+    hub.losses.receipts.store(u32::MAX, Ordering::SeqCst);
+    home.allow("spool_limit_mib = 1\nmax_tasks = 2\n");
+    let lingers_at = Some("127.0.0.2".parse().unwrap());
+    let mut node = home.start(Knocker { noise: 1_500_000, lingers_at, ..Knocker::default() });
+    hub.beacon(1).await;
+    for (index, target) in [(1, "127.0.0.2"), (0, "127.0.0.1"), (2, "127.0.0.2")] {
+        hub.announce(&home, index, 1, &spec(target, 9)).await;
+    }
+    let mut back = BTreeSet::new();
+    while back.len() < 2 {
+        let answer = hub.answer().await;
+        if let Answer::HandedBack(why) = answer.answer {
+            assert_eq!(why.as_str(), "undelivered results have filled this node's spool");
+            back.insert(answer.task);
+        }
+    }
+    assert_eq!(back, BTreeSet::from([task(1), task(2)]));
+    node.told(|notice| matches!(notice, Notice::SpoolRoom { room: Room::Full, .. })).await;
+    hub.losses.receipts.store(0, Ordering::SeqCst);
+    node.told(|notice| *notice == Notice::ResultDelivered { task: task(0) }).await;
+    node.told(|notice| matches!(notice, Notice::SpoolRoom { room: Room::Free, .. })).await;
+    hub.announce(&home, 3, 1, &spec("127.0.0.1", 9)).await;
+    node.told(|notice| *notice == Notice::ResultDelivered { task: task(3) }).await;
+    node.stop().await.unwrap();
 }
 
 fn result() -> TaskResult {

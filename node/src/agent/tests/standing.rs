@@ -3,9 +3,10 @@
 use crate::notice::Notice;
 use crate::testing::{Home, Knocker, card, coordinator, key, member, mesh_key, options, roster};
 use crate::{AgentError, NodeError, NodeOptions, Timing};
-use protocol::mesh::EnrolServer;
+use protocol::card::Endorsement;
+use protocol::mesh::{EnrolReply, EnrolServer};
 use protocol::message::{EnrolAnswer, Enrolment};
-use protocol::roster::{Endorsement, MemberState, Role};
+use protocol::roster::{MemberState, Role};
 use protocol::{NodeId, Timestamp};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ async fn serve(decide: impl Fn(NodeId) -> Enrolment + Send + 'static) -> (Socket
             let asked = server.next().await;
             let endorsement = Endorsement::sign(card(&[]), &mesh_key());
             let answer = EnrolAnswer { endorsement, node: asked.from, decision: decide(asked.from) };
-            server.reply(asked.reply, coordinator().sign(&answer, 1, Timestamp::now()));
+            let answer = coordinator().sign(&answer, 1, Timestamp::now());
+            server.reply(asked.reply, EnrolReply { answer, cards: Vec::new() });
         }
     });
     (address, task)

@@ -211,6 +211,7 @@ fn extra_scripts_are_gated_by_name_and_default_ones_are_not() {
         ("-T5", vec![]),
     ] {
         assert_eq!(accepted(text).policy_gated(), gated, "{text}");
+        assert!(accepted(text).policy_gated().iter().all(|name| ScanArgs::is_policy_gated(name)), "{text}");
     }
 }
 

@@ -1,10 +1,13 @@
 //! The enrolment port, from both sides.
 
 use super::kit::{self, PATIENCE, id, keys, start};
-use crate::envelope::Envelope;
-use crate::identity::{MeshId, NodeId};
+use crate::card::{Card, MAX_CARD_ADDRESSES, SignedCard};
+use crate::envelope::{Envelope, Kind};
+use crate::identity::MeshId;
+use crate::letter::SealingKey;
 use crate::mesh::wire::{Dialect, EnrolDialect, talk};
-use crate::mesh::{AskError, EnrolServer, ask, peer, transport};
+use crate::mesh::{AskError, EnrolReply, EnrolServer, ask, peer, transport};
+use crate::time::Timestamp;
 use futures::StreamExt;
 use libp2p::request_response::{Event, ProtocolSupport};
 use libp2p::swarm::SwarmEvent;
@@ -26,8 +29,20 @@ async fn ask_with(
     mesh: MeshId,
     addresses: &[SocketAddr],
     size: usize,
-) -> Result<(NodeId, Envelope), AskError> {
-    ask(Arc::new(keys(seed)), mesh, addresses, Envelope::from_bytes(vec![5; size]), PATIENCE).await
+) -> Result<(SocketAddr, EnrolReply), AskError> {
+    ask(&keys(seed), mesh, addresses, &Envelope::from_bytes(vec![5; size]), PATIENCE, |_, reply| Ok(reply)).await
+}
+
+/// The largest cards there are, and an answer of so many bytes.
+fn reply(size: usize, cards: usize) -> EnrolReply {
+    let card = Card {
+        key: id(1),
+        sealing: SealingKey::from_bytes([3; 32]),
+        addresses: vec!["[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().unwrap(); MAX_CARD_ADDRESSES],
+        label: "\u{10ffff}".repeat(64).as_str().into(),
+        issued: Timestamp::from_millis(u64::MAX),
+    };
+    EnrolReply { answer: Envelope::from_bytes(vec![8; size]), cards: vec![SignedCard::sign(card, &keys(1)); cards] }
 }
 
 #[tokio::test]
@@ -44,19 +59,20 @@ async fn a_stranger_asks_and_the_answer_may_take_its_time() {
     let quick = tokio::spawn(async move { ask_with(8, kit::mesh_id(), &[address], 7_000).await });
     let second = server.next().await;
     assert_eq!(second.from, id(8));
-    server.reply(second.reply, Envelope::from_bytes(vec![8]));
+    server.reply(second.reply, reply(1, 0));
     let answered = async {
         tokio::select! {
             _ = server.next() => panic!("nobody else asks"),
             answer = quick => answer.unwrap().unwrap(),
         }
     };
-    assert_eq!(answered.await, (id(1), Envelope::from_bytes(vec![8])));
+    assert_eq!(answered.await, (address, reply(1, 0)));
     assert!(!waiting.is_finished());
-    server.reply(held.reply, Envelope::from_bytes(vec![9; 250 * 1024]));
+    let longest = reply(Kind::EnrolAnswer.max_body_bytes() + 1_024, EnrolReply::MAX_CARDS);
+    server.reply(held.reply, longest.clone());
     tokio::select! {
         _ = server.next() => panic!("nobody else asks"),
-        answer = waiting => assert_eq!(answer.unwrap().unwrap(), (id(1), Envelope::from_bytes(vec![9; 250 * 1024]))),
+        answer = waiting => assert_eq!(answer.unwrap().unwrap(), (address, longest)),
     }
 }
 
@@ -89,7 +105,7 @@ async fn who_gets_no_answer_is_told_where_and_why() {
     no answer to the request to join: ADDRESS: Connection refused (os error 111)
     no answer to the request to join: ADDRESS: the handshake failed (decrypt error); it may be another mesh, or no portdrift at all
     no answer to the request to join: ADDRESS: the connection was closed; this may be the mesh port (enrolment is usually one higher), or too many ask
-    no answer to the request to join: ADDRESS: the request or its answer cannot be used: the value is empty
+    no answer to the request to join: ADDRESS: it takes no request now; wait a minute
     no answer to the request to join: ADDRESS: the request or its answer cannot be used: 9004 bytes are more than the 8192 that the protocol allows
     the invite names no address; ask for a new one
     ");
@@ -97,11 +113,50 @@ async fn who_gets_no_answer_is_told_where_and_why() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_not_believed_is_no_answer_and_the_next_address_is_asked() {
+    let ((mut liar, first), (mut honest, second)) = (server().await, server().await);
+    let run = tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                asked = liar.next() => liar.reply(asked.reply, reply(1, 0)),
+                asked = honest.next() => honest.reply(asked.reply, reply(2, 0)),
+            }
+        }
+    });
+    let request = Envelope::from_bytes(vec![1]);
+    let believe = |_, reply: EnrolReply| match reply.answer.as_bytes().len() {
+        2 => Ok("believed"),
+        _ => Err("a lie".to_owned()),
+    };
+    let (mesh, both) = (kit::mesh_id(), [first, second]);
+    let believed = ask(&keys(9), mesh, &both, &request, PATIENCE, believe).await.unwrap();
+    assert_eq!(believed, (second, "believed"));
+    let error = ask(&keys(9), mesh, &[first], &request, PATIENCE, believe).await.unwrap_err();
+    assert_eq!(error.tried, [(first, "a lie".to_owned())]);
+    run.abort();
+}
+
+#[test]
+fn the_longest_answer_fits_into_a_letter_and_into_a_reply() {
+    use crate::letter::{Letter, MAX_LETTER_BYTES, Opener};
+    use crate::message::SponsoredAnswer;
+    let overhead = kit::author(1).sign(&crate::message::Cancel { run: crate::task::RunId(1) }, 1, Timestamp::now());
+    let answer = Envelope::from_bytes(vec![7; Kind::EnrolAnswer.max_body_bytes() + overhead.as_bytes().len()]);
+    let sponsored = kit::author(1).sign(&SponsoredAnswer { node: id(2), answer: answer.clone() }, 1, Timestamp::now());
+    assert!(sponsored.header().is_ok(), "it is no longer than its kind allows");
+    let letter = Letter::seal(&sponsored, id(3), &Opener::new(&keys(3)).key(), kit::mesh_id()).unwrap();
+    assert!(letter.size_bytes() <= MAX_LETTER_BYTES, "{}", letter.size_bytes());
+    let reply = EnrolReply { answer, ..reply(0, EnrolReply::MAX_CARDS) };
+    assert!(crate::codec::encode(&reply).len() <= EnrolDialect::RESPONSE_BYTES);
+}
+
+#[tokio::test]
 async fn patience_ends() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     let request = Envelope::from_bytes(vec![1]);
-    let outcome = ask(Arc::new(keys(9)), kit::mesh_id(), &[address], request, Duration::from_millis(50)).await;
+    let outcome =
+        ask(&keys(9), kit::mesh_id(), &[address], &request, Duration::from_millis(50), |_, reply| Ok(reply)).await;
     let error = outcome.unwrap_err().to_string();
     assert!(error.contains("no answer within") && error.contains(&address.to_string()), "{error}");
 }

@@ -2,9 +2,10 @@
 
 use super::kit::{self, PATIENCE};
 use crate::envelope::Envelope;
-use crate::identity::MeshId;
+use crate::identity::{MeshId, NodeId};
 use crate::mesh::gossip::{PROTOCOL, Topics, message_id};
-use crate::mesh::wire::{LetterDialect, SyncDialect, SyncRequest, Talk, talk};
+use crate::mesh::sync::words::{NewsRequest, SyncRequest};
+use crate::mesh::wire::{LetterDialect, SyncDialect, Talk, talk};
 use crate::mesh::{peer, transport};
 use futures::StreamExt;
 use libp2p::gossipsub::{self, MessageAuthenticity, ValidationMode, Version};
@@ -46,7 +47,7 @@ impl Intruder {
             .build()
             .unwrap();
         let mut gossip = gossipsub::Behaviour::new(MessageAuthenticity::Anonymous, config).unwrap();
-        let topics = Topics::new(kit::mesh_id());
+        let topics = Topics::new();
         gossip.subscribe(&topics.control).unwrap();
         gossip.subscribe(&topics.tasks).unwrap();
         let behaviour = Anything { gossip, sync: talk(ProtocolSupport::Full), letters: talk(ProtocolSupport::Full) };
@@ -76,8 +77,9 @@ impl Intruder {
     }
 
     pub(super) fn ask(&mut self, peer: &PeerId) {
-        let request = SyncRequest { epoch: 0, hash: [0; 32], holder: kit::id(2), have: vec![] };
-        self.swarm.behaviour_mut().sync.send_request(peer, request);
+        let (epoch, hash, beacon, holder, cards) = (0, [0; 32], None, Some(kit::id(2)), 0);
+        let request = NewsRequest { epoch, hash, beacon, holder, have: vec![], cancelled: vec![], cards };
+        self.swarm.behaviour_mut().sync.send_request(peer, SyncRequest::News(request));
     }
 
     pub(super) fn publish(&mut self, envelope: &Envelope) -> bool {
@@ -102,6 +104,26 @@ impl Intruder {
                     refused += 1;
                     self.dial(address);
                 }
+                SwarmEvent::Behaviour(AnythingEvent::Gossip(gossipsub::Event::Message { .. })) => loot.messages += 1,
+                SwarmEvent::Behaviour(AnythingEvent::Gossip(gossipsub::Event::Subscribed { .. })) => {
+                    loot.subscriptions += 1;
+                }
+                SwarmEvent::Behaviour(AnythingEvent::Sync(request_response::Event::Message { .. })) => {
+                    loot.answers += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Dials once, asks for everything as soon as it can, and waits until the other side hangs up.
+    pub(super) async fn knock(&mut self, address: SocketAddr, victim: &NodeId) -> Loot {
+        let (mut loot, victim) = (Loot::default(), peer::peer_id(victim).unwrap());
+        self.dial(address);
+        loop {
+            match self.swarm.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { .. } => self.ask(&victim),
+                SwarmEvent::ConnectionClosed { .. } | SwarmEvent::OutgoingConnectionError { .. } => return loot,
                 SwarmEvent::Behaviour(AnythingEvent::Gossip(gossipsub::Event::Message { .. })) => loot.messages += 1,
                 SwarmEvent::Behaviour(AnythingEvent::Gossip(gossipsub::Event::Subscribed { .. })) => {
                     loot.subscriptions += 1;

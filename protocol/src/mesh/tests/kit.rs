@@ -118,8 +118,20 @@ pub(in crate::mesh) async fn start(seed: u8, roster: Option<&SignedRoster>) -> R
 }
 
 pub(in crate::mesh) async fn start_at(seed: u8, roster: Option<&SignedRoster>, listen: &str) -> Running {
+    start_with(seed, roster, listen, |_| {}).await
+}
+
+/// With other times.
+pub(in crate::mesh) async fn start_with(
+    seed: u8,
+    roster: Option<&SignedRoster>,
+    listen: &str,
+    change: impl FnOnce(&mut Tunables),
+) -> Running {
     let role = if seed == 1 { Role::Coordinator } else { Role::Node };
-    let mut mesh = Mesh::new(config(author(seed), role, listen), roster.cloned()).await.unwrap();
+    let mut config = config(author(seed), role, listen);
+    change(&mut config.tunables);
+    let mut mesh = Mesh::new(config, roster.cloned()).await.unwrap();
     let address = mesh.listen_addresses()[0];
     let (commands, mut inbox) = mpsc::channel::<Command>(64);
     let (outbox, events) = mpsc::channel(8_192);

@@ -139,8 +139,9 @@ async fn a_thousand_forged_announcements_neither_surface_nor_spread() {
     let mut waiting = forgeries();
     assert_eq!(waiting.len(), 1_000);
     let all = waiting.clone();
-    let believed =
-        hub.with(|mesh| all.into_iter().filter(|forged| mesh.hear(forged.clone(), Timestamp::now()).is_ok()).count());
+    let believed = hub.with(|mesh| {
+        all.into_iter().filter(|forged| mesh.hear(forged.clone(), id(2), Timestamp::now()).is_ok()).count()
+    });
     assert_eq!(believed.await, 0);
     let mut spread = Vec::new();
     let watched = async {

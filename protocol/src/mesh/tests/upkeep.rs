@@ -1,8 +1,8 @@
 //! What gossip loses or only hints at is pulled.
 
 use super::kit::{self, Running, announce, id, roster, start};
-use crate::mesh::MeshEvent;
-use crate::message::{Beacon, RosterHead};
+use crate::mesh::{Mesh, MeshEvent};
+use crate::message::{Beacon, Link, RosterHead};
 use crate::roster::{MemberState, Role, SignedRoster};
 use crate::time::Timestamp;
 use std::time::Duration;
@@ -101,4 +101,32 @@ async fn pings_measure_the_round_trip() {
     let (mut hub, mut node) = (start(1, Some(&roster)).await, start(2, Some(&roster)).await);
     link(&mut node, &mut hub).await;
     node.until(|mesh| mesh.peers().iter().all(|link| link.round_trip.is_some())).await;
+    let told = |mesh: &mut Mesh| mesh.peers().into_iter().map(Link::from).collect::<Vec<_>>();
+    let (of_node, of_hub) = (node.with(told).await, hub.with(told).await);
+    assert!(matches!(of_node[..], [Link { node, round_trip_us: Some(1..), is_dialled: true }] if node == hub.id));
+    assert!(matches!(of_hub[..], [Link { is_dialled: false, .. }]), "{of_hub:?}");
+}
+
+#[tokio::test]
+async fn a_task_that_gossip_lost_reaches_a_node_that_is_linked_only_to_another_one() {
+    let roster = roster(1, &FOUR);
+    let (mut hub, mut node) = (start(1, Some(&roster)).await, start(2, Some(&roster)).await);
+    let mut far = start(3, Some(&roster)).await;
+    link(&mut node, &mut hub).await;
+    link(&mut far, &mut node).await;
+    // As if gossip had lost it: kept by the coordinator, never published.
+    let lost = announce(&kit::author(1), 1, 7, 1, 3);
+    hub.with(|mesh| {
+        let verified = lost.verify(kit::mesh_id(), Timestamp::now()).unwrap();
+        mesh.board.announcement(&verified, lost)
+    })
+    .await;
+    hub.publish(beacon(1, 1, &roster)).await;
+    // The regular pull of a node, only sooner.
+    far.until(|mesh| {
+        mesh.pull();
+        !mesh.board.have(Some(&id(3))).is_empty()
+    })
+    .await;
+    assert_eq!(far.announced().await, (kit::task(7), 1));
 }

@@ -11,12 +11,19 @@ fn presence(last_seen: Timestamp, running: Vec<RunningTask>) -> Presence {
     Presence {
         last_seen,
         boot: 1,
+        sequence: 1,
         address: None,
         load_hundredths: 0,
         running,
         spooled: 0,
+        room: Default::default(),
         clock_offset_ms: 0,
+        seen_twice: None,
         connected: true,
+        lost: false,
+        links: Vec::new(),
+        through: None,
+        has_left: false,
     }
 }
 
