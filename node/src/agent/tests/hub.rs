@@ -98,6 +98,7 @@ impl Hub {
     }
 
     fn serve(mesh: Mesh, home: Home) -> (Self, Home) {
+        let address = mesh.listen_addresses()[0];
         let author = coordinator();
         let losses = Arc::new(Losses::default());
         let (commands, inbox) = mpsc::channel(64);
