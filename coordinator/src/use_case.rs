@@ -65,10 +65,7 @@ pub enum UseCaseError {
 
 impl From<StoreError> for UseCaseError {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Roster(fault) => Self::Conflict(fault.to_string()),
-            error => Self::Store(error),
-        }
+        if let StoreError::Roster(fault) = &error { Self::Conflict(fault.to_string()) } else { Self::Store(error) }
     }
 }
 
