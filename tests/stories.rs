@@ -32,7 +32,9 @@ mod stories {
     mod mesh;
     mod policies;
     mod readers;
+    mod revocation;
     mod schedules;
     mod segments;
+    mod sponsor;
     mod storm;
 }

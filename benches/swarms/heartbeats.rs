@@ -194,7 +194,8 @@ async fn join(invite: &str) -> Result<Joined, Box<dyn Error>> {
     let author = Author::new(key.clone(), mesh, 1);
     let facts = NodeFacts { hostname: "bench".into(), ..NodeFacts::default() };
     let secret = secret.map(|secret| SecretProof::new(&secret, mesh, key.node_id()));
-    let request = EnrolRequest { sealing: Opener::new(&key).key(), label: "bench".into(), facts, secret };
+    let request =
+        EnrolRequest { sealing: Opener::new(&key).key(), label: "bench".into(), facts, secret, succeeds: None };
     let request = author.sign(&request, 0, Timestamp::now());
     let believe = |_, reply: EnrolReply| {
         let answer = reply.answer.verify::<EnrolAnswer>(mesh, Timestamp::now()).map_err(|error| error.to_string())?;

@@ -1,6 +1,6 @@
 //! Who did what: an entry is part of the commit whose effect it describes.
 
-use crate::accounts::Actor;
+use crate::accounts::{Actor, Role};
 use crate::store::tables::AUDIT;
 use crate::store::{Draft, Reads, StoreError};
 use protocol::Timestamp;
@@ -18,6 +18,11 @@ pub(crate) struct AuditEntry {
     pub(crate) action: Text,
     /// To what, and how.
     pub(crate) subject: Text,
+}
+
+/// Stands for what rosters and members make us do.
+pub(crate) fn mesh() -> Actor {
+    Actor { name: "mesh".into(), role: Role::Approver }
 }
 
 /// Notes what `actor` does in this draft.

@@ -3,6 +3,8 @@
 use crate::closing::Closing;
 use crate::dispatch::plan::MAX_TASK_ADDRESSES;
 use crate::hub::let_in;
+use crate::keys::MeshKey;
+use crate::registry::issuing::Issuer;
 use crate::registry::{Approval, NodeRecord};
 use crate::run::{Look, Run, RunState, TaskRecord, TaskState, Trigger};
 use crate::scan::{Scan, ScanDraft};
@@ -234,12 +236,20 @@ fn approve(draft: &mut Draft, node: NodeId, ranges: &str) -> Result<(), StoreErr
         label: "lab".into(),
         facts: NodeFacts::default(),
         secret: None,
+        succeeds: None,
     };
-    let approval =
-        Approval { ranges: ranges.parse().unwrap(), site: "main".into(), expires: None, by: "ada".into(), at: NOW };
-    let (mesh, hub) = (Keypair::from_seed(&[1; 32]), Keypair::from_seed(&[2; 32]).node_id());
+    let approval = Approval {
+        ranges: ranges.parse().unwrap(),
+        site: "main".into(),
+        expires: None,
+        may_sponsor: false,
+        by: "ada".into(),
+        at: NOW,
+    };
+    let mesh_key = MeshKey::Here(Keypair::from_seed(&[1; 32]).into());
+    let issuer = Issuer { mesh_key, coordinator: Keypair::from_seed(&[2; 32]).node_id() };
     draft.put(&NODES, &node, &NodeRecord::asked(node, &request, NOW))?;
-    let_in(draft, NodeRecord::asked(node, &request, NOW), approval, &mesh, hub, NOW).map(|_| ())
+    let_in(draft, NodeRecord::asked(node, &request, NOW), approval, &issuer, NOW).map(|_| ())
 }
 
 /// The last run of a scan that saw a host at `address`.

@@ -8,6 +8,7 @@ mod enrolment;
 mod ledger;
 mod letters;
 mod refused;
+mod rosters;
 mod sponsored;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,8 @@ use crate::dispatch::Dispatch;
 use crate::dispatch::crew::Crew;
 use crate::events::EventBus;
 use crate::presence::Presences;
-use crate::registry::CurrentRoster;
+use crate::registry::issuing::Issued;
+use crate::registry::{CurrentRoster, RosterAlarm};
 use crate::settings::Timing;
 use crate::store::Store;
 use closings::Closings;
@@ -28,10 +30,11 @@ use letters::Came;
 use protocol::envelope::{Author, Message, ReplayGuard};
 use protocol::letter::{Letter, Opener};
 use protocol::mesh::{EnrolServer, Mesh, MeshEvent};
-use protocol::message::{Beacon, Cancel, RosterHead};
-use protocol::roster::Precedence;
+use protocol::message::{Beacon, Cancel};
+use protocol::roster::RosterHash;
 use protocol::task::RunId;
 use protocol::{NodeId, Timestamp};
+use rosters::Warned;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use tokio::sync::{mpsc, oneshot};
@@ -55,10 +58,8 @@ pub(crate) enum Command {
     Wake,
     /// A run was cancelled: its tasks stop.
     Cancelled(RunId),
-    /// A roster was issued; these nodes were decided on.
-    Roster(CurrentRoster, Vec<NodeId>),
-    /// A node was turned away.
-    Decided(NodeId),
+    /// These nodes were decided on, and that is what was issued.
+    Issued(Issued, Vec<NodeId>),
     /// Where members that may sponsor take requests to join.
     SponsorAddresses(oneshot::Sender<Vec<SocketAddr>>),
     /// What was counted and refused.
@@ -104,7 +105,9 @@ pub(crate) struct Parts {
 
 pub use refused::{MeshCounters, Refused};
 
-pub(crate) use enrolment::{Enrolment as EnrolmentDesk, let_in};
+pub(crate) use enrolment::Enrolment as EnrolmentDesk;
+#[cfg(test)]
+pub(crate) use enrolment::let_in;
 
 /// The task and its state.
 pub(crate) struct Hub {
@@ -124,6 +127,11 @@ pub(crate) struct Hub {
     uploads: Uploads,
     /// Every approved node.
     members: BTreeMap<NodeId, Member>,
+    /// Keys that were revoked lately.
+    revoked: Vec<NodeId>,
+    /// The roster that waits for the mesh key.
+    awaited: Option<(u64, RosterHash)>,
+    warned: Warned,
     /// When they last changed their own ranges.
     ranges_taken: RangesTaken,
     /// The same as of the latest look around.
@@ -162,6 +170,9 @@ impl Hub {
             twins: Twins::default(),
             uploads: Uploads::default(),
             members: BTreeMap::new(),
+            revoked: Vec::new(),
+            awaited: None,
+            warned: Warned::default(),
             ranges_taken: RangesTaken::default(),
             crew: Crew::default(),
             work: Dispatch::default(),
@@ -175,7 +186,8 @@ impl Hub {
             refused: Refused::default(),
         };
         hub.recall_last_words().await;
-        hub.read_members().await?;
+        hub.read_members(now).await?;
+        hub.read_awaited().await?;
         hub.resume(now).await?;
         Ok(hub)
     }
@@ -205,20 +217,21 @@ impl Hub {
             MeshEvent::Connected { node, address } => {
                 self.presences.set_connected(&node, true, address);
                 self.send_beacon(now);
+                self.tell_awaited(now);
             }
             MeshEvent::Disconnected { node } => {
                 self.presences.set_connected(&node, false, None);
                 self.look_around(now);
             }
-            MeshEvent::RosterConflict { epoch, from, .. } => {
-                tracing::error!(node.id = %from, epoch, "two rosters of one epoch are signed with the mesh key");
+            MeshEvent::RosterAdopted { signed, roster } => self.on_newer_roster(signed, roster, now).await,
+            MeshEvent::RosterConflict { epoch, held, offered, from } => {
+                self.on_two_truths(RosterAlarm { epoch, held, offered, from, at: now }).await;
             }
             MeshEvent::LetterFailed { reason, .. } => {
                 tracing::debug!(reason, "a letter did not arrive; its reader will ask again");
             }
             // These come from the coordinator, which is this process.
             MeshEvent::Beacon(_)
-            | MeshEvent::RosterAdopted { .. }
             | MeshEvent::Cancel(_)
             | MeshEvent::Announcement(_)
             | MeshEvent::LetterDelivered { .. } => {}
@@ -234,8 +247,7 @@ impl Hub {
                 self.mesh.publish(cancel);
                 self.drop_run(run);
             }
-            Command::Roster(roster, decided) => self.on_roster(roster, &decided, now).await,
-            Command::Decided(node) => self.answer_waiting(node).await,
+            Command::Issued(issued, decided) => self.on_issued(issued, &decided, now).await,
             Command::Counters(asked) => {
                 let (mesh, enrolment) = (self.mesh.counters(), self.enrol.counters());
                 // Whoever asked may have left.
@@ -245,26 +257,6 @@ impl Hub {
                 // Nobody waits any more when the request was given up.
                 let _ = answer.send(self.sponsor_addresses(now));
             }
-        }
-    }
-
-    async fn on_roster(&mut self, roster: CurrentRoster, decided: &[NodeId], now: Timestamp) {
-        match self.mesh.set_roster(roster.signed.clone()) {
-            Ok(Precedence::Newer | Precedence::Same) => self.roster = roster,
-            Ok(Precedence::Older) => tracing::debug!(epoch = roster.epoch, "a later roster came first"),
-            Ok(Precedence::Conflict) => return tracing::error!("our own roster contradicts the one in force"),
-            Err(error) => return tracing::error!(%error, "our own roster was not taken"),
-        }
-        let head = RosterHead { epoch: self.roster.epoch, hash: self.roster.hash(), revoked: Vec::new() };
-        let head = self.author.sign(&head, self.roster.epoch, now);
-        self.mesh.publish(head);
-        self.send_beacon(now);
-        if let Err(error) = self.read_members().await {
-            tracing::error!(%error, "cannot read the nodes");
-        }
-        self.look_around(now);
-        for node in decided {
-            self.answer_waiting(*node).await;
         }
     }
 

@@ -38,6 +38,7 @@ pub use accounts::{Actor, Forbidden, Right, Role};
 pub use history::Comparison;
 pub use hub::{MeshCounters, Refused};
 pub use intake::TaskCoverage;
+pub use keys::{MoveKeyError, export_mesh_key, import_mesh_key};
 pub use presence::Presence;
 pub use schedule::ScheduleError;
 pub use schedule::jobs::{JobFault, JobView};
@@ -50,11 +51,13 @@ pub use use_case::accounts::SignedIn;
 pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, AlertView, BulkOutcome, MAX_PAGE};
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
 pub use use_case::imports::Imported;
-pub use use_case::invites::InviteView;
+pub use use_case::invites::{InviteRequest, InviteView};
 pub use use_case::jobs::Reloaded;
 pub use use_case::mesh::{LinkEnd, MeshLink, MeshMember, MeshPicture};
-pub use use_case::nodes::{ApproveRequest, InviteRequest, NodeStatus, NodeView};
+pub use use_case::nodes::decide::{ApproveRequest, Lifetime, NodeDecision, NodeSelection};
+pub use use_case::nodes::{NodeStatus, NodeView};
 pub use use_case::overview::Overview;
+pub use use_case::rosters::{AwaitedRoster, RosterView};
 pub use use_case::runs::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunView, TaskView, trigger_words};
 pub use use_case::scans::{Reach, ScanView};
 
@@ -63,7 +66,8 @@ use events::EventBus;
 use hub::HubHandle;
 use presence::Presences;
 use protocol::identity::KeyLock;
-use protocol::{Keypair, MeshId, NodeId};
+use protocol::{MeshId, NodeId};
+use registry::issuing::Issuer;
 use schedule::Schedule;
 use sessions::Sessions;
 use settings::{Settings, Timing};
@@ -88,7 +92,7 @@ struct Inner {
     passwords: Passwords,
     settings: Settings,
     timing: Timing,
-    mesh_key: Arc<Keypair>,
+    issuer: Issuer,
     id: NodeId,
     mesh_addresses: Vec<SocketAddr>,
     enrolment_addresses: Vec<SocketAddr>,
@@ -136,7 +140,7 @@ impl Coordinator {
 
     /// The mesh that every invite pins.
     pub fn mesh_id(&self) -> MeshId {
-        self.0.mesh_key.mesh_id()
+        self.0.issuer.mesh_key.id()
     }
 
     /// The coordinator's own key.
@@ -197,7 +201,7 @@ impl Coordinator {
         &self.0.timing
     }
 
-    pub(crate) fn mesh_key(&self) -> &Arc<Keypair> {
-        &self.0.mesh_key
+    pub(crate) fn issuer(&self) -> &Issuer {
+        &self.0.issuer
     }
 }

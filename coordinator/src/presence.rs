@@ -198,6 +198,14 @@ impl Presences {
         })
     }
 
+    /// Forgets every node but these.
+    pub(crate) fn keep(&self, is_kept: impl Fn(&NodeId) -> bool) {
+        self.with(|known| {
+            known.heard.retain(|node, _| is_kept(node));
+            known.before.retain(|node, _| is_kept(node));
+        });
+    }
+
     /// When a node was last heard, before the coordinator started or since.
     pub(crate) fn last_word(&self, node: &NodeId) -> Option<LastWord> {
         self.with(|known| {

@@ -1,11 +1,19 @@
 //! Nodes: who asked, who was let in with which ranges, and the rosters that say so.
 
+pub(crate) mod decision;
+pub mod ending;
+pub(crate) mod issuing;
+pub(crate) mod reconcile;
+
+pub use decision::Misfit;
+pub use issuing::{CurrentRoster, RosterAlarm};
+
 use protocol::codec::{Decode, Encode};
 use protocol::letter::SealingKey;
 use protocol::message::{EnrolRequest, NodeFacts};
-use protocol::roster::{Member, MemberState, ROSTER_LIFETIME, Role, Roster, RosterHash, SignedRoster};
+use protocol::roster::{Member, MemberState, Role};
 use protocol::text::Text;
-use protocol::{Keypair, NodeId, TargetSet, Timestamp};
+use protocol::{NodeId, TargetSet, Timestamp};
 use std::time::Duration;
 
 /// The most nodes that may wait for a decision.
@@ -19,8 +27,8 @@ pub const PENDING_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 pub struct NodeRecord {
     /// Its key, which is its identity.
     pub key: NodeId,
-    /// What to seal to.
-    pub sealing: SealingKey,
+    /// What to seal to; `None` for a node that a roster names and that never asked this store.
+    pub sealing: Option<SealingKey>,
     /// What people call it; at first what it calls itself.
     pub label: Text,
     /// What it says of itself.
@@ -31,6 +39,8 @@ pub struct NodeRecord {
     pub last_asked: Timestamp,
     /// What was decided.
     pub admission: Admission,
+    /// Left out of lists unless asked for; it works all the same.
+    pub hidden: bool,
 }
 
 /// What was decided about a node.
@@ -49,6 +59,15 @@ pub enum Admission {
         /// When.
         at: Timestamp,
     },
+    /// Out for good: every later roster names this key as revoked.
+    Revoked {
+        /// Why, in the words of whoever decided.
+        reason: Text,
+        /// Who.
+        by: Text,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// On which terms a node is in.
@@ -60,26 +79,12 @@ pub struct Approval {
     pub site: Text,
     /// After this it counts as out.
     pub expires: Option<Timestamp>,
+    /// Whether it may pass on the requests of strangers.
+    pub may_sponsor: bool,
     /// Who let it in; `invite` for a pre-approved one.
     pub by: Text,
     /// When.
     pub at: Timestamp,
-}
-
-/// The roster in force, as kept.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct CurrentRoster {
-    /// Its epoch.
-    pub epoch: u64,
-    /// As it travels.
-    pub signed: SignedRoster,
-}
-
-impl CurrentRoster {
-    /// Its hash.
-    pub fn hash(&self) -> RosterHash {
-        self.signed.hash()
-    }
 }
 
 /// A pre-approval that an invite carries; kept under the name of its secret.
@@ -109,12 +114,13 @@ impl NodeRecord {
     pub fn asked(key: NodeId, request: &EnrolRequest, now: Timestamp) -> Self {
         Self {
             key,
-            sealing: request.sealing,
+            sealing: Some(request.sealing),
             label: request.label.clone(),
             facts: request.facts.clone(),
             first_asked: now,
             last_asked: now,
             admission: Admission::Pending,
+            hidden: false,
         }
     }
 
@@ -122,8 +128,13 @@ impl NodeRecord {
     pub fn approval(&self) -> Option<&Approval> {
         match &self.admission {
             Admission::Approved(approval) => Some(approval),
-            Admission::Pending | Admission::Denied { .. } => None,
+            Admission::Pending | Admission::Denied { .. } | Admission::Revoked { .. } => None,
         }
+    }
+
+    /// True when it is in at `now`, as far as this store knows.
+    pub fn is_in(&self, now: Timestamp) -> bool {
+        self.approval().is_some_and(|approval| !approval.has_ended(now))
     }
 
     /// True while nothing was decided.
@@ -136,87 +147,60 @@ impl NodeRecord {
         self.is_pending() && now.since(self.last_asked) > PENDING_LIFETIME
     }
 
-    fn member(&self) -> Option<Member> {
-        let Approval { ranges, site, expires, by: _, at: _ } = self.approval()?.clone();
+    /// What a roster says of it; nothing of a node that was never let in.
+    pub(crate) fn member(&self) -> Option<Member> {
+        let (state, approval) = match &self.admission {
+            Admission::Approved(approval) => (MemberState::Approved, Some(approval)),
+            Admission::Revoked { .. } => (MemberState::Revoked, None),
+            Admission::Pending | Admission::Denied { .. } => return None,
+        };
         Some(Member {
             key: self.key,
             role: Role::Node,
-            state: MemberState::Approved,
-            site,
-            ranges,
-            expires,
-            may_sponsor: false,
+            state,
+            site: approval.map(|approval| approval.site.clone()).unwrap_or_default(),
+            ranges: approval.map_or_else(TargetSet::empty, |approval| approval.ranges.clone()),
+            expires: approval.and_then(|approval| approval.expires),
+            may_sponsor: approval.is_some_and(|approval| approval.may_sponsor),
         })
     }
 }
 
-/// The roster after `before` that lets in `coordinator` and every approved one of `nodes`.
-pub fn issue(
-    before: Option<&CurrentRoster>,
-    coordinator: NodeId,
-    nodes: &[NodeRecord],
-    mesh_key: &Keypair,
-    now: Timestamp,
-) -> CurrentRoster {
-    let hub = Member {
-        key: coordinator,
-        role: Role::Coordinator,
-        state: MemberState::Approved,
-        site: Text::default(),
-        ranges: TargetSet::empty(),
-        expires: None,
-        may_sponsor: true,
-    };
-    let mut members: Vec<Member> = nodes.iter().filter_map(NodeRecord::member).chain([hub]).collect();
-    members.sort_by_key(|member| member.key);
-    let epoch = before.map_or(0, |before| before.epoch) + 1;
-    let roster = Roster {
-        mesh: mesh_key.mesh_id(),
-        epoch,
-        previous: before.map_or([0; 32], CurrentRoster::hash),
-        issued: now,
-        not_after: now.plus(ROSTER_LIFETIME),
-        members,
-    };
-    CurrentRoster { epoch, signed: SignedRoster::sign(&roster, mesh_key) }
+impl Approval {
+    /// True once it has ended.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|end| now > end)
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use protocol::Keypair;
 
-    fn record(seed: u8, admission: Admission) -> NodeRecord {
+    /// The record of a node that asked at 1 ms.
+    pub(crate) fn record(seed: u8, admission: Admission) -> NodeRecord {
         let key = Keypair::from_seed(&[seed; 32]).node_id();
         let request = EnrolRequest {
             sealing: SealingKey::from_bytes([seed; 32]),
             label: "lab".into(),
             facts: NodeFacts::default(),
             secret: None,
+            succeeds: None,
         };
         NodeRecord { admission, ..NodeRecord::asked(key, &request, Timestamp::from_millis(1)) }
     }
 
-    #[test]
-    fn a_roster_lets_in_the_approved_and_nobody_else() {
-        let (mesh, hub) = (Keypair::from_seed(&[1; 32]), Keypair::from_seed(&[2; 32]).node_id());
-        let now = Timestamp::from_millis(1_000);
-        let approval = Approval {
+    /// Let in by ada for 10.0.0.0/24.
+    pub(crate) fn approval(at: Timestamp) -> Approval {
+        Approval {
             ranges: "10.0.0.0/24".parse().unwrap(),
             site: "main".into(),
             expires: None,
+            may_sponsor: false,
             by: "ada".into(),
-            at: now,
-        };
-        let denied = Admission::Denied { reason: "unknown".into(), by: "ada".into(), at: now };
-        let nodes =
-            [record(3, Admission::Pending), record(4, Admission::Approved(approval.clone())), record(5, denied)];
-        let first = issue(None, hub, &nodes, &mesh, now);
-        let second = issue(Some(&first), hub, &nodes, &mesh, now);
-        let roster = second.signed.verify(mesh.mesh_id()).unwrap();
-        assert_eq!((first.epoch, roster.epoch, roster.previous), (1, 2, first.hash()));
-        assert_eq!(roster.coordinator(now).map(|member| member.key), Some(hub));
-        assert_eq!(roster.members.len(), 2);
-        assert_eq!(roster.member(&nodes[1].key).map(|member| &member.ranges), Some(&approval.ranges));
+            at,
+        }
     }
 
     #[test]

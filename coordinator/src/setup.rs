@@ -2,13 +2,15 @@
 
 use crate::accounts::Role;
 use crate::keys::DataFolder;
-use crate::registry::issue;
+use crate::registry::CurrentRoster;
+use crate::registry::issuing::next;
 use crate::settings::Settings;
 use crate::store::tables::{ROSTER, SETTINGS};
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::use_case::UseCaseError;
 use crate::use_case::accounts::{new_user, put_user};
 use protocol::identity::KeyFileError;
+use protocol::roster::SignedRoster;
 use protocol::{Fingerprint, Keypair, Timestamp};
 use std::path::PathBuf;
 
@@ -52,14 +54,15 @@ pub enum SetupError {
 pub async fn setup(options: SetupOptions) -> Result<SetupOutcome, SetupError> {
     let SetupOptions { dir, settings, admin } = options;
     let (now, folder) = (Timestamp::now(), DataFolder::new(&dir));
-    if folder.mesh_key().exists() {
+    if folder.is_set_up() {
         return Err(SetupError::Done(dir));
     }
     let admin = admin.map(|(name, password)| new_user(&name, &password, Role::Admin, now)).transpose()?;
     let coordinator = Keypair::load_or_create(&folder.coordinator_key())?.node_id();
     let store = Store::create(&folder.store(), StoreOptions::default())?;
     let mesh_key = Keypair::generate();
-    let roster = issue(None, coordinator, &[], &mesh_key, now);
+    let first = next(None, mesh_key.mesh_id(), coordinator, &[], now);
+    let roster = CurrentRoster { epoch: first.epoch, signed: SignedRoster::sign(&first, &mesh_key) };
     let outcome = SetupOutcome { mesh: mesh_key.mesh_id().fingerprint(), coordinator: coordinator.fingerprint() };
     let stored = store.update(move |draft| {
         draft.put(&SETTINGS, &(), &settings)?;

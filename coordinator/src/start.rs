@@ -4,21 +4,22 @@ use crate::Inner;
 use crate::accounts::Passwords;
 use crate::events::EventBus;
 use crate::hub::{EnrolmentDesk, Hub, HubHandle, Parts};
-use crate::keys::DataFolder;
+use crate::keys::{DataFolder, MeshKey};
 use crate::presence::Presences;
-use crate::registry::{CurrentRoster, issue};
+use crate::registry::CurrentRoster;
+use crate::registry::issuing::{Issued, Issuer};
 use crate::schedule::{Schedule, ScheduleError};
 use crate::settings::{Settings, Timing};
-use crate::store::tables::{BOOTS, ROSTER, SETTINGS};
+use crate::store::tables::{BOOTS, ENDORSEMENT, ROSTER, SETTINGS};
 use crate::store::{KeepFree, Reads, Store, StoreError, StoreOptions};
 use crate::use_case::imports;
-use protocol::card::{Card, Endorsement};
+use protocol::card::{Card, Endorsement, MAX_CARD_ADDRESSES};
 use protocol::envelope::Author;
 use protocol::identity::{KeyFileError, KeyLock};
 use protocol::letter::Opener;
 use protocol::mesh::{EnrolServer, Mesh, MeshConfig, MeshError, Tunables};
 use protocol::roster::Role;
-use protocol::{Keypair, NodeId, Timestamp};
+use protocol::{Keypair, Timestamp};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -74,7 +75,7 @@ pub enum StartError {
 /// A data folder that was set up and that no other process uses.
 struct Opened {
     lock: KeyLock,
-    mesh_key: Arc<Keypair>,
+    issuer: Issuer,
     author: Author,
     store: Store,
     settings: Settings,
@@ -84,11 +85,11 @@ struct Opened {
 /// Opens keys and store, and counts this start.
 async fn open(dir: PathBuf, keep_free: KeepFree) -> Result<Opened, StartError> {
     let folder = DataFolder::new(&dir);
-    if !folder.mesh_key().exists() {
+    if !folder.is_set_up() {
         return Err(StartError::NotSetUp(dir));
     }
     let lock = Keypair::lock(&folder.coordinator_key())?;
-    let mesh_key = Arc::new(Keypair::load(&folder.mesh_key())?);
+    let mesh_key = MeshKey::load(&folder)?;
     let keypair = Arc::new(Keypair::load(&folder.coordinator_key())?);
     let store = Store::open(&folder.store(), StoreOptions { keep_free, ..StoreOptions::default() })?;
     if let Some(why) = store.rebuilt() {
@@ -96,9 +97,10 @@ async fn open(dir: PathBuf, keep_free: KeepFree) -> Result<Opened, StartError> {
     }
     let foreign = |what| StartError::Foreign { dir: dir.clone(), what };
     let settings = store.read(|view| view.get(&SETTINGS, &())).await?.ok_or_else(|| foreign("settings"))?;
-    let roster = current_roster(&store, &mesh_key, keypair.node_id()).await?.ok_or_else(|| foreign("roster"))?;
-    let author = Author::new(keypair, mesh_key.mesh_id(), next_boot(&store).await?);
-    Ok(Opened { lock, mesh_key, author, store, settings, roster })
+    let issuer = Issuer { mesh_key, coordinator: keypair.node_id() };
+    let roster = current_roster(&store, &issuer).await?.ok_or_else(|| foreign("roster"))?;
+    let author = Author::new(keypair, issuer.mesh_key.id(), next_boot(&store).await?);
+    Ok(Opened { lock, issuer, author, store, settings, roster })
 }
 
 /// Both ports, and where they can be reached.
@@ -126,7 +128,7 @@ async fn listen(author: &Author, settings: &Settings, roster: &CurrentRoster) ->
 /// Starts every part.
 pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartError> {
     let CoordinatorOptions { dir, mesh: mesh_listen, http, timing, keep_free } = options;
-    let Opened { lock, mesh_key, author, store, settings, roster } = open(dir, keep_free).await?;
+    let Opened { lock, issuer, author, store, settings, roster } = open(dir.clone(), keep_free).await?;
     let settings =
         Settings { mesh: mesh_listen.unwrap_or(settings.mesh), http: http.unwrap_or(settings.http), ..settings };
     let Ports { mut mesh, mesh_addresses, enrol, enrolment_addresses } = listen(&author, &settings, &roster).await?;
@@ -134,7 +136,9 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
     let (addresses, issued) = (mesh_addresses.clone(), Timestamp::now());
     let card = Card { key: author.id(), sealing: opener.key(), addresses, label: LABEL.into(), issued };
     mesh.set_card(mesh_addresses.clone(), LABEL.into());
-    let enrolment = EnrolmentDesk::new(Endorsement::sign(card, &mesh_key), mesh_key.clone());
+    let endorsement = endorsed(&store, &issuer.mesh_key, card).await?;
+    let endorsement = endorsement.ok_or(StartError::Foreign { dir, what: "endorsement" })?;
+    let enrolment = EnrolmentDesk::new(endorsement, issuer.clone());
     let (hub, inbox) = HubHandle::channel();
     let (events, presences, id) = (EventBus::default(), Presences::default(), author.id());
     let parts = Parts {
@@ -169,7 +173,7 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
         passwords: Passwords::new(),
         settings,
         timing,
-        mesh_key,
+        issuer,
         id,
         mesh_addresses,
         enrolment_addresses,
@@ -192,30 +196,50 @@ async fn next_boot(store: &Store) -> Result<u64, StoreError> {
         .await
 }
 
-/// The roster in force, issued anew when it does not name this coordinator or runs out soon.
-async fn current_roster(
-    store: &Store,
-    mesh_key: &Arc<Keypair>,
-    coordinator: NodeId,
-) -> Result<Option<CurrentRoster>, StartError> {
-    let (mesh_key, now) = (mesh_key.clone(), Timestamp::now());
-    let roster = store
-        .update(move |draft| {
-            let Some(held) = draft.get(&ROSTER, &())? else { return Ok::<_, StoreError>(None) };
-            let soon = now.plus(protocol::roster::ROSTER_LIFETIME / 2);
-            let good = held.signed.verify(mesh_key.mesh_id()).is_ok_and(|roster| {
-                roster.not_after > soon && roster.coordinator(now).is_some_and(|member| member.key == coordinator)
-            });
-            if good {
-                return Ok(Some(held));
-            }
-            let nodes = crate::use_case::nodes::all(draft)?;
-            let fresh = issue(Some(&held), coordinator, &nodes, &mesh_key, now);
-            draft.put(&ROSTER, &(), &fresh)?;
+/// The roster in force, issued anew when it does not name this coordinator.
+async fn current_roster(store: &Store, issuer: &Issuer) -> Result<Option<CurrentRoster>, StartError> {
+    let (issuer, now) = (issuer.clone(), Timestamp::now());
+    let roster = store.update(move |draft| {
+        let Some(held) = draft.get(&ROSTER, &())? else { return Ok::<_, StoreError>(None) };
+        let coordinator = |roster: protocol::roster::Roster| roster.coordinator(now).map(|member| member.key);
+        let named = held.signed.verify(issuer.mesh_key.id()).ok().and_then(coordinator);
+        if named == Some(issuer.coordinator) {
+            return Ok(Some(held));
+        }
+        match issuer.renew(draft, now)? {
+            Issued::Signed(fresh) => Ok(Some(fresh)),
+            Issued::Awaited(_) | Issued::Unchanged => Ok(Some(held)),
+        }
+    });
+    Ok(roster.await?)
+}
+
+/// The coordinator's card on the mesh key's word; the one that was endorsed last while the key is elsewhere.
+async fn endorsed(store: &Store, mesh_key: &MeshKey, card: Card) -> Result<Option<Endorsement>, StoreError> {
+    match mesh_key {
+        MeshKey::Here(key) => {
+            let fresh = Endorsement::sign(card, key);
+            let kept = fresh.clone();
+            store.update(move |draft| draft.put(&ENDORSEMENT, &(), &kept)).await?;
             Ok(Some(fresh))
-        })
-        .await?;
-    Ok(roster)
+        }
+        MeshKey::Elsewhere(_) => {
+            let kept = store.read(|view| view.get(&ENDORSEMENT, &())).await?;
+            if kept.as_ref().is_some_and(|kept| !leads_alike(&kept.card, &card)) {
+                tracing::warn!(
+                    "the coordinator listens elsewhere than the mesh key has endorsed; new nodes are told the old addresses until `keys import-mesh-key` brings the key back for one start"
+                );
+            }
+            Ok(kept)
+        }
+    }
+}
+
+/// True when whoever follows one card or the other finds the same coordinator, whenever they were written.
+fn leads_alike(one: &Card, other: &Card) -> bool {
+    let leads = |card: &Card| (card.key, card.sealing);
+    let addresses = |card: &Card| card.addresses.iter().copied().take(MAX_CARD_ADDRESSES).collect::<Vec<_>>();
+    leads(one) == leads(other) && addresses(one) == addresses(other)
 }
 
 /// Where nodes reach a port that listens on `real`: as advertised, or there, with the machine's own addresses for

@@ -13,11 +13,13 @@ pub(crate) mod mesh;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod reports;
+pub(crate) mod rosters;
 pub(crate) mod rules;
 pub(crate) mod runs;
 pub(crate) mod scans;
 
 use crate::accounts::{AccountError, Forbidden};
+use crate::registry::Misfit;
 use crate::scan::DraftError;
 use crate::schedule::ScheduleError;
 use crate::store::StoreError;
@@ -58,7 +60,13 @@ pub enum UseCaseError {
     Schedule(#[from] ScheduleError),
     /// The store failed.
     #[error("the store failed: {0}")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for UseCaseError {
+    fn from(error: StoreError) -> Self {
+        if let StoreError::Roster(fault) = &error { Self::Conflict(fault.to_string()) } else { Self::Store(error) }
+    }
 }
 
 impl UseCaseError {
@@ -72,6 +80,17 @@ impl UseCaseError {
 
     pub(crate) fn no_node(id: impl std::fmt::Display) -> Self {
         Self::NotFound(format!("node {id}"), "keys")
+    }
+
+    /// A decision that does not fit this node.
+    pub(crate) fn misfit(node: impl std::fmt::Display, misfit: &Misfit) -> Self {
+        let reason = format!("node {node}: {misfit}");
+        match misfit {
+            Misfit::NoRanges => Self::Invalid { field: "ranges", reason },
+            Misfit::Revoked(_) | Misfit::NotPending | Misfit::NeverIn | Misfit::StillIn | Misfit::Tombstone => {
+                Self::Conflict(reason)
+            }
+        }
     }
 
     pub(crate) fn no_report(what: impl std::fmt::Display) -> Self {

@@ -53,7 +53,7 @@ async fn join(key: &Arc<Keypair>, invite: &Invite) -> (Card, Enrolment) {
     let author = Author::new(key.clone(), invite.mesh, 1);
     let secret = invite.secret.map(|secret| SecretProof::new(&secret, invite.mesh, key.node_id()));
     let facts = NodeFacts::default();
-    let request = EnrolRequest { sealing: Opener::new(key).key(), label: "lab".into(), facts, secret };
+    let request = EnrolRequest { sealing: Opener::new(key).key(), label: "lab".into(), facts, secret, succeeds: None };
     let request = author.sign(&request, 0, Timestamp::now());
     let believe = |_, reply: EnrolReply| {
         let answer = reply.answer.verify::<EnrolAnswer>(invite.mesh, Timestamp::now()).unwrap().into_message();

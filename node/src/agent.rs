@@ -24,9 +24,11 @@ use protocol::mesh::{LetterId, Mesh, MeshError, MeshEvent};
 use protocol::message::{NodeFacts, Room};
 use protocol::roster::{MemberState, SignedRoster};
 use protocol::target::TargetSet;
+use protocol::text::Text;
 use protocol::time::Timestamp;
 use reach::Reach;
 use sponsor::Sponsor;
+use standing::Standing;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,9 +45,12 @@ mod presence;
 mod reach;
 mod shipping;
 mod sponsor;
+mod standing;
 mod tasks;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use standing::enrolment_ports;
 
 /// Why a node cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +63,9 @@ pub enum AgentError {
         "this node's key was revoked; to let the machine in again, remove its data folder, and join with a new invite"
     )]
     Revoked,
+    /// The coordinator says so to whoever asks with this key.
+    #[error("the coordinator shuts this node out: {0}; its results stay in the data folder")]
+    ShutOut(Text),
     /// The roster knows nothing of this key.
     #[error("this node's key is not on the roster; ask for its approval, or remove the data folder and join again")]
     NotAMember,
@@ -106,6 +114,7 @@ pub(crate) struct Agent<E> {
     outbox: Outbox,
     heartbeat: Heartbeat,
     hearing: Hearing,
+    standing: Standing,
     clock: ClockOffset,
     reach: Reach,
     runner: Runner<E>,
@@ -146,6 +155,7 @@ impl<E: Engine> Agent<E> {
             outbox: Outbox::default(),
             heartbeat: Heartbeat::new(now),
             hearing: Hearing::new(timing.silence),
+            standing: Standing::new(timing.silence, now),
             reach: Reach::default(),
             runner: Runner::new(engine, spool.clone(), slots, timing.engine_patience, clock.clone()),
             clock,
@@ -192,6 +202,7 @@ impl<E: Engine> Agent<E> {
                 event = self.mesh.next() => self.on_event(event).await?,
                 ended = self.runner.next() => self.on_ended(ended),
                 stranger = self.sponsor.next() => self.on_stranger(stranger, Timestamp::now(), Instant::now()),
+                answer = self.standing.next() => self.on_standing(answer).await?,
                 () = sleep_until(wake_at) => {}
             }
         }
@@ -239,7 +250,10 @@ impl<E: Engine> Agent<E> {
         match event {
             MeshEvent::Connected { node, address: _ } => self.on_connected(node, now),
             MeshEvent::Disconnected { node } => self.on_disconnected(node, now),
-            MeshEvent::Beacon(beacon) => self.on_beacon(beacon.header(), now).await,
+            MeshEvent::Beacon(beacon) => {
+                self.standing.heard(self.timing.silence, now);
+                self.on_beacon(beacon.header(), now).await;
+            }
             MeshEvent::RosterAdopted { signed, roster: _ } => return self.on_roster(signed).await,
             MeshEvent::RosterConflict { epoch, held: _, offered: _, from } => {
                 tracing::error!(roster.epoch = epoch, from.id = %from, "two different rosters are signed with one epoch; the first one holds");
@@ -382,6 +396,7 @@ impl<E: Engine> Agent<E> {
         if self.heartbeat.is_due(now) {
             self.look_at_disk().await;
         }
+        self.ask_standing(now);
         self.keep_cards(now).await;
         self.tend_sponsor(time, now).await;
         self.watch_space(now);
@@ -403,7 +418,8 @@ impl<E: Engine> Agent<E> {
     }
 
     fn wake_at(&self) -> Instant {
-        let times = [self.hearing.wake_at(), self.delivery.wake_at(), self.outbox.wake_at(), self.sponsor.wake_at()];
-        times.into_iter().flatten().fold(self.heartbeat.due_at(), Instant::min)
+        let waits = [self.hearing.wake_at(), self.delivery.wake_at(), self.outbox.wake_at()];
+        let times = [self.sponsor.wake_at(), self.standing.wake_at()].into_iter().chain(waits);
+        times.flatten().fold(self.heartbeat.due_at(), Instant::min)
     }
 }

@@ -1,8 +1,8 @@
 //! The data folder of a node: who it is, how often it has started, which mesh it belongs to. One process uses it.
 //!
-//! `node.key` the identity, `boot` the count of starts, `mesh.state` the mesh and its highest roster, `mesh.cards` where
-//! its members are found, `beacon` the newest beacon that was heard, `spool/` results that wait for delivery,
-//! `policy.toml` what the owner allows.
+//! `node.key` the identity, `next.key` the one that is to take its place, `boot` the count of starts, `mesh.state` the
+//! mesh and its highest roster, `mesh.cards` where its members are found, `beacon` the newest beacon that was heard,
+//! `spool/` results that wait for delivery, `policy.toml` what the owner allows.
 
 use crate::durable;
 use protocol::clock::Order;
@@ -67,6 +67,18 @@ impl DataFolder {
             return Ok(Keypair::load(&path)?);
         }
         Ok(Keypair::load_or_create(&path)?)
+    }
+
+    /// The identity that takes the place of the present one; made at first use, and kept until it does.
+    pub fn next_keypair(&self) -> Result<Keypair, ConfigError> {
+        Ok(Keypair::load_or_create(&self.path.join("next.key"))?)
+    }
+
+    /// Makes the next identity the present one.
+    pub fn take_next_key(&self) -> Result<(), ConfigError> {
+        let (next, path) = (self.path.join("next.key"), self.path.join("node.key"));
+        let renamed = std::fs::rename(&next, &path).and_then(|()| durable::sync_folder_of(&path));
+        renamed.map_err(io_error("replace", &path))
     }
 
     /// Counts this start: one more than at any start before, and on disk before it is used.

@@ -9,11 +9,11 @@ use crate::timing::Timing;
 use protocol::card::SignedCard;
 use protocol::codec;
 use protocol::envelope::{Author, Envelope, EnvelopeError, Kind};
-use protocol::identity::NodeId;
+use protocol::identity::{MeshId, NodeId};
 use protocol::invite::{Invite, InviteError, SecretProof};
 use protocol::letter::Opener;
 use protocol::mesh::{self, AskError, EnrolReply};
-use protocol::message::{EnrolAnswer, EnrolRequest, Enrolment, NodeFacts};
+use protocol::message::{EnrolAnswer, EnrolRequest, Enrolment, NodeFacts, Succession};
 use protocol::roster::{Role, Roster};
 use protocol::text::Text;
 use protocol::time::Timestamp;
@@ -74,6 +74,8 @@ pub(crate) struct Asker {
     pub(crate) facts: NodeFacts,
     pub(crate) timing: Timing,
     pub(crate) notices: Notices,
+    /// The word of the key whose place this one takes.
+    pub(crate) succeeds: Option<Succession>,
 }
 
 /// A new member.
@@ -143,15 +145,11 @@ impl Asker {
         invite: &Invite,
         addresses: &[SocketAddr],
     ) -> Result<(SocketAddr, (EnrolAnswer, Timestamp), Vec<SignedCard>), Unanswered> {
-        let request = self.request(invite, Timestamp::now());
+        let (mesh, me) = (invite.mesh, self.author.id());
+        let secret = invite.secret.map(|secret| SecretProof::new(&secret, mesh, me));
+        let request = self.request(secret, Timestamp::now());
         let mut lies = Vec::new();
-        let believe = |from, EnrolReply { answer, cards }| match believe(
-            invite,
-            self.author.id(),
-            from,
-            &answer,
-            Timestamp::now(),
-        ) {
+        let believe = |from, EnrolReply { answer, cards }| match believe(mesh, me, from, &answer, Timestamp::now()) {
             Ok(answer) => Ok((answer, cards)),
             Err(error) => {
                 let reason = error.to_string();
@@ -160,7 +158,7 @@ impl Asker {
             }
         };
         let (keypair, patience) = (self.author.keypair(), self.timing.enrol_patience);
-        match mesh::ask(keypair, invite.mesh, addresses, &request, patience, believe).await {
+        match mesh::ask(keypair, mesh, addresses, &request, patience, believe).await {
             Ok((address, (answer, cards))) => Ok((address, answer, cards)),
             // One liar among others must not keep a node out.
             Err(error) if lies.len() < addresses.len() => Err(Unanswered::ForNow(error)),
@@ -168,12 +166,14 @@ impl Asker {
         }
     }
 
-    fn request(&self, invite: &Invite, now: Timestamp) -> Envelope {
+    /// Asks to be let in, and so for what was decided of this key.
+    pub(crate) fn request(&self, secret: Option<SecretProof>, now: Timestamp) -> Envelope {
         let mut request = EnrolRequest {
             sealing: Opener::new(self.author.keypair()).key(),
             label: self.label.clone(),
             facts: self.facts.clone(),
-            secret: invite.secret.map(|secret| SecretProof::new(&secret, invite.mesh, self.author.id())),
+            secret,
+            succeeds: self.succeeds.clone(),
         };
         if codec::encode(&request).len() > Kind::EnrolRequest.max_body_bytes() {
             // Told with every presence later on.
@@ -216,11 +216,11 @@ fn of_members(cards: Vec<SignedCard>, roster: &Roster, me: NodeId, now: Timestam
     cards.into_iter().take(EnrolReply::MAX_CARDS).filter(is_good).collect()
 }
 
-/// The answer, if the mesh of the invite vouches for whoever signed it, and it is for us; and when it was given.
+/// The answer, if `mesh` vouches for whoever signed it, and it is for us; and when it was given.
 ///
 /// Who answers over the connection of its own key says so now, whatever our clock shows.
-fn believe(
-    invite: &Invite,
+pub(crate) fn believe(
+    mesh: MeshId,
     me: NodeId,
     from: NodeId,
     answer: &Envelope,
@@ -228,13 +228,11 @@ fn believe(
 ) -> Result<(EnrolAnswer, Timestamp), JoinError> {
     let header = answer.header()?;
     let now = if header.sender == from { header.issued } else { now };
-    let verified = answer.verify::<EnrolAnswer>(invite.mesh, now)?;
+    let verified = answer.verify::<EnrolAnswer>(mesh, now)?;
     let signer = verified.sender();
     let answer = verified.into_message();
-    let card = answer
-        .endorsement
-        .verify(invite.mesh)
-        .map_err(|_| JoinError::Impostor("its card is not signed by the mesh key"))?;
+    let card =
+        answer.endorsement.verify(mesh).map_err(|_| JoinError::Impostor("its card is not signed by the mesh key"))?;
     if signer != card.key {
         return Err(JoinError::Impostor("the answer is signed by another key than its card's"));
     }

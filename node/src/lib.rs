@@ -11,6 +11,7 @@ mod facts;
 mod join;
 mod notice;
 pub mod policy;
+mod rotate;
 mod runner;
 pub mod spool;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod timing;
 pub use agent::AgentError;
 pub use join::JoinError;
 pub use notice::Notice;
+pub use rotate::{RotateError, rotate_key};
 pub use timing::Timing;
 
 use agent::{Agent, CardCase, Setup};
@@ -30,10 +32,10 @@ use notice::Notices;
 use policy::{Policy, PolicyError};
 use protocol::card::SignedCard;
 use protocol::envelope::Author;
-use protocol::identity::Keypair;
+use protocol::identity::{Keypair, MeshId};
 use protocol::invite::Invite;
 use protocol::mesh::{Mesh, MeshConfig};
-use protocol::message::NodeFacts;
+use protocol::message::{NodeFacts, Succession};
 use protocol::roster::{MemberState, Role};
 use protocol::text::Text;
 use spool::{Spool, SpoolError};
@@ -80,6 +82,9 @@ pub enum NodeError {
     /// It is a member and cannot go on.
     #[error(transparent)]
     Agent(#[from] AgentError),
+    /// It keeps its key.
+    #[error(transparent)]
+    Rotate(RotateError),
     /// The path of this program, through which nmap is started, is unknown.
     #[error("the path of this program cannot be found: {0}")]
     OwnPath(std::io::Error),
@@ -196,14 +201,7 @@ impl Node {
         stop: &CancellationToken,
     ) -> Result<Option<MeshState>, NodeError> {
         let invite = self.options.invite.as_ref().ok_or(JoinError::NoInvite)?;
-        let facts = facts::read(facts, &self.policy);
-        let asker = Asker {
-            author: Author::new(Arc::clone(&self.keypair), invite.mesh, self.boot),
-            label: self.label(&facts),
-            facts,
-            timing: self.options.timing,
-            notices: self.notices.clone(),
-        };
+        let asker = self.asker(Arc::clone(&self.keypair), invite.mesh, facts, None);
         let Some(Joined { state, cards }) = asker.join(invite, stop).await? else { return Ok(None) };
         let state = match kept {
             None => state,
@@ -213,6 +211,19 @@ impl Node {
         self.keep_cards(cards)?;
         state.save(&self.folder.state_path()).map_err(ConfigError::from)?;
         Ok(Some(state))
+    }
+
+    /// Asks in the name of `keypair`.
+    fn asker(&self, keypair: Arc<Keypair>, mesh: MeshId, facts: &EngineFacts, succeeds: Option<Succession>) -> Asker {
+        let facts = facts::read(facts, &self.policy);
+        Asker {
+            author: Author::new(keypair, mesh, self.boot),
+            label: self.label(&facts),
+            facts,
+            timing: self.options.timing,
+            notices: self.notices.clone(),
+            succeeds,
+        }
     }
 
     fn keep_cards(&self, news: Vec<SignedCard>) -> Result<(), ConfigError> {

@@ -142,6 +142,11 @@ pub enum Notice {
         /// What is wrong with it.
         reason: String,
     },
+    /// This node goes on under another key.
+    Rotated {
+        /// The new one.
+        fingerprint: Fingerprint,
+    },
     /// The disk fills, or has room again.
     SpoolRoom {
         /// How much more it takes.
@@ -211,6 +216,7 @@ impl fmt::Display for Notice {
                 write!(f, "result of task {task} rejected by the coordinator and kept aside: {reason}")
             }
             Self::SpoolEntrySetAside { path, reason } => write!(f, "set aside {}: {reason}", path.display()),
+            Self::Rotated { fingerprint } => write!(f, "this node is {fingerprint} from now on; the old key is out"),
             Self::SpoolRoom { room: Room::Free, .. } => write!(f, "the spool has room again; tasks are taken again"),
             Self::SpoolRoom { room: Room::Tight, reason } => write!(f, "{reason}; no new task is taken"),
             Self::SpoolRoom { room: Room::Full, reason } => {

@@ -19,8 +19,10 @@ use std::net::IpAddr;
 
 mod packed;
 mod sponsored;
+mod succession;
 pub use packed::{MAX_PACKED_BYTES, UnpackError};
 pub use sponsored::{NEW_KEYS_A_MINUTE, SPONSORED_A_MINUTE, SponsoredAnswer, SponsoredRequest};
+pub use succession::Succession;
 
 /// The coordinator's sign of life, every 10 s.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -290,6 +292,8 @@ pub struct EnrolRequest {
     pub facts: NodeFacts,
     /// Proof that the sender knows the invite's single-use secret, if it had one.
     pub secret: Option<SecretProof>,
+    /// The word of the member whose place this key takes, if it takes one.
+    pub succeeds: Option<Succession>,
 }
 
 /// Answers [`EnrolRequest`]; signed with the coordinator's key, which `endorsement` lets the reader trust.

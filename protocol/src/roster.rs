@@ -8,6 +8,9 @@ use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
+mod changes;
+pub use changes::{Change, changes};
+
 /// SHA-256 of a signed roster's body.
 pub type RosterHash = [u8; 32];
 
@@ -126,6 +129,11 @@ impl Roster {
     /// The coordinator that is in at `now`.
     pub fn coordinator(&self, now: Timestamp) -> Option<&Member> {
         self.approved(now).find(|member| member.role == Role::Coordinator)
+    }
+
+    /// What names this roster among others, signed or not.
+    pub fn hash(&self) -> RosterHash {
+        Sha256::digest(codec::encode(self)).into()
     }
 
     /// Fails when this roster is too large to be handed on; to be asked before it is signed.

@@ -194,8 +194,9 @@ fn the_bytes_of_every_message_stay() {
     }
     message(&mut seen, &LeaseLost { task, fence: 3 });
     let sealing = SealingKey::from_bytes([5; 32]);
-    let request = EnrolRequest { sealing, label: "lab".into(), facts: facts(), secret: Some(secret()) };
-    message(&mut seen, &request);
+    let word = Succession::sign(&Keypair::from_seed(&[4; 32]), Keypair::from_seed(&[1; 32]).mesh_id(), node(3));
+    let (label, secret, succeeds) = ("lab".into(), Some(secret()), Some(word));
+    message(&mut seen, &EnrolRequest { sealing, label, facts: facts(), secret, succeeds });
     let endorsement = Endorsement::sign(card(), &Keypair::from_seed(&[1; 32]));
     message(&mut seen, &EnrolAnswer { endorsement, node: node(4), decision: Enrolment::Approved(roster()) });
     for (index, decision) in

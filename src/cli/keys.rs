@@ -1,4 +1,7 @@
-//! `keys`: who asks to join, compared by fingerprint, let in or turned away.
+//! `keys`: who asks to join, compared by fingerprint, let in, turned away, or thrown out; and who signs that.
+
+pub(super) mod shown;
+mod signing;
 
 use super::print::{self, Form};
 use super::{Place, Shared};
@@ -6,9 +9,10 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use clap::{Args, Subcommand};
 use protocol::{Fingerprint, TargetSet};
-use web::api::nodes::{Approve, Deny, Node};
+use std::path::PathBuf;
+use web::api::nodes::{Decide, DecideMany, Node};
 
-const PENDING: &str = "pending";
+const ONE: &str = "chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni";
 
 #[derive(Args)]
 pub(crate) struct KeysArgs {
@@ -31,131 +35,197 @@ enum Command {
         quiet: bool,
     },
     /// Show one key and what its node says of itself
-    #[command(after_help = "Example:\n  portdrift keys show chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni")]
+    #[command(after_help = format!("Example:\n  portdrift keys show {ONE}"))]
     Show {
         /// All eight groups
         fingerprint: Fingerprint,
     },
-    /// Let nodes into the mesh
-    #[command(
-        after_help = "Example:\n  portdrift keys approve chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni --label dmz --ranges 192.0.2.0/24"
-    )]
-    Approve {
-        /// All eight groups, as the node itself shows them
-        #[arg(required = true)]
-        fingerprints: Vec<Fingerprint>,
-        /// What people call the node
-        #[arg(long, value_name = "NAME")]
-        label: Option<String>,
-        /// The addresses that it may scan, such as 192.0.2.0/24,198.51.100.7
-        #[arg(long, value_name = "TARGETS")]
-        ranges: TargetSet,
-        /// The site that it stands at
-        #[arg(long, default_value = "main")]
-        site: String,
-        /// When the approval ends: a length such as 90d, a date, or a time (RFC 3339) [default: never]
-        #[arg(long, value_name = "TIME")]
-        expires: Option<String>,
-    },
-    /// Turn a node away
-    #[command(
-        after_help = "Example:\n  portdrift keys deny chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni --reason \"not ours\""
-    )]
+    /// Let nodes into the mesh, or change the terms on which they are in
+    #[command(after_help = format!("\
+Examples:
+  portdrift keys approve {ONE} --label dmz --ranges 192.0.2.0/24
+  portdrift keys approve {ONE} --expires 90d --sponsor    the ranges stay
+  portdrift keys approve --all-pending --ranges 192.0.2.0/24
+  portdrift keys approve --mesh-key mesh.key              sign what waits
+
+Where the mesh key lies on another machine, forward the coordinator's socket to it and sign there:
+  ssh -L hub/portdrift.sock:/var/lib/portdrift/coordinator/portdrift.sock coordinator
+  portdrift keys approve --mesh-key mesh.key --dir hub"))]
+    Approve(ApproveArgs),
+    /// Turn waiting nodes away
+    #[command(after_help = format!("Example:\n  portdrift keys deny {ONE} --reason \"not ours\""))]
     Deny {
-        /// All eight groups
-        fingerprint: Fingerprint,
+        #[command(flatten)]
+        keys: Keys,
         /// Why; the node's log shows it
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+    /// Throw nodes out for good: every member cuts them off at once, and their keys never come back
+    #[command(after_help = format!("Example:\n  portdrift keys revoke {ONE} --reason stolen"))]
+    Revoke {
+        #[command(flatten)]
+        keys: Keys,
+        /// Why; whoever asks with that key again is told
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        signed: SignedArgs,
+    },
+    /// Forget waiting, denied and expired nodes; they may ask again
+    #[command(after_help = format!("Example:\n  portdrift keys remove {ONE}"))]
+    Remove {
+        #[command(flatten)]
+        keys: Keys,
+        #[command(flatten)]
+        signed: SignedArgs,
+    },
+    /// Move a stopped coordinator's mesh key into a file; from then on decisions wait until they are signed with it
+    #[command(after_help = "Example:\n  portdrift keys export-mesh-key /media/stick/mesh.key")]
+    ExportMeshKey {
+        /// Made with mode 0600; never overwritten
+        file: PathBuf,
+    },
+    /// Bring the mesh key back to a stopped coordinator, which signs by itself again
+    #[command(after_help = "Example:\n  portdrift keys import-mesh-key /media/stick/mesh.key")]
+    ImportMeshKey {
+        /// As `keys export-mesh-key` made it; it stays
+        file: PathBuf,
+    },
+}
+
+/// Which keys.
+#[derive(Args)]
+struct Keys {
+    /// All eight groups of each, as the node itself shows them
+    #[arg(required = true)]
+    fingerprints: Vec<Fingerprint>,
+}
+
+#[derive(Args)]
+struct ApproveArgs {
+    /// All eight groups of each, as the node itself shows them
+    #[arg(required_unless_present_any = ["all_pending", "mesh_key"])]
+    fingerprints: Vec<Fingerprint>,
+    /// Every node that waits for a decision
+    #[arg(long, conflicts_with_all = ["fingerprints", "label"])]
+    all_pending: bool,
+    /// What people call the node
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
+    /// The addresses that it may scan, such as 192.0.2.0/24,198.51.100.7; as they are for a node that is in
+    #[arg(long, value_name = "TARGETS")]
+    ranges: Option<TargetSet>,
+    /// The site that it stands at [default: as it is, at first main]
+    #[arg(long)]
+    site: Option<String>,
+    /// When the approval ends: a length such as 90d, a date, a time (RFC 3339), or never [default: as it is, at first never]
+    #[arg(long, value_name = "TIME")]
+    expires: Option<String>,
+    /// Let it pass on the requests of nodes that cannot reach the coordinator
+    #[arg(long)]
+    sponsor: bool,
+    /// Let it do so no more
+    #[arg(long, conflicts_with = "sponsor")]
+    no_sponsor: bool,
+    #[command(flatten)]
+    signed: SignedArgs,
+}
+
+/// How the decision is confirmed, and signed where the coordinator cannot.
+#[derive(Args)]
+struct SignedArgs {
+    /// Sign what then waits with the mesh key in this file
+    #[arg(long, value_name = "FILE")]
+    mesh_key: Option<PathBuf>,
+    /// Do it without asking
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(crate) async fn run(args: KeysArgs, shared: &Shared) -> anyhow::Result<Exit> {
-    let (client, form) = (args.place.client()?, shared.form());
+    let form = shared.form();
     match args.command {
-        Command::List { pending, quiet } => list(&client, pending, if quiet { Form::Ids } else { form }).await?,
-        Command::Show { fingerprint } => form.show(&find(&client, &fingerprint).await?, details)?,
-        Command::Approve { fingerprints, label, ranges, site, expires } => {
-            let approve = Approve {
-                label: label.unwrap_or_default(),
-                ranges: ranges.to_string(),
-                site,
-                expires: expires.unwrap_or_default(),
-            };
-            let mut approved = Vec::new();
-            for fingerprint in fingerprints {
-                approved.push(client.post::<Node>(&format!("/nodes/{fingerprint}/approve"), &approve).await?);
-            }
-            form.show(&approved, |nodes| nodes.iter().map(approved_words).collect::<Vec<_>>().join("\n"))?;
+        Command::ExportMeshKey { file } => {
+            let (dir, to) = (args.place.folder()?, file.clone());
+            let mesh = tokio::task::spawn_blocking(move || coordinator::export_mesh_key(&dir, &to)).await??;
+            let file = file.display();
+            print::line(&format!("the key of mesh {mesh} is in {file} alone; backups made before still hold it"))?;
         }
-        Command::Deny { fingerprint, reason } => {
-            let node: Node = client.post(&format!("/nodes/{fingerprint}/deny"), &Deny { reason }).await?;
-            form.show(&node, |node| format!("{} is turned away", node.fingerprint))?;
+        Command::ImportMeshKey { file } => {
+            let dir = args.place.folder()?;
+            let mesh = tokio::task::spawn_blocking(move || coordinator::import_mesh_key(&dir, &file)).await??;
+            print::line(&format!("the key of mesh {mesh} is back; the coordinator signs by itself"))?;
+        }
+        Command::List { pending, quiet } => {
+            shown::list(&args.place.client()?, pending, if quiet { Form::Ids } else { form }).await?;
+        }
+        Command::Show { fingerprint } => {
+            let node: Node = args.place.client()?.get(&format!("/nodes/{fingerprint}")).await?;
+            form.show(&node, shown::details)?;
+        }
+        Command::Approve(approve) => approve.run(&args.place.client()?, form).await?,
+        Command::Deny { keys, reason } => {
+            let denied = decide(&args.place.client()?, "deny", keys, Decide { reason, ..Decide::default() }).await?;
+            form.show(&denied, |nodes| shown::decided(nodes, "turned away"))?;
+        }
+        Command::Revoke { keys, reason, signed } => {
+            let many = print::counted(keys.fingerprints.len(), "node");
+            print::confirm(&format!("Revoke {many} for good?"), signed.yes)?;
+            let client = args.place.client()?;
+            let revoked = decide(&client, "revoke", keys, Decide { reason, ..Decide::default() }).await?;
+            form.show(&revoked, |nodes| shown::decided(nodes, "revoked"))?;
+            signed.sign(&client, form).await?;
+        }
+        Command::Remove { keys, signed } => {
+            let many = print::counted(keys.fingerprints.len(), "node");
+            print::confirm(&format!("Forget {many}?"), signed.yes)?;
+            let client = args.place.client()?;
+            let removed = decide(&client, "remove", keys, Decide::default()).await?;
+            form.show(&removed, |nodes| shown::decided(nodes, "forgotten"))?;
+            signed.sign(&client, form).await?;
         }
     }
     Ok(Exit::Done)
 }
 
-async fn list(client: &Client, only_pending: bool, form: Form) -> anyhow::Result<()> {
-    let mut nodes: Vec<Node> = client.get("/nodes").await?;
-    nodes.retain(|node| !only_pending || node.status == PENDING);
-    if form == Form::Ids {
-        return print::ids(nodes.iter().map(|node| &node.fingerprint));
+async fn decide(client: &Client, action: &str, keys: Keys, decide: Decide) -> anyhow::Result<Vec<Node>> {
+    let many = DecideMany { action: action.to_owned(), nodes: keys.fingerprints, all_pending: false, decide };
+    client.post("/nodes/bulk", &many).await
+}
+
+impl ApproveArgs {
+    async fn run(self, client: &Client, form: Form) -> anyhow::Result<()> {
+        let Self { fingerprints, all_pending, label, ranges, site, expires, sponsor, no_sponsor, signed } = self;
+        if fingerprints.is_empty() && !all_pending {
+            if label.is_some() || ranges.is_some() || site.is_some() || expires.is_some() || sponsor || no_sponsor {
+                return Err(Failure::usage("terms are for nodes; name their fingerprints, or --all-pending").into());
+            }
+            return signed.sign(client, form).await;
+        }
+        if all_pending {
+            print::confirm("Let in every node that waits, without comparing fingerprints?", signed.yes)?;
+        }
+        let decide = Decide {
+            label: label.unwrap_or_default(),
+            ranges: ranges.map(|ranges| ranges.to_string()).unwrap_or_default(),
+            site: site.unwrap_or_default(),
+            expires: expires.unwrap_or_default(),
+            sponsor: (sponsor || no_sponsor).then_some(sponsor),
+            reason: String::new(),
+        };
+        let many = DecideMany { action: "approve".to_owned(), nodes: fingerprints, all_pending, decide };
+        let approved: Vec<Node> = client.post("/nodes/bulk", &many).await?;
+        form.show(&approved, |nodes| shown::decided(nodes, "approved"))?;
+        signed.sign(client, form).await
     }
-    form.show(&nodes, |nodes| {
-        let empty = if only_pending { "no key waits for a decision" } else { "no key has asked to join yet" };
-        print::table(&["fingerprint", "state", "label", "host", "asked"], nodes.iter().map(row).collect(), empty)
-    })
 }
 
-fn row(node: &Node) -> Vec<String> {
-    let Node { fingerprint, status, label, hostname, asked, .. } = node;
-    vec![fingerprint.to_string(), status.clone(), label.clone(), hostname.clone(), asked.to_string()]
-}
-
-/// The node with this key.
-async fn find(client: &Client, fingerprint: &Fingerprint) -> anyhow::Result<Node> {
-    let nodes: Vec<Node> = client.get("/nodes").await?;
-    let found = nodes.into_iter().find(|node| node.fingerprint == *fingerprint);
-    found.ok_or_else(|| {
-        Failure::new(
-            Exit::NotFound,
-            format!("no node has the key {fingerprint}; `portdrift keys list` shows those that asked"),
-        )
-        .into()
-    })
-}
-
-fn details(node: &Node) -> String {
-    let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
-    let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
-    let engines: Vec<String> =
-        node.engines.iter().map(|engine| format!("{} {}", engine.name, engine.version)).collect();
-    let approval = node.approval.as_ref().map_or_else(
-        || "none".to_owned(),
-        |approval| format!("{} at site {}, by {} at {}", approval.ranges, approval.site, approval.by, approval.at),
-    );
-    let state = match &node.reason {
-        Some(reason) => format!("{}: {reason}", node.status),
-        None => node.status.clone(),
-    };
-    let rows = [
-        ("key", node.fingerprint.to_string()),
-        ("state", state),
-        ("label", node.label.clone()),
-        ("host", format!("{} ({}, portdrift {})", node.hostname, node.system, node.version)),
-        ("addresses", list(&addresses)),
-        ("macs", list(&node.macs)),
-        ("engines", list(&engines)),
-        ("own policy", node.policy_ranges.as_ref().map_or_else(|| "no limit".to_owned(), ToString::to_string)),
-        ("asked", node.asked.to_string()),
-        ("approved", approval),
-        ("last seen", node.last_seen.map_or_else(|| "never".to_owned(), |seen| seen.to_string())),
-    ];
-    print::facts(&rows)
-}
-
-fn approved_words(node: &Node) -> String {
-    let ranges = node.approval.as_ref().map(|approval| approval.ranges.to_string()).unwrap_or_default();
-    format!("{} ({}) may scan {ranges}", node.fingerprint, node.label)
+impl SignedArgs {
+    async fn sign(self, client: &Client, form: Form) -> anyhow::Result<()> {
+        match self.mesh_key {
+            Some(file) => signing::sign(client, &file, self.yes, form).await,
+            None => Ok(()),
+        }
+    }
 }

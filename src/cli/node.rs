@@ -35,6 +35,15 @@ Examples:
   portdrift node run --join pdrift1…    the first time
   portdrift node run                    from then on")]
     Run(RunArgs),
+    /// Give a stopped node a new key; the old one vouches for it and is out from then on
+    #[command(after_help = "Example:\n  portdrift node rotate-key --dir /srv/node")]
+    RotateKey {
+        /// Ask where this invite says, not where the coordinator was last
+        #[arg(long, value_name = "INVITE")]
+        join: Option<Invite>,
+        #[command(flatten)]
+        own: OwnArgs,
+    },
     /// Ask to join, wait for the approval, and end; `node run` then scans
     #[command(after_help = "Example:\n  portdrift node join pdrift1…")]
     Join {
@@ -134,6 +143,21 @@ pub(crate) async fn run(args: NodeArgs, shared: &Shared) -> anyhow::Result<Exit>
             let stop = stop::on_signal(stop_with_parent)?;
             let options = own.options(join)?;
             telling(shared.form(), |notices| node::run(options, notices, stop)).await?;
+        }
+        Command::RotateKey { join, own } => {
+            let stop = stop::on_signal(false)?;
+            let options = own.options(join)?;
+            let mut rotated = None;
+            telling(shared.form(), async |notices| {
+                rotated = node::rotate_key(options, notices, stop).await?;
+                Ok::<_, node::NodeError>(())
+            })
+            .await?;
+            let Some(fingerprint) = rotated else {
+                let reason = "stopped before the new key was let in; run the same again to go on";
+                return Err(Failure::new(Exit::Failed, reason).into());
+            };
+            tell(shared.form(), &Notice::Rotated { fingerprint })?;
         }
         Command::Join { invite, own } => {
             let stop = stop::on_signal(false)?;

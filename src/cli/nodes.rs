@@ -1,12 +1,15 @@
 //! `nodes`: the members of the mesh and how they are.
 
-use super::{Place, Shared, print};
+use super::keys::shown;
+use super::print::{self, Form};
+use super::{Place, Shared};
+use crate::client::Client;
 use crate::exit::Exit;
 use clap::{Args, Subcommand};
 use protocol::Fingerprint;
 use std::collections::BTreeMap;
 use web::api::mesh::{End, Link, Member, Mesh};
-use web::api::nodes::Node;
+use web::api::nodes::{DecideMany, Node};
 
 #[derive(Args)]
 pub(crate) struct NodesArgs {
@@ -20,19 +23,58 @@ pub(crate) struct NodesArgs {
 enum Command {
     /// List every node with its state, ranges and engines
     #[command(after_help = "Example:\n  portdrift nodes list --json")]
-    List,
+    List {
+        /// Hidden ones too
+        #[arg(long)]
+        hidden: bool,
+    },
+    /// Show one node with all that is known of it
+    #[command(after_help = "Example:\n  portdrift nodes show chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni")]
+    Show {
+        /// All eight groups
+        fingerprint: Fingerprint,
+    },
+    /// Leave nodes out of lists; they work on as before
+    #[command(after_help = "Example:\n  portdrift nodes hide chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni")]
+    Hide {
+        /// All eight groups of each
+        #[arg(required = true)]
+        fingerprints: Vec<Fingerprint>,
+    },
+    /// Show hidden nodes in lists again
+    #[command(after_help = "Example:\n  portdrift nodes unhide chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni")]
+    Unhide {
+        /// All eight groups of each
+        #[arg(required = true)]
+        fingerprints: Vec<Fingerprint>,
+    },
     /// Show who is linked to whom, through whom the coordinator is reached, and round trips
     #[command(after_help = "Examples:\n  portdrift nodes mesh\n  portdrift nodes mesh --json")]
     Mesh,
 }
 
 pub(crate) async fn run(args: NodesArgs, shared: &Shared) -> anyhow::Result<Exit> {
-    let client = args.place.client()?;
+    let (client, form) = (args.place.client()?, shared.form());
     match args.command {
-        Command::List => shared.form().show(&client.get::<Vec<Node>>("/nodes").await?, |nodes| list(nodes))?,
-        Command::Mesh => shared.form().show(&client.get::<Mesh>("/mesh").await?, mesh)?,
+        Command::List { hidden } => {
+            let nodes: Vec<Node> = client.get(&format!("/nodes?hidden={hidden}")).await?;
+            form.show(&nodes, |nodes| list(nodes))?;
+        }
+        Command::Show { fingerprint } => {
+            let node: Node = client.get(&format!("/nodes/{fingerprint}")).await?;
+            form.show(&node, shown::details)?;
+        }
+        Command::Hide { fingerprints } => mark(&client, "hide", fingerprints, "hidden", form).await?,
+        Command::Unhide { fingerprints } => mark(&client, "unhide", fingerprints, "shown again", form).await?,
+        Command::Mesh => form.show(&client.get::<Mesh>("/mesh").await?, mesh)?,
     }
     Ok(Exit::Done)
+}
+
+async fn mark(client: &Client, action: &str, nodes: Vec<Fingerprint>, deed: &str, form: Form) -> anyhow::Result<()> {
+    let many = DecideMany { action: action.to_owned(), nodes, ..DecideMany::default() };
+    let marked: Vec<Node> = client.post("/nodes/bulk", &many).await?;
+    form.show(&marked, |nodes| shown::decided(nodes, deed))
 }
 
 fn list(nodes: &[Node]) -> String {

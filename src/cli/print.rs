@@ -1,5 +1,6 @@
 //! What goes to standard output: tables for people, JSON for programs. Progress and messages go to standard error.
 
+use crate::exit::{Exit, Failure};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::fmt::Display;
@@ -63,6 +64,25 @@ pub(crate) fn counted<N: Display + PartialEq + From<u8>>(count: N, noun: &str) -
 /// One line on standard error. Nobody needs it to go on, so a closed standard error is no failure.
 pub(crate) fn note(text: &str) {
     let _told = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Asks before something that cannot be taken back; `yes` was said beforehand.
+pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage(format!("{question} There is no terminal to ask; add --yes to do it")).into());
+    }
+    let mut err = io::stderr().lock();
+    write!(err, "{question} [y/N] ")?;
+    err.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::new(Exit::Failed, "nothing was done").into()),
+    }
 }
 
 /// Rows under headings, columns aligned with two blanks between them; `empty` when there is no row.

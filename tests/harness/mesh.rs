@@ -124,7 +124,12 @@ impl Mesh {
     /// Starts a node that asks to join, and gives its fingerprint.
     pub(crate) fn start_node(&mut self, name: &str) -> String {
         let invite = self.invite();
-        let node = Process::start(self.node(name).args(["--join", &invite]));
+        self.start_node_with(name, &invite)
+    }
+
+    /// The same, with an invite of its own.
+    pub(crate) fn start_node_with(&mut self, name: &str, invite: &str) -> String {
+        let node = Process::start(self.node(name).args(["--join", invite]));
         let line = node.line("this node is ");
         self.nodes.push(node);
         line.split("this node is ").nth(1).unwrap().trim().to_owned()

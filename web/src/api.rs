@@ -12,6 +12,7 @@ pub mod jobs;
 pub mod mesh;
 pub mod nodes;
 pub mod reports;
+pub mod roster;
 pub mod rules;
 pub mod runs;
 pub mod scans;
@@ -79,12 +80,16 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         mesh::show,
         counters::show,
         nodes::list,
-        nodes::approve,
-        nodes::deny,
+        nodes::show,
+        nodes::decide,
+        nodes::decide_many,
         reports::list,
         reports::show,
         reports::of_scan,
         reports::latest,
+        roster::show,
+        roster::sign,
+        roster::acknowledge,
         rules::list,
         rules::set,
         rules::remove,

@@ -9,6 +9,7 @@ pub(crate) mod found;
 pub(crate) mod history;
 pub(crate) mod login;
 pub(crate) mod mesh;
+pub(crate) mod node;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod report;

@@ -49,6 +49,9 @@ const LARGE: usize = 1024 * 1024;
 /// A definition with a thousand targets, each a range of IPv6 in a form's encoding.
 const DEFINITION: usize = 256 * 1024;
 
+/// A roster of 1 MiB in base 64.
+const ROSTER: usize = 1536 * 1024;
+
 /// The largest document of another scanner: about 50,000 hosts with 20 ports each.
 const DOCUMENT: usize = 256 << 20;
 
@@ -93,6 +96,10 @@ pub(crate) fn page_table() -> Vec<Route> {
         get("/nodes", Needs(Read), page::nodes::show),
         get("/nodes/enrol", Needs(Approve), page::enrol::show),
         post("/nodes/enrol", Needs(Approve), page::enrol::create),
+        post("/nodes/alarm/acknowledge", Needs(Approve), page::nodes::roster::acknowledge),
+        get("/nodes/decide", Needs(Approve), page::nodes::decide::ask),
+        post("/nodes/decide", Needs(Approve), page::nodes::decide::decide),
+        get("/nodes/{node}", Needs(Read), page::node::show),
         post("/nodes/{node}/approve", Needs(Approve), page::nodes::approve),
         post("/nodes/{node}/deny", Needs(Approve), page::nodes::deny),
         get("/reports", Needs(Read), page::reports::show),
@@ -146,13 +153,17 @@ pub(crate) fn api_table() -> Vec<Route> {
         get("/api/v1/mesh", Needs(Read), api::mesh::show),
         get("/api/v1/mesh/counters", Needs(Read), api::counters::show),
         get("/api/v1/nodes", Needs(Read), api::nodes::list),
-        post("/api/v1/nodes/{node}/approve", Needs(Approve), api::nodes::approve),
-        post("/api/v1/nodes/{node}/deny", Needs(Approve), api::nodes::deny),
+        Route { body_cap: LARGE, ..post("/api/v1/nodes/bulk", Needs(Approve), api::nodes::decide_many) },
+        get("/api/v1/nodes/{node}", Needs(Read), api::nodes::show),
+        post("/api/v1/nodes/{node}/{action}", Needs(Approve), api::nodes::decide),
         get("/api/v1/reports", Needs(Read), api::reports::list),
         get("/api/v1/reports/{run}", Needs(Read), api::reports::show),
         get("/api/v1/reports/{run}/export", Needs(Read), api::exports::one),
         post("/api/v1/reports/{run}/accept", Needs(Operate), api::acceptance::accept),
         post("/api/v1/reports/{run}/unaccept", Needs(Operate), api::acceptance::unaccept),
+        get("/api/v1/roster", Needs(Read), api::roster::show),
+        post("/api/v1/roster/acknowledge", Needs(Approve), api::roster::acknowledge),
+        Route { body_cap: ROSTER, ..post("/api/v1/roster/sign", Needs(Approve), api::roster::sign) },
         get("/api/v1/rules", Needs(Read), api::rules::list),
         post("/api/v1/rules/reset", Needs(Administer), api::rules::reset),
         put("/api/v1/rules/{protocol}/{port}", Needs(Administer), api::rules::set),

@@ -6,6 +6,7 @@ mod findings;
 mod imports;
 mod live;
 mod mesh;
+mod nodes;
 mod pages;
 mod rights;
 mod run_pages;

@@ -3,10 +3,12 @@
 use super::Hub;
 use crate::dispatch::crew::{Candidate, Standing};
 use crate::presence::Presence;
+use crate::registry::issuing::revoked_lately;
 use crate::registry::{Approval, NodeRecord};
 use crate::settings::Timing;
 use crate::store::StoreError;
 use protocol::letter::SealingKey;
+use protocol::roster::{MemberState, Roster};
 use protocol::{NodeId, TargetSet, Timestamp};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,9 +23,17 @@ pub(super) struct Member {
 }
 
 impl Member {
-    fn of(node: &NodeRecord) -> Option<Self> {
-        let approval = node.approval()?.clone();
-        Some(Self { sealing: node.sealing, approval, own: node.facts.policy_ranges.clone() })
+    /// A node that was let in, on terms that hold already: the roster in force says the same or more.
+    fn of(node: &NodeRecord, roster: &Roster) -> Option<Self> {
+        let member = roster.member(&node.key).filter(|member| member.state == MemberState::Approved)?;
+        let mut approval = node.approval()?.clone();
+        approval.ranges = approval.ranges.intersection(&member.ranges);
+        Some(Self { sealing: node.sealing?, approval, own: node.facts.policy_ranges.clone() })
+    }
+
+    /// When its approval ends.
+    pub(super) fn ends(&self) -> Option<Timestamp> {
+        self.approval.expires
     }
 
     fn candidate(&self, node: NodeId, standing: Standing) -> Candidate {
@@ -51,10 +61,12 @@ impl RangesTaken {
 
 impl Hub {
     /// Reads every approved node. One that is let in on other terms than before is asked again for what it declined.
-    pub(super) async fn read_members(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn read_members(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let nodes = self.store.read(crate::use_case::nodes::all).await?;
-        let members: BTreeMap<NodeId, Member> =
-            nodes.iter().filter_map(|node| Some((node.key, Member::of(node)?))).collect();
+        self.revoked = revoked_lately(&nodes, now);
+        let roster = self.mesh.roster();
+        let member = |node: &NodeRecord| Some((node.key, Member::of(node, roster?)?));
+        let members: BTreeMap<NodeId, Member> = nodes.iter().filter_map(member).collect();
         for (node, member) in &members {
             let same = |before: &Member| before.approval == member.approval && before.own == member.own;
             if !self.members.get(node).is_some_and(same) {
@@ -101,7 +113,7 @@ impl Hub {
             if standing == Standing::Away && just_started { Standing::Expected } else { standing }
         };
         let is_one = |node: &NodeId| self.twins.alarm(node, now).is_none();
-        let valid = self.members.iter().filter(|(_, member)| member.approval.expires.is_none_or(|end| now <= end));
+        let valid = self.members.iter().filter(|(_, member)| !member.approval.has_ended(now));
         let valid = valid.filter(|(node, _)| is_one(node));
         let candidates: Vec<Candidate> = valid.map(|(node, member)| member.candidate(*node, standing(node))).collect();
         self.crew.update(candidates, seen.into_iter().map(|(node, (_, load))| (node, load)).collect());

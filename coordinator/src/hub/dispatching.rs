@@ -35,7 +35,7 @@ impl Hub {
         }
         self.ticked = now;
         self.release_waiting(now);
-        said("renew the roster", self.renew_roster(now).await);
+        said("mind what ends", self.mind_ends(now).await);
         self.look_around(now);
         self.watch_nodes(now).await;
         said("read open runs", self.pick_up_runs().await);

@@ -1,23 +1,26 @@
 //! Strangers at the enrolment port: noted, answered at once when decided, kept waiting a while when not.
 
+mod succession;
+
 use super::Hub;
 use super::sponsored::Back;
 use crate::accounts::{Actor, Role};
 use crate::audit;
 use crate::events::Event;
-use crate::registry::{Admission, Approval, CurrentRoster, MAX_PENDING, NodeRecord, issue};
-use crate::store::tables::{INVITES, NODES, ROSTER};
+use crate::registry::issuing::{Issued, Issuer};
+use crate::registry::{Admission, Approval, MAX_PENDING, NodeRecord};
+use crate::store::tables::{INVITES, NODES};
 use crate::store::{Draft, Reads, StoreError};
 use protocol::card::Endorsement;
 use protocol::envelope::Verified;
 use protocol::invite::SecretName;
 use protocol::mesh::{EnrolRequestArrived, Turnstile, place};
 use protocol::message::{EnrolRequest, Enrolment as Decision, NEW_KEYS_A_MINUTE, SPONSORED_A_MINUTE};
-use protocol::roster::ROSTER_LIFETIME;
-use protocol::{Keypair, NodeId, Timestamp};
+use protocol::roster::{MemberState, Roster};
+use protocol::text::Text;
+use protocol::{NodeId, Timestamp};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an undecided request is held before it is answered with "ask again".
@@ -29,7 +32,7 @@ const NOTE_AGAIN: Duration = Duration::from_secs(600);
 /// What the hub needs to deal with strangers.
 pub(crate) struct Enrolment {
     pub(super) endorsement: Endorsement,
-    mesh_key: Arc<Keypair>,
+    pub(super) issuer: Issuer,
     waiting: BTreeMap<NodeId, (Back, Timestamp)>,
     /// By address, where one sponsor or this coordinator saw it; a valid secret is not counted.
     new_keys: Turnstile<(Option<NodeId>, Option<IpAddr>)>,
@@ -42,16 +45,16 @@ pub(crate) struct Enrolment {
 /// What the store says about a request.
 enum Outcome {
     Waiting { is_new: bool },
-    Let(CurrentRoster),
+    Let(Issued),
     Decided(Decision),
 }
 
 impl Enrolment {
     /// Nobody waits yet.
-    pub(crate) fn new(endorsement: Endorsement, mesh_key: Arc<Keypair>) -> Self {
+    pub(crate) fn new(endorsement: Endorsement, issuer: Issuer) -> Self {
         Self {
             endorsement,
-            mesh_key,
+            issuer,
             waiting: BTreeMap::new(),
             new_keys: Turnstile::new(NEW_KEYS_A_MINUTE),
             sponsored: Turnstile::new(SPONSORED_A_MINUTE),
@@ -122,10 +125,11 @@ impl Hub {
                     self.events.publish(Event::Node { node: from });
                 }
             }
-            Ok(Outcome::Let(roster)) => {
-                self.on_roster(roster.clone(), &[], now).await;
+            Ok(Outcome::Let(issued)) => {
+                self.on_issued(issued, &[], now).await;
                 self.events.publish(Event::Node { node: from });
-                self.answer(from, back, Decision::Approved(roster.signed), now);
+                let decision = self.as_the_roster_says(from);
+                self.answer(from, back, decision, now);
             }
             Ok(Outcome::Decided(decision)) => self.answer(from, back, decision, now),
             Err(error) => {
@@ -148,34 +152,21 @@ impl Hub {
         let seen = self.store.read(move |view| {
             let is_open =
                 |name| Ok::<_, StoreError>(view.get(&INVITES, &name)?.is_some_and(|found| found.is_open(now)));
-            Ok::<_, StoreError>(view.contains(&NODES, &key)? || secret.map(is_open).transpose()?.unwrap_or(false))
+            Ok::<_, StoreError>((view.contains(&NODES, &key)?, secret.map(is_open).transpose()?.unwrap_or(false)))
         });
-        if !seen.await? && !self.enrolment.new_keys.admit(came, now) {
+        let (known, is_invited) = seen.await?;
+        if !known && !is_invited && !self.enrolment.new_keys.admit(came, now) {
             let reason = "too many new keys came from this address; wait a minute";
             return Ok(Outcome::Decided(Decision::Refused(reason.into())));
         }
-        let (mesh_key, coordinator) = (self.enrolment.mesh_key.clone(), self.author.id());
-        self.store.update(move |draft| consider(draft, key, &request, &mesh_key, coordinator, now)).await
-    }
-
-    /// Issues the roster anew before nodes stop trusting it.
-    pub(super) async fn renew_roster(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let soon = now.plus(ROSTER_LIFETIME / 2);
-        if self.mesh.roster().is_none_or(|roster| roster.not_after > soon) {
-            return Ok(());
+        if let Some(reason) = self.mesh.roster().and_then(|roster| revoked(roster, key)).filter(|_| !known) {
+            return Ok(Outcome::Decided(Decision::Denied(reason)));
         }
-        let (mesh_key, coordinator) = (self.enrolment.mesh_key.clone(), self.author.id());
-        let fresh = self
-            .store
-            .update(move |draft| {
-                let (held, nodes) = (draft.get(&ROSTER, &())?, crate::use_case::nodes::all(draft)?);
-                let fresh = issue(held.as_ref(), coordinator, &nodes, &mesh_key, now);
-                draft.put(&ROSTER, &(), &fresh)?;
-                Ok::<_, StoreError>(fresh)
-            })
-            .await?;
-        self.on_roster(fresh, &[], now).await;
-        Ok(())
+        let issuer = self.enrolment.issuer.clone();
+        match self.store.update(move |draft| consider(draft, key, &request, &issuer, now)).await? {
+            Outcome::Decided(Decision::Pending) => Ok(Outcome::Decided(self.as_the_roster_says(key))),
+            outcome @ (Outcome::Waiting { .. } | Outcome::Let(_) | Outcome::Decided(_)) => Ok(outcome),
+        }
     }
 
     /// Answers a held request of a node that was decided on.
@@ -183,8 +174,9 @@ impl Hub {
         let Some((back, _)) = self.enrolment.waiting.remove(&node) else { return };
         let found = self.store.read(move |view| view.get(&NODES, &node)).await;
         let decision = match found.map(|record| record.map(|record| record.admission)) {
-            Ok(Some(Admission::Approved(_))) => Decision::Approved(self.roster.signed.clone()),
+            Ok(Some(Admission::Approved(_))) => self.as_the_roster_says(node),
             Ok(Some(Admission::Denied { reason, .. })) => Decision::Denied(reason),
+            Ok(Some(Admission::Revoked { reason, .. })) => Decision::Denied(revoked_words(&reason)),
             Ok(Some(Admission::Pending) | None) | Err(_) => Decision::Pending,
         };
         self.answer(node, back, decision, Timestamp::now());
@@ -200,6 +192,15 @@ impl Hub {
             }
         }
     }
+
+    /// The answer to a node that was let in: it waits on while the roster that says so is not signed.
+    fn as_the_roster_says(&self, node: NodeId) -> Decision {
+        let member = self.mesh.roster().and_then(|roster| roster.member(&node));
+        match member.map(|member| member.state) {
+            Some(MemberState::Approved) => Decision::Approved(self.roster.signed.clone()),
+            Some(MemberState::Revoked) | None => Decision::Pending,
+        }
+    }
 }
 
 /// Decides on a request by what is known, and notes it.
@@ -207,26 +208,31 @@ fn consider(
     draft: &mut Draft,
     key: NodeId,
     request: &EnrolRequest,
-    mesh_key: &Keypair,
-    coordinator: NodeId,
+    issuer: &Issuer,
     now: Timestamp,
 ) -> Result<Outcome, StoreError> {
     let known = draft.get(&NODES, &key)?;
     match known.as_ref().map(|node| &node.admission) {
-        Some(Admission::Approved(_)) => return decided_by_roster(draft, key),
+        Some(Admission::Approved(_)) => return asks_again(draft, known, request, now),
+        Some(Admission::Revoked { reason, .. }) => {
+            return Ok(Outcome::Decided(Decision::Denied(revoked_words(reason))));
+        }
         Some(Admission::Denied { reason, .. }) => {
             return Ok(Outcome::Decided(Decision::Denied(reason.clone())));
         }
         Some(Admission::Pending) | None => {}
     }
+    if let Some(word) = &request.succeeds {
+        return succession::succeed(draft, key, request, word, issuer, now);
+    }
     let is_new = known.is_none();
     let mut node = known.unwrap_or_else(|| NodeRecord::asked(key, request, now));
     let noted = node.last_asked;
-    (node.last_asked, node.facts, node.sealing) = (now, request.facts.clone(), request.sealing);
+    (node.last_asked, node.facts, node.sealing) = (now, request.facts.clone(), Some(request.sealing));
     if let Some(proof) = &request.secret {
-        let name = proof.verify(mesh_key.mesh_id(), key).ok();
+        let name = proof.verify(issuer.mesh_key.id(), key).ok();
         return match name.map(|name| redeem(draft, &name, key, now)).transpose()?.flatten() {
-            Some(approval) => let_in(draft, node, approval, mesh_key, coordinator, now).map(Outcome::Let),
+            Some(approval) => let_in(draft, node, approval, issuer, now).map(Outcome::Let),
             None => {
                 let reason = "the invite was used or has expired; ask for a new one";
                 Ok(Outcome::Decided(Decision::Refused(reason.into())))
@@ -243,10 +249,35 @@ fn consider(
     Ok(Outcome::Waiting { is_new })
 }
 
-fn decided_by_roster(draft: &Draft, key: NodeId) -> Result<Outcome, StoreError> {
-    let roster = draft.get(&ROSTER, &())?;
-    tracing::debug!(node.id = %key, "an approved node asks again");
-    Ok(Outcome::Decided(roster.map_or(Decision::Pending, |roster| Decision::Approved(roster.signed))))
+/// A node that was let in asks again: what it seals to may be news, where only a roster was known of it.
+fn asks_again(
+    draft: &mut Draft,
+    known: Option<NodeRecord>,
+    request: &EnrolRequest,
+    now: Timestamp,
+) -> Result<Outcome, StoreError> {
+    let Some(mut node) = known else { return Ok(Outcome::Decided(Decision::Pending)) };
+    tracing::debug!(node.id = %node.key, "an approved node asks again");
+    if !node.is_in(now) {
+        let reason = "the approval of this key has ended; an administrator can renew it";
+        return Ok(Outcome::Decided(Decision::Refused(reason.into())));
+    }
+    if node.sealing.is_none() {
+        (node.sealing, node.facts, node.last_asked) = (Some(request.sealing), request.facts.clone(), now);
+        draft.put(&NODES, &node.key.clone(), &node)?;
+        return Ok(Outcome::Let(Issued::Unchanged));
+    }
+    Ok(Outcome::Decided(Decision::Pending))
+}
+
+/// Why a key that only the roster knows stays out.
+fn revoked(roster: &Roster, key: NodeId) -> Option<Text> {
+    let member = roster.member(&key).filter(|member| member.state == MemberState::Revoked);
+    member.map(|_| revoked_words(&Text::from("the roster says so")))
+}
+
+fn revoked_words(reason: &Text) -> Text {
+    Text::new(&format!("this key was revoked ({reason}) and never comes back; join with a new one"))
 }
 
 /// Uses up a pre-approval; `None` when the secret opens nothing.
@@ -258,7 +289,7 @@ fn redeem(draft: &mut Draft, name: &SecretName, key: NodeId, now: Timestamp) -> 
     invite.used_by = Some(key);
     draft.put(&INVITES, name, &invite)?;
     let by = protocol::text::Text::new(&format!("invite of {}", invite.by));
-    Ok(Some(Approval { ranges: invite.ranges, site: invite.site, expires: None, by, at: now }))
+    Ok(Some(Approval { ranges: invite.ranges, site: invite.site, expires: None, may_sponsor: false, by, at: now }))
 }
 
 /// Approves a node and issues the roster that says so.
@@ -266,20 +297,15 @@ pub(crate) fn let_in(
     draft: &mut Draft,
     mut node: NodeRecord,
     approval: Approval,
-    mesh_key: &Keypair,
-    coordinator: NodeId,
+    issuer: &Issuer,
     now: Timestamp,
-) -> Result<CurrentRoster, StoreError> {
+) -> Result<Issued, StoreError> {
     let actor = Actor { name: approval.by.clone(), role: Role::Approver };
     let subject = format!("{} as {} for {}", node.key, node.label, approval.ranges);
     audit::note(draft, &actor, "node approve", &subject, now)?;
     node.admission = Admission::Approved(approval);
     draft.put(&NODES, &node.key.clone(), &node)?;
-    let nodes = crate::use_case::nodes::all(draft)?;
-    let before = draft.get(&ROSTER, &())?;
-    let roster = issue(before.as_ref(), coordinator, &nodes, mesh_key, now);
-    draft.put(&ROSTER, &(), &roster)?;
-    Ok(roster)
+    issuer.issue(draft, now)
 }
 
 /// Forgets nodes that asked long ago; false when the list is still full.

@@ -69,8 +69,10 @@ impl Hub {
     }
 
     fn is_node(&self, header: &Header, now: Timestamp) -> bool {
-        let member = self.mesh.roster().and_then(|roster| roster.member(&header.sender));
-        member.is_some_and(|member| member.role == Role::Node && member.is_in(now))
+        // One whose revocation still waits for the mesh key is on the roster, but no member here.
+        let named = self.mesh.roster().and_then(|roster| roster.member(&header.sender));
+        named.is_some_and(|member| member.role == Role::Node && member.is_in(now))
+            && self.members.contains_key(&header.sender)
     }
 
     async fn read(

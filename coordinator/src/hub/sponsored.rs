@@ -8,7 +8,7 @@ use protocol::envelope::Verified;
 use protocol::invite::MAX_ADDRESSES;
 use protocol::mesh::{EnrolReply, ReplyTo};
 use protocol::message::{EnrolAnswer, EnrolRequest, Enrolment as Decision, SponsoredAnswer, SponsoredRequest};
-use protocol::roster::Role;
+use protocol::roster::{Member, Role};
 use protocol::{NodeId, Timestamp};
 use std::net::SocketAddr;
 
@@ -59,7 +59,9 @@ impl Hub {
     /// Where members that may sponsor take requests to join: the port after the mesh port that their cards name.
     pub(super) fn sponsor_addresses(&self, now: Timestamp) -> Vec<SocketAddr> {
         let roster = self.mesh.roster().into_iter().flat_map(|roster| roster.approved(now));
-        let sponsors = roster.filter(|member| member.role == Role::Node && member.may_sponsor);
+        // One whose revocation still waits for the mesh key is on the roster, but no member here.
+        let is_sponsor = |member: &&Member| member.role == Role::Node && member.may_sponsor;
+        let sponsors = roster.filter(is_sponsor).filter(|member| self.members.contains_key(&member.key));
         let cards = sponsors.filter_map(|member| self.mesh.card(&member.key));
         let after = |address: &SocketAddr| Some(SocketAddr::new(address.ip(), address.port().checked_add(1)?));
         cards.flat_map(|card| card.addresses.iter().take(EACH).filter_map(after)).take(MAX_ADDRESSES).collect()

@@ -2,7 +2,9 @@
 
 use super::{EnrolmentDesk, Hub, HubHandle, Parts, let_in};
 use crate::events::EventBus;
+use crate::keys::MeshKey;
 use crate::presence::{Presence, Presences};
+use crate::registry::issuing::{Issued, Issuer};
 use crate::registry::{Approval, CurrentRoster, NodeRecord};
 use crate::settings::Timing;
 use crate::store::tables::NODES;
@@ -45,6 +47,10 @@ fn mesh_id() -> MeshId {
     mesh_key().mesh_id()
 }
 
+fn issuer() -> Issuer {
+    Issuer { mesh_key: MeshKey::Here(Arc::new(mesh_key())), coordinator: id(1) }
+}
+
 fn author(seed: u8) -> Author {
     Author::new(Arc::new(keys(seed)), mesh_id(), 1)
 }
@@ -75,7 +81,7 @@ impl Lab {
         let author = author(1);
         let enrol = EnrolServer::new(author.keypair(), mesh_id(), vec!["127.0.0.1:0".parse().unwrap()]).await.unwrap();
         let card = Card { key: id(1), sealing: sealing(1), addresses: vec![address], label: "lab".into(), issued: now };
-        let enrolment = EnrolmentDesk::new(Endorsement::sign(card, &mesh_key()), Arc::new(mesh_key()));
+        let enrolment = EnrolmentDesk::new(Endorsement::sign(card, &mesh_key()), issuer());
         let (opener, presences, signed) = (Opener::new(&keys(1)), Presences::default(), roster.signed.clone());
         let (_, inbox) = HubHandle::channel();
         let timing = Timing { beacon: Duration::from_millis(200), ..Timing::default() };
@@ -106,16 +112,19 @@ async fn approve(store: &Store, now: Timestamp) -> CurrentRoster {
         let mut last = None;
         for seed in [2, 3] {
             let facts = NodeFacts::default();
-            let request = EnrolRequest { sealing: sealing(seed), label: "lab".into(), facts, secret: None };
+            let request =
+                EnrolRequest { sealing: sealing(seed), label: "lab".into(), facts, secret: None, succeeds: None };
             let (ranges, site) = ("10.0.0.0/8".parse().unwrap(), "main".into());
-            let approval = Approval { ranges, site, expires: None, by: "ada".into(), at: now };
+            let by = "ada".into();
+            let approval = Approval { ranges, site, expires: None, may_sponsor: false, by, at: now };
             let record = NodeRecord::asked(id(seed), &request, now);
             draft.put(&NODES, &id(seed), &record)?;
-            last = Some(let_in(draft, record, approval, &mesh_key(), id(1), now)?);
+            last = Some(let_in(draft, record, approval, &issuer(), now)?);
         }
         Ok::<_, StoreError>(last)
     });
-    approved.await.unwrap().expect("two were let in")
+    let Some(Issued::Signed(roster)) = approved.await.unwrap() else { panic!("two were let in") };
+    roster
 }
 
 /// A presence of the node with this seed; it names a task that nobody gave it.

@@ -156,3 +156,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_a_node_that_is_no_member_any_more_nothing_is_remembered() {
+    let presences = Presences::default();
+    let word = |seed| LastWord { node: node(seed), at: NOON, has_left: false };
+    presences.recall(vec![word(1), word(2)]);
+    presences.heard(node(3), presence(), OFFLINE_AFTER);
+    presences.heard(node(4), presence(), OFFLINE_AFTER);
+    presences.keep(|kept| [node(2), node(4)].contains(kept));
+    let known = [1, 2, 3, 4].map(|seed| presences.last_word(&node(seed)).is_some());
+    assert_eq!(known, [false, true, false, true]);
+    assert!(presences.get(&node(3)).is_none());
+}

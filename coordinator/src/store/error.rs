@@ -125,6 +125,9 @@ pub enum StoreError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// The nodes that the change comes to make a roster that nobody could hand on.
+    #[error(transparent)]
+    Roster(#[from] protocol::roster::RosterError),
     /// There is room for small changes, but no new work is begun.
     #[error("{0}; nothing new is begun until there is room, so free some")]
     DiskLow(Shortage),

@@ -8,13 +8,15 @@ use crate::analysis::delta::PortId;
 use crate::audit::AuditEntry;
 use crate::history::{RunLook, Version};
 use crate::intake::TaskCoverage;
-use crate::registry::{CurrentRoster, NodeRecord, PreApproval};
+use crate::registry::{CurrentRoster, NodeRecord, PreApproval, RosterAlarm};
 use crate::report::{Lines, ReportSummary, StoredReport};
 use crate::run::{Run, Tally, TaskRecord};
 use crate::scan::Scan;
 use crate::settings::Settings;
+use protocol::card::Endorsement;
 use protocol::invite::SecretName;
 use protocol::observation::HostObservation;
+use protocol::roster::Roster;
 use protocol::task::{RunId, ScanId, TaskId};
 use protocol::{NodeId, TargetSet};
 use std::net::IpAddr;
@@ -29,6 +31,12 @@ pub(crate) const USERS: Table<String, User> = Table::new(b'U', "users");
 pub(crate) const NODES: Table<NodeId, NodeRecord> = Table::new(b'N', "nodes");
 /// The one roster in force.
 pub(crate) const ROSTER: Table<(), CurrentRoster> = Table::new(b'R', "roster");
+/// The one roster that waits for the mesh key, if it is kept elsewhere.
+pub(crate) const AWAITED: Table<(), Roster> = Table::new(b'W', "awaited roster");
+/// The coordinator's card as the mesh key last endorsed it.
+pub(crate) const ENDORSEMENT: Table<(), Endorsement> = Table::new(b'E', "endorsement");
+/// That two rosters of one epoch were seen, until a person has seen it.
+pub(crate) const ROSTER_ALARM: Table<(), RosterAlarm> = Table::new(b'w', "roster alarm");
 /// Pre-approvals by what their secret is kept as.
 pub(crate) const INVITES: Table<SecretName, PreApproval> = Table::new(b'I', "invites");
 /// Scan definitions.
@@ -75,12 +83,15 @@ pub(crate) const ACCEPTED: Table<(ScanId, IpAddr, PortId), RunId> = Table::new(b
 pub(crate) const AUDIT: Table<u64, AuditEntry> = Table::new(b'z', "audit");
 
 /// The prefix and name of every table.
-pub(crate) const NAMES: [(u8, &str); 26] = [
+pub(crate) const NAMES: [(u8, &str); 29] = [
     SETTINGS.label(),
     BOOTS.label(),
     USERS.label(),
     NODES.label(),
     ROSTER.label(),
+    AWAITED.label(),
+    ENDORSEMENT.label(),
+    ROSTER_ALARM.label(),
     INVITES.label(),
     SCANS.label(),
     RUNS.label(),

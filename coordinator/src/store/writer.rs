@@ -290,7 +290,8 @@ impl Group {
             }
             Err(error) => {
                 draft.undo();
-                answer(Err(error));
+                // Told with the others: whoever asks again then is of another group, which looks at the room anew.
+                self.answers.push(Box::new(|_| answer(Err(error))));
             }
         }
     }

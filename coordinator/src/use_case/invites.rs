@@ -1,21 +1,40 @@
-//! Invites after they were made: which are open, taking one back, and where they send a node to ask.
+//! Invites: making the line that lets a node ask to join, or lets it in at once; which are open; taking one back.
 
-use super::UseCaseError;
+use super::nodes::decide::parse_ranges;
+use super::{UseCaseError, text_or};
 use crate::Coordinator;
 use crate::accounts::{Actor, Right};
 use crate::audit;
 use crate::registry::PreApproval;
+use crate::scan::DEFAULT_SITE;
 use crate::store::tables::INVITES;
 use crate::store::{Reads, StoreError};
-use protocol::invite::{MAX_ADDRESSES, SecretName};
+use protocol::invite::{Invite, MAX_ADDRESSES, SecretName, secret_name};
 use protocol::{NodeId, Timestamp};
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The longest that an invite is good for.
+const MAX_INVITE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Addresses of sponsors for which the coordinator's own make room.
 const SPONSORS_FIRST: usize = 4;
 
 /// Letters of an invite's id.
 const ID_LETTERS: usize = 16;
+
+/// What kind of invite to make.
+#[derive(Clone, Debug)]
+pub struct InviteRequest {
+    /// How long it is good for, at most 30 days.
+    pub lifetime: Duration,
+    /// Ranges of a single-use pre-approval; `None` makes a plain invite, after which a person approves.
+    pub ranges: Option<String>,
+    /// Site of a pre-approval; empty for the default one.
+    pub site: String,
+    /// Enrolment ports that it names; empty for the coordinator's and those of members that may sponsor.
+    pub addresses: Vec<SocketAddr>,
+}
 
 /// An invite that still lets a node in. One without a pre-approval is not kept, as a person decides in the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +55,43 @@ fn open(reads: &impl Reads, now: Timestamp) -> Result<Vec<(SecretName, PreApprov
 }
 
 impl Coordinator {
+    /// Makes an invite; one with ranges lets in whoever shows it first.
+    pub async fn create_invite(&self, actor: &Actor, request: &InviteRequest) -> Result<Invite, UseCaseError> {
+        actor.require(Right::Approve)?;
+        if request.lifetime.is_zero() || request.lifetime > MAX_INVITE_LIFETIME {
+            let reason = "an invite lasts from one second to 30 days".to_owned();
+            return Err(UseCaseError::Invalid { field: "expires", reason });
+        }
+        let addresses = self.invite_addresses(&request.addresses).await?;
+        let now = Timestamp::now();
+        let expires = now.plus(request.lifetime);
+        let secret = match &request.ranges {
+            Some(ranges) => {
+                let ranges = parse_ranges(ranges)?;
+                let site = text_or(&request.site, &DEFAULT_SITE.into());
+                let by = actor.name.clone();
+                Some(self.pre_approve(PreApproval { ranges, site, expires, by, used_by: None }, actor, now).await?)
+            }
+            None => None,
+        };
+        Ok(Invite { mesh: self.mesh_id(), addresses, expires, secret })
+    }
+
+    async fn pre_approve(&self, invite: PreApproval, actor: &Actor, now: Timestamp) -> Result<[u8; 16], UseCaseError> {
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret)
+            .map_err(|error| UseCaseError::Conflict(format!("the system gives no randomness: {error}")))?;
+        let name = secret_name(&secret);
+        let actor = actor.clone();
+        self.store()
+            .update(move |draft| {
+                audit::note(draft, &actor, "invite create", &format!("for {}", invite.ranges), now)?;
+                draft.put(&INVITES, &name, &invite)
+            })
+            .await?;
+        Ok(secret)
+    }
+
     /// The open invites, those that end first before the others.
     pub async fn invites(&self, actor: &Actor) -> Result<Vec<InviteView>, UseCaseError> {
         actor.require(Right::Approve)?;
@@ -63,7 +119,7 @@ impl Coordinator {
     }
 
     /// Where an invite sends a node to ask: as wanted, else the coordinator and the members that may sponsor.
-    pub(crate) async fn invite_addresses(&self, wanted: &[SocketAddr]) -> Result<Vec<SocketAddr>, UseCaseError> {
+    async fn invite_addresses(&self, wanted: &[SocketAddr]) -> Result<Vec<SocketAddr>, UseCaseError> {
         if wanted.is_empty() {
             let sponsors = self.hub().sponsor_addresses().await;
             return Ok(choose(self.enrolment_addresses(), sponsors));

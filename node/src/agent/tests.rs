@@ -8,6 +8,7 @@ mod neighbours;
 mod partition;
 mod presence;
 mod sponsor;
+mod standing;
 
 use crate::notice::Notice;
 use crate::testing::{Home, Knocker, member, roster};

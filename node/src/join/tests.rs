@@ -1,5 +1,7 @@
 //! Joining, against an enrolment port that answers as the test says.
 
+mod rotation;
+
 use super::*;
 use crate::testing::{PATIENCE, card, coordinator, key, member, mesh_key, options, roster};
 use crate::{NodeError, NodeOptions};

@@ -352,6 +352,10 @@ impl Mesh {
             Ok(None) => return tracing::error!("a message that is not gossiped was given to gossip"),
             Err(error) => return tracing::error!(%error, "an own message cannot be gossiped"),
         };
+        if let Heard::Head(head) = &heard {
+            self.gate.bar(head.message());
+            self.apply_gate(now);
+        }
         let topic = match &heard {
             Heard::Announcement(_) => self.topics.tasks.clone(),
             Heard::Beacon(_) | Heard::Head(_) | Heard::Cancel(_) => self.topics.control.clone(),

@@ -13,7 +13,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use web::api::invites::{Invite, NewInvite};
-use web::api::nodes::{Approve, Node};
+use web::api::nodes::{Decide, Node};
 use web::api::reports::Report;
 use web::api::runs::RunSummary;
 use web::api::scans::{NewScan, Scan};
@@ -112,7 +112,7 @@ impl Mesh {
         let said = node.line_with("this node is ").await?;
         let fingerprint = said.split("this node is ").nth(1).unwrap_or_default().trim().to_owned();
         node.line_with("waiting for approval").await?;
-        let approve = Approve { label: name.to_owned(), ranges, ..Approve::default() };
+        let approve = Decide { label: name.to_owned(), ranges, ..Decide::default() };
         let approved: Node = self.client()?.post(&format!("/nodes/{fingerprint}/approve"), &approve).await?;
         node.line_with("connected to the coordinator").await?;
         self.nodes.push(node);

@@ -1,14 +1,15 @@
 //! Nodes: who asked, who was let in, how they are.
 
-use super::Body;
+use super::{Body, Params};
 use crate::App;
 use crate::error::WebError;
 use crate::expiry;
 use crate::session::Caller;
 use axum::Json;
 use axum::extract::{Path, State};
+use coordinator::registry::ending::Ending;
 use coordinator::registry::{Admission, NodeRecord};
-use coordinator::{ApproveRequest, NodeStatus, NodeView, Presence};
+use coordinator::{ApproveRequest, Lifetime, NodeDecision, NodeSelection, NodeStatus, NodeView, Presence};
 use protocol::message::{EngineFact, NodeFacts, Room};
 use protocol::{Fingerprint, TargetSet, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -23,9 +24,10 @@ pub struct Node {
     pub fingerprint: Fingerprint,
     /// What people call it.
     pub label: String,
-    /// `pending`, `denied`, `online`, `scanning`, `offline`, `expired`, `cloned` (two machines use its key).
+    /// `pending`, `denied`, `revoked`, `awaiting signature`, `online`, `scanning`, `offline`, `expired`, `cloned` (two
+    /// machines use its key).
     pub status: String,
-    /// Why it is denied, offline or cloned.
+    /// Why it is denied, revoked, offline or cloned.
     pub reason: Option<String>,
     /// Host name, in its own words.
     pub hostname: String,
@@ -65,6 +67,12 @@ pub struct Node {
     /// How much more its disk takes: `free`, `tight` (no new tasks), `full` (nothing runs); absent until it is heard.
     #[serde(default)]
     pub room: Option<String>,
+    /// Whether lists leave it out.
+    pub hidden: bool,
+    /// Whether what was decided waits for the mesh key's signature.
+    pub awaiting_signature: bool,
+    /// How near the end of its approval is: `month`, `week`, `day`, `over`; absent while it is far.
+    pub ending: Option<String>,
 }
 
 /// What to do about one key on two machines.
@@ -93,6 +101,8 @@ pub struct Approval {
     /// After this it counts as out.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires: Option<Timestamp>,
+    /// Whether it may pass on the requests of strangers.
+    pub may_sponsor: bool,
     /// Who let it in; `invite` for a pre-approved one.
     pub by: String,
     /// When.
@@ -100,27 +110,52 @@ pub struct Approval {
     pub at: Timestamp,
 }
 
-/// On which terms to let a node in.
+/// What is decided about one node. Each action reads what belongs to it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-pub struct Approve {
-    /// Empty or absent: what the node calls itself.
-    #[serde(default)]
+pub struct Decide {
+    /// To approve one: what people call it. Empty or absent: as it is, at first what the node calls itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub label: String,
-    /// What it may scan, such as `192.0.2.0/24,198.51.100.7`.
+    /// To approve: what it may scan, such as `192.0.2.0/24,198.51.100.7`. May be absent for one that is in.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ranges: String,
-    /// Empty or absent: `main`.
-    #[serde(default)]
+    /// To approve: where it stands. Empty or absent: as it is, at first `main`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub site: String,
-    /// When the approval ends: a length such as `90d` or `12h`, a date, or a time (RFC 3339). Absent: never.
-    #[serde(default)]
+    /// To approve: when that ends: a length such as `90d` or `12h`, a date, a time (RFC 3339), or `never`. Empty or
+    /// absent: as it is, at first never.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub expires: String,
+    /// To approve: whether it may pass on the requests of strangers. Absent: as it is, at first not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sponsor: Option<bool>,
+    /// To deny or revoke: why. The node is told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
-/// Why a node is turned away.
+/// What is decided about several nodes alike: all of them, or none when one does not fit.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-pub struct Deny {
-    /// The node's log shows it.
-    pub reason: String,
+pub struct DecideMany {
+    /// `approve`, `deny`, `revoke`, `remove`, `hide` or `unhide`.
+    pub action: String,
+    /// Which.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub nodes: Vec<Fingerprint>,
+    /// In place of `nodes`: every one that waits for a decision.
+    #[serde(default)]
+    pub all_pending: bool,
+    /// How.
+    #[serde(flatten)]
+    pub decide: Decide,
+}
+
+/// Which nodes a list shows.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Which {
+    #[serde(default)]
+    pub(crate) hidden: bool,
 }
 
 impl From<EngineFact> for Engine {
@@ -132,15 +167,15 @@ impl From<EngineFact> for Engine {
 
 impl From<coordinator::registry::Approval> for Approval {
     fn from(approval: coordinator::registry::Approval) -> Self {
-        let coordinator::registry::Approval { ranges, site, expires, by, at } = approval;
-        Self { ranges, site: site.into(), expires, by: by.into(), at }
+        let coordinator::registry::Approval { ranges, site, expires, may_sponsor, by, at } = approval;
+        Self { ranges, site: site.into(), expires, may_sponsor, by: by.into(), at }
     }
 }
 
 impl From<NodeView> for Node {
     fn from(view: NodeView) -> Self {
-        let NodeView { record, presence, status } = view;
-        let NodeRecord { key, sealing: _, label, facts, first_asked, last_asked, admission } = record;
+        let NodeView { record, presence, status, is_awaited, ending } = view;
+        let NodeRecord { key, sealing: _, label, facts, first_asked, last_asked, admission, hidden } = record;
         let NodeFacts { hostname, version, system, addresses, macs, engines, policy_ranges } = facts;
         let now = presence.as_ref();
         Self {
@@ -163,9 +198,12 @@ impl From<NodeView> for Node {
             spooled: now.map_or(0, |presence| presence.spooled),
             room: now.map(|presence| room_name(presence.room).to_owned()),
             status: status.name().to_owned(),
+            hidden,
+            awaiting_signature: is_awaited,
+            ending: ending.map(|ending| word(ending).to_owned()),
             approval: match admission {
                 Admission::Approved(approval) => Some(approval.into()),
-                Admission::Pending | Admission::Denied { .. } => None,
+                Admission::Pending | Admission::Denied { .. } | Admission::Revoked { .. } => None,
             },
         }
     }
@@ -187,7 +225,7 @@ fn reason(status: &NodeStatus, admission: &Admission) -> Option<String> {
     match (status, admission) {
         (NodeStatus::Offline { since: _, reason }, _) => Some((*reason).to_owned()),
         (NodeStatus::Cloned { .. }, _) => Some(CLONED.to_owned()),
-        (_, Admission::Denied { reason, by: _, at: _ }) => Some(reason.to_string()),
+        (_, Admission::Denied { reason, .. } | Admission::Revoked { reason, .. }) => Some(reason.to_string()),
         _ => None,
     }
 }
@@ -202,47 +240,100 @@ fn last_seen(
     let before = if let NodeStatus::Offline { since, reason: _ } = status { *since } else { None };
     match admission {
         Admission::Approved(_) => presence.map(|presence| presence.last_seen).or(before),
-        Admission::Pending | Admission::Denied { .. } => Some(last_asked),
+        Admission::Pending | Admission::Denied { .. } | Admission::Revoked { .. } => Some(last_asked),
     }
 }
 
-/// Every node, pending ones first.
-#[utoipa::path(get, path = "/api/v1/nodes", tag = "nodes", responses((status = 200, body = Vec<Node>)))]
-pub(crate) async fn list(State(app): State<App>, Caller(actor): Caller) -> Result<Json<Vec<Node>>, WebError> {
+fn word(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Month => "month",
+        Ending::Week => "week",
+        Ending::Day => "day",
+        Ending::Over => "over",
+    }
+}
+
+/// Every node, pending ones first; hidden ones when they are asked for.
+#[utoipa::path(get, path = "/api/v1/nodes", tag = "nodes",
+    params(("hidden" = Option<bool>, Query, description = "Hidden ones too")), responses((status = 200, body = Vec<Node>)))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Params(which): Params<Which>,
+) -> Result<Json<Vec<Node>>, WebError> {
     let nodes = app.coordinator.nodes(&actor).await?;
-    Ok(Json(nodes.into_iter().map(Node::from).collect()))
+    let shown = nodes.into_iter().filter(|node| which.hidden || !node.record.hidden);
+    Ok(Json(shown.map(Node::from).collect()))
 }
 
-/// Lets a node in; it learns so at once.
-#[utoipa::path(post, path = "/api/v1/nodes/{node}/approve", tag = "nodes",
-    params(("node" = String, Path, description = "Fingerprint")), request_body = Approve, responses((status = 200, body = Node)))]
-pub(crate) async fn approve(
+/// One node.
+#[utoipa::path(get, path = "/api/v1/nodes/{node}", tag = "nodes",
+    params(("node" = String, Path, description = "Fingerprint")), responses((status = 200, body = Node)))]
+pub(crate) async fn show(
     State(app): State<App>,
     Caller(actor): Caller,
     Path(node): Path<Fingerprint>,
-    Body(approve): Body<Approve>,
 ) -> Result<Json<Node>, WebError> {
-    let request = approve.request(Timestamp::now())?;
-    Ok(Json(app.coordinator.approve_node(&actor, &node, &request).await?.into()))
+    Ok(Json(app.coordinator.node(&actor, &node).await?.into()))
 }
 
-/// Turns a waiting node away.
-#[utoipa::path(post, path = "/api/v1/nodes/{node}/deny", tag = "nodes",
-    params(("node" = String, Path, description = "Fingerprint")), request_body = Deny, responses((status = 200, body = Node)))]
-pub(crate) async fn deny(
+/// Decides about a node; it learns so at once.
+#[utoipa::path(post, path = "/api/v1/nodes/{node}/{action}", tag = "nodes",
+    params(("node" = String, Path, description = "Fingerprint"),
+        ("action" = String, Path, description = "`approve`, `deny`, `revoke`, `remove`, `hide` or `unhide`")),
+    request_body = Decide, responses((status = 200, body = Node)))]
+pub(crate) async fn decide(
     State(app): State<App>,
     Caller(actor): Caller,
-    Path(node): Path<Fingerprint>,
-    Body(Deny { reason }): Body<Deny>,
+    Path((node, action)): Path<(Fingerprint, String)>,
+    Body(decide): Body<Decide>,
 ) -> Result<Json<Node>, WebError> {
-    Ok(Json(app.coordinator.deny_node(&actor, &node, &reason).await?.into()))
+    let decision = decide.read(&action, Timestamp::now())?;
+    Ok(Json(app.coordinator.decide_node(&actor, &node, &decision).await?.into()))
 }
 
-impl Approve {
+/// Decides about several nodes alike.
+#[utoipa::path(post, path = "/api/v1/nodes/bulk", tag = "nodes", request_body = DecideMany,
+    responses((status = 200, body = Vec<Node>)))]
+pub(crate) async fn decide_many(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Body(many): Body<DecideMany>,
+) -> Result<Json<Vec<Node>>, WebError> {
+    let DecideMany { action, nodes, all_pending, decide } = many;
+    let selection = match (nodes.is_empty(), all_pending) {
+        (true, true) => NodeSelection::Pending,
+        (false, false) => NodeSelection::Keys(nodes.into_iter().collect()),
+        (true, false) | (false, true) => {
+            return Err(WebError::field("nodes", "name the nodes that are meant, or all_pending, and not both"));
+        }
+    };
+    let decision = decide.read(&action, Timestamp::now())?;
+    let decided = app.coordinator.decide_nodes(&actor, &selection, &decision).await?;
+    Ok(Json(decided.into_iter().map(Node::from).collect()))
+}
+
+impl Decide {
     /// As the coordinator takes it.
-    pub(crate) fn request(self, now: Timestamp) -> Result<ApproveRequest, WebError> {
-        let Self { label, ranges, site, expires } = self;
-        let lifetime = expiry::lifetime(&expires, now).map_err(|fault| WebError::field("expires", fault))?;
-        Ok(ApproveRequest { label, ranges, site, lifetime })
+    pub(crate) fn read(self, action: &str, now: Timestamp) -> Result<NodeDecision, WebError> {
+        let Self { label, ranges, site, expires, sponsor, reason } = self;
+        let lifetime = match expires.trim() {
+            "never" => Lifetime::ForEver,
+            text => expiry::lifetime(text, now)
+                .map_err(|fault| WebError::field("expires", fault))?
+                .map_or(Lifetime::Kept, Lifetime::From),
+        };
+        Ok(match action {
+            "approve" => NodeDecision::Approve(ApproveRequest { label, ranges, site, lifetime, may_sponsor: sponsor }),
+            "deny" => NodeDecision::Deny { reason },
+            "revoke" => NodeDecision::Revoke { reason },
+            "remove" => NodeDecision::Remove,
+            "hide" => NodeDecision::Hide,
+            "unhide" => NodeDecision::Unhide,
+            other => {
+                let fault = format!("{other:?} is no action; take approve, deny, revoke, remove, hide or unhide");
+                return Err(WebError::field("action", fault));
+            }
+        })
     }
 }

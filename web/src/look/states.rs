@@ -93,6 +93,11 @@ impl Badge {
         }
     }
 
+    /// A node that the mesh key has yet to let in.
+    pub(crate) fn awaited() -> Self {
+        Self::plain(Tone::Medium, "diamond", "awaiting signature")
+    }
+
     /// One key on two machines.
     pub(crate) fn cloned() -> Self {
         Self::plain(Tone::Critical, "ban", "cloned")

@@ -172,7 +172,8 @@ fn state(member: &MeshMember) -> (Badge, String) {
         status @ (NodeStatus::Online | NodeStatus::Scanning) => {
             (Badge::presence(true, *status == NodeStatus::Scanning), String::new())
         }
-        status @ (NodeStatus::Pending | NodeStatus::Denied | NodeStatus::Expired) => {
+        NodeStatus::Awaited => (Badge::awaited(), "the mesh key has yet to sign".to_owned()),
+        status @ (NodeStatus::Pending | NodeStatus::Denied | NodeStatus::Revoked | NodeStatus::Expired) => {
             (Badge::denied(status.name()), String::new())
         }
     }

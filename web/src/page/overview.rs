@@ -116,9 +116,13 @@ fn gone(node: &NodeView) -> Option<Attention> {
             words: format!("{}: two machines use its key", node.record.label),
             path: "/nodes".to_owned(),
         }),
-        NodeStatus::Pending | NodeStatus::Denied | NodeStatus::Online | NodeStatus::Scanning | NodeStatus::Expired => {
-            None
-        }
+        NodeStatus::Pending
+        | NodeStatus::Denied
+        | NodeStatus::Revoked
+        | NodeStatus::Awaited
+        | NodeStatus::Online
+        | NodeStatus::Scanning
+        | NodeStatus::Expired => None,
     }
 }
 

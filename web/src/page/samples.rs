@@ -28,6 +28,8 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
         ("login", Arc::new(login::Login { name: word.into(), next: word.into(), fault: Some(word.into()) })),
         ("overview", Arc::new(overview(word))),
         ("nodes", Arc::new(nodes(word))),
+        ("node", Arc::new(node(word))),
+        ("nodes_decide", Arc::new(question(word))),
         (
             "enrol",
             Arc::new(enrol::Enrol {
@@ -70,12 +72,25 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
                 may_run: true,
             }),
         ),
-        ("nodes", Arc::new(nodes::Nodes { pending: vec![], nodes: vec![], may_approve: true, fault: None })),
+        ("nodes", Arc::new(no_nodes())),
         ("enrol", Arc::new(enrol::Enrol::default())),
         ("reports", Arc::new(reports::Reports { networks: vec![], total: 0, filter: reports::Filter::default() })),
     ];
     let pages = pages.into_iter().chain(findings::empty()).chain(of_scans::empty()).chain(of_mesh::empty());
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
+}
+
+fn no_nodes() -> nodes::Nodes {
+    nodes::Nodes {
+        pending: vec![],
+        nodes: vec![],
+        hidden: 0,
+        shows_hidden: false,
+        roster: nodes::roster::RosterNotices::default(),
+        may_approve: true,
+        fault: None,
+        told: None,
+    }
 }
 
 fn hours(count: u64) -> Duration {
@@ -137,6 +152,7 @@ fn nodes(word: &str) -> nodes::Nodes {
         ranges: "10.1.0.0/24".into(),
         site: "main".into(),
         expires: String::new(),
+        sponsor: true,
     };
     let pending = nodes::PendingCard {
         id: "abcd".into(),
@@ -151,6 +167,7 @@ fn nodes(word: &str) -> nodes::Nodes {
         is_open: false,
     };
     let row = |state, why: &str| nodes::NodeRow {
+        id: "abcd".into(),
         label: word.into(),
         fingerprint: "k7dq-22fm-x3ha-9pwz-aa5t-0r4c-mm2e-lz8y".into(),
         short: "k7dq-22fm".into(),
@@ -166,5 +183,61 @@ fn nodes(word: &str) -> nodes::Nodes {
         row(Badge::plain(Tone::Ok, "circle", "online"), ""),
         row(Badge::plain(Tone::Critical, "x", "offline"), word),
     ];
-    nodes::Nodes { pending: vec![pending], nodes: rows, may_approve: true, fault: Some(word.into()) }
+    nodes::Nodes {
+        pending: vec![pending],
+        nodes: rows,
+        hidden: 2,
+        shows_hidden: true,
+        roster: notices(word),
+        may_approve: true,
+        fault: Some(word.into()),
+        told: Some(word.into()),
+    }
+}
+
+fn notices(word: &str) -> nodes::roster::RosterNotices {
+    let from = "k7dq-22fm-x3ha-9pwz-aa5t-0r4c-mm2e-lz8y".to_owned();
+    nodes::roster::RosterNotices {
+        awaited: Some(vec![word.into()]),
+        ends: Some(NOW.plus(hours(50))),
+        alarm: Some(nodes::roster::TwoTruths { epoch: 7, from, at: NOW.minus(hours(1)) }),
+        may_approve: true,
+    }
+}
+
+fn node(word: &str) -> node::NodePage {
+    node::NodePage {
+        id: "abcd".into(),
+        label: word.into(),
+        fingerprint: "k7dq-22fm-x3ha-9pwz-aa5t-0r4c-mm2e-lz8y".into(),
+        state: Badge::plain(Tone::Ok, "circle", "online"),
+        why: word.into(),
+        facts: vec![("Host name", word.into()), ("Own policy", "10.1.0.0/24".into())],
+        seen: Some(NOW.minus(Duration::from_secs(4))),
+        decided: Some((word.into(), NOW.minus(hours(30)))),
+        ends: Some(NOW.plus(hours(50))),
+        running: vec!["7.3".into()],
+        is_hidden: false,
+        is_in: true,
+        is_forgettable: true,
+        form: nodes::ApprovalForm {
+            label: word.into(),
+            ranges: word.into(),
+            site: word.into(),
+            expires: "2026-12-31".into(),
+            sponsor: false,
+        },
+        faults: [("ranges", word.to_owned())].into_iter().collect::<std::collections::BTreeMap<_, _>>().into(),
+        may_approve: true,
+    }
+}
+
+fn question(word: &str) -> nodes::decide::Question {
+    let named = |id: &str| nodes::decide::Named { id: id.into(), label: word.into(), fingerprint: word.into() };
+    nodes::decide::Question {
+        deed: nodes::decide::Deed::Revoke,
+        nodes: vec![named("abcd"), named("efgh")],
+        reason: word.into(),
+        faults: [("reason", word.to_owned())].into_iter().collect::<std::collections::BTreeMap<_, _>>().into(),
+    }
 }

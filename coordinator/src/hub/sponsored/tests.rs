@@ -2,12 +2,10 @@
 
 use super::*;
 use crate::accounts::{Actor, Role as UserRole};
-use crate::hub::Command;
-use crate::registry::CurrentRoster;
 use crate::settings::{Settings, Timing};
-use crate::store::tables::ROSTER;
-use crate::store::{Reads, StoreError};
-use crate::{ApproveRequest, Coordinator, CoordinatorOptions, InviteRequest, SetupOptions};
+use crate::{
+    ApproveRequest, Coordinator, CoordinatorOptions, InviteRequest, NodeDecision, NodeSelection, SetupOptions,
+};
 use protocol::Keypair;
 use protocol::card::Card;
 use protocol::envelope::{Author, Envelope};
@@ -15,7 +13,6 @@ use protocol::invite::{Invite, SecretProof};
 use protocol::letter::{Letter, Opener};
 use protocol::mesh::{self, LetterId, Mesh, MeshConfig, MeshEvent, Tunables};
 use protocol::message::{NEW_KEYS_A_MINUTE, NodeFacts, SPONSORED_A_MINUTE};
-use protocol::roster::SignedRoster;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -58,28 +55,20 @@ fn author(seed: u8, hub: &Coordinator) -> Author {
 /// What the node that grows from this seed signs; `secret` may be proven for another one.
 fn request(author: &Author, secret: Option<SecretProof>) -> Envelope {
     let sealing = Opener::new(author.keypair()).key();
-    let request = EnrolRequest { sealing, label: "far".into(), facts: NodeFacts::default(), secret };
+    let request = EnrolRequest { sealing, label: "far".into(), facts: NodeFacts::default(), secret, succeeds: None };
     author.sign(&request, 0, Timestamp::now())
 }
 
 async fn approve(hub: &Coordinator, node: NodeId) {
     let request = ApproveRequest { ranges: "10.0.0.0/24".into(), ..ApproveRequest::default() };
-    hub.approve_node(&ada(), &node.fingerprint(), &request).await.unwrap();
+    hub.decide_node(&ada(), &node.fingerprint(), &NodeDecision::Approve(request)).await.unwrap();
 }
 
 /// Issues a roster in which these nodes may sponsor.
 async fn let_sponsor(hub: &Coordinator, sponsors: &[NodeId]) {
-    let (mesh_key, sponsors) = (hub.mesh_key().clone(), sponsors.to_vec());
-    let issued = hub.store().update(move |draft| {
-        let held = draft.get(&ROSTER, &())?.expect("a coordinator has a roster");
-        let mut roster = held.signed.verify(mesh_key.mesh_id()).unwrap();
-        (roster.epoch, roster.previous) = (held.epoch + 1, held.hash());
-        roster.members.iter_mut().for_each(|member| member.may_sponsor = sponsors.contains(&member.key));
-        let fresh = CurrentRoster { epoch: roster.epoch, signed: SignedRoster::sign(&roster, &mesh_key) };
-        draft.put(&ROSTER, &(), &fresh)?;
-        Ok::<_, StoreError>(fresh)
-    });
-    hub.hub().tell(Command::Roster(issued.await.unwrap(), Vec::new())).await;
+    let sponsors = NodeSelection::Keys(sponsors.iter().map(NodeId::fingerprint).collect());
+    let request = ApproveRequest { may_sponsor: Some(true), ..ApproveRequest::default() };
+    hub.decide_nodes(&ada(), &sponsors, &NodeDecision::Approve(request)).await.unwrap();
 }
 
 /// A member on the mesh.

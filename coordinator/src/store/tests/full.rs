@@ -150,6 +150,8 @@ async fn an_index_that_failed_on_a_full_disk_is_open_again_once_there_is_room() 
     let refused = store.update(put(2, "two".to_owned())).await;
     assert!(matches!(refused, Err(StoreError::DiskFull(_))), "{refused:?}");
     assert_eq!(rows(&store).await.into_keys().collect::<Vec<_>>(), [1], "reads go on");
+    // Only a file that nobody holds any more gives its room back.
+    drop(file);
     std::fs::remove_file(&filler).unwrap();
     store.update(put(3, "three".to_owned())).await.unwrap();
     assert_eq!(rows(&store).await.into_keys().collect::<Vec<_>>(), [1, 3]);

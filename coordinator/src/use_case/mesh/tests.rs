@@ -24,11 +24,13 @@ fn node(number: u8, status: NodeStatus, through: Option<u8>, links: Vec<Link>) -
         label: format!("node {number}").as_str().into(),
         facts: NodeFacts::default(),
         secret: None,
+        succeeds: None,
     };
     let approval = Approval {
         ranges: "10.0.0.0/24".parse().unwrap(),
         site: "main".into(),
         expires: None,
+        may_sponsor: false,
         by: "ada".into(),
         at: NOW,
     };
@@ -51,7 +53,7 @@ fn node(number: u8, status: NodeStatus, through: Option<u8>, links: Vec<Link>) -
         through: through.map(id),
         has_left: false,
     };
-    NodeView { record, presence: Some(presence), status }
+    NodeView { record, presence: Some(presence), status, is_awaited: false, ending: None }
 }
 
 /// One line for each member and each link.

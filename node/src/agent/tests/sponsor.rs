@@ -277,7 +277,8 @@ async fn a_flood_of_strangers_ends_at_the_sponsor() {
     let ask = |seed: u8| async move {
         let author = Author::new(Arc::new(key(seed)), mesh_key().mesh_id(), 1);
         let sealing = Opener::new(author.keypair()).key();
-        let request = EnrolRequest { sealing, label: "crowd".into(), facts: NodeFacts::default(), secret: None };
+        let request =
+            EnrolRequest { sealing, label: "crowd".into(), facts: NodeFacts::default(), secret: None, succeeds: None };
         let request: Envelope = author.sign(&request, 0, Timestamp::now());
         mesh::ask(author.keypair(), author.mesh(), &[port], &request, PATIENCE, |_, reply| Ok(reply)).await
     };
@@ -297,6 +298,7 @@ async fn a_flood_of_strangers_ends_at_the_sponsor() {
         label: "thief".into(),
         facts: NodeFacts::default(),
         secret: None,
+        succeeds: None,
     };
     let stolen = author.sign(&request, 0, Timestamp::now());
     assert!(mesh::ask(&key(99), author.mesh(), &[port], &stolen, PATIENCE, |_, reply| Ok(reply)).await.is_err());

@@ -1,0 +1,147 @@
+//! `/nodes/{node}`: all that is known of one node, its terms, and what can be done about it.
+
+use crate::App;
+use crate::error::WebError;
+use crate::faults::Faults;
+use crate::filters;
+use crate::live::Topics;
+use crate::look::Badge;
+use crate::page::nodes::{ApprovalForm, state};
+use crate::page::{Head, Page, Section, View};
+use crate::session::Caller;
+use askama::Template;
+use axum::extract::{Path, State};
+use coordinator::registry::Admission;
+use coordinator::{Actor, NodeView, Presence, Right};
+use protocol::{Fingerprint, TargetSet, Timestamp};
+use std::time::Duration;
+
+#[derive(Template)]
+#[template(path = "node.html")]
+pub(crate) struct NodePage {
+    pub(crate) id: String,
+    pub(crate) label: String,
+    pub(crate) fingerprint: String,
+    pub(crate) state: Badge,
+    pub(crate) why: String,
+    /// Name and value.
+    pub(crate) facts: Vec<(&'static str, String)>,
+    pub(crate) seen: Option<Timestamp>,
+    /// Who decided, and when.
+    pub(crate) decided: Option<(String, Timestamp)>,
+    pub(crate) ends: Option<Timestamp>,
+    pub(crate) running: Vec<String>,
+    pub(crate) is_hidden: bool,
+    /// It was let in, so that its terms can be changed.
+    pub(crate) is_in: bool,
+    /// It is not in, and no tombstone either.
+    pub(crate) is_forgettable: bool,
+    pub(crate) form: ApprovalForm,
+    pub(crate) faults: Faults,
+    pub(crate) may_approve: bool,
+}
+
+impl View for NodePage {
+    fn head(&self) -> Head {
+        Head::below(Section::Nodes, self.label.as_str()).live(Topics::new(&["node"]))
+    }
+}
+
+/// `GET /nodes/{node}`
+pub(crate) async fn show(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(node): Path<Fingerprint>,
+) -> Result<Page<NodePage>, WebError> {
+    NodePage::read(&app, &actor, &node).await.map(Page)
+}
+
+impl NodePage {
+    pub(crate) async fn read(app: &App, actor: &Actor, node: &Fingerprint) -> Result<Self, WebError> {
+        let view = app.coordinator.node(actor, node).await?;
+        Ok(Self { may_approve: actor.role.may(Right::Approve), ..Self::from(&view) })
+    }
+}
+
+impl From<&NodeView> for NodePage {
+    fn from(view: &NodeView) -> Self {
+        let record = &view.record;
+        let (state, why, seen) = state(view);
+        let approval = record.approval();
+        let decided = match &record.admission {
+            Admission::Pending => None,
+            Admission::Approved(approval) => Some((approval.by.to_string(), approval.at)),
+            Admission::Denied { by, at, .. } | Admission::Revoked { by, at, .. } => Some((by.to_string(), *at)),
+        };
+        let ends = approval.and_then(|approval| approval.expires);
+        // A day that is typed ends at the midnight after it; shown again, it is the same day.
+        let date = |end: Timestamp| end.minus(Duration::from_secs(1)).to_string().chars().take(10).collect();
+        let form = approval.map(|approval| ApprovalForm {
+            label: record.label.to_string(),
+            ranges: approval.ranges.to_string(),
+            site: approval.site.to_string(),
+            expires: ends.map(date).unwrap_or_default(),
+            sponsor: approval.may_sponsor,
+        });
+        let running = view.presence.iter().flat_map(|presence| &presence.running).map(|task| task.task.to_string());
+        Self {
+            id: record.key.fingerprint().compact().to_owned(),
+            label: record.label.to_string(),
+            fingerprint: record.key.fingerprint().to_string(),
+            state,
+            why,
+            facts: facts(view),
+            seen: view.presence.as_ref().map(|presence| presence.last_seen).or(seen),
+            decided,
+            ends,
+            running: running.collect(),
+            is_hidden: record.hidden,
+            is_in: approval.is_some(),
+            is_forgettable: match (&view.status, &record.admission) {
+                (_, Admission::Pending | Admission::Denied { .. }) => true,
+                (status, Admission::Approved(_)) => *status == coordinator::NodeStatus::Expired,
+                (_, Admission::Revoked { .. }) => false,
+            },
+            form: form.unwrap_or_default(),
+            faults: Faults::default(),
+            may_approve: false,
+        }
+    }
+}
+
+/// What the node says of itself, and what was decided (SPEC M7).
+fn facts(view: &NodeView) -> Vec<(&'static str, String)> {
+    let facts = &view.record.facts;
+    let list = |items: Vec<String>| if items.is_empty() { "not told".to_owned() } else { items.join(", ") };
+    let engine = |fact: &protocol::message::EngineFact| {
+        format!("{} {}{}", fact.name, fact.version, if fact.raw { " with raw packets" } else { "" })
+    };
+    let policy = facts.policy_ranges.as_ref().map_or_else(|| "no limit of its own".to_owned(), TargetSet::to_string);
+    let mut rows = vec![
+        ("Host name", list(vec![facts.hostname.to_string()].into_iter().filter(|name| !name.is_empty()).collect())),
+        ("System", list(vec![facts.system.to_string()].into_iter().filter(|name| !name.is_empty()).collect())),
+        ("Version", facts.version.to_string()),
+        ("IP addresses", list(facts.addresses.iter().map(ToString::to_string).collect())),
+        ("MAC addresses", list(facts.macs.iter().map(ToString::to_string).collect())),
+        ("Engines", list(facts.engines.iter().map(engine).collect())),
+        ("Own policy", policy),
+    ];
+    if let Some(approval) = view.record.approval() {
+        rows.push(("May scan", approval.ranges.to_string()));
+        rows.push(("Site", approval.site.to_string()));
+        rows.push(("Sponsor", if approval.may_sponsor { "passes on requests of others" } else { "no" }.to_owned()));
+    }
+    rows.extend(view.presence.iter().flat_map(live));
+    rows
+}
+
+fn live(presence: &Presence) -> Vec<(&'static str, String)> {
+    let Presence { address, load_hundredths, spooled, clock_offset_ms, .. } = presence;
+    let connected = address.map_or_else(|| "not directly".to_owned(), |address| address.to_string());
+    vec![
+        ("Connected from", connected),
+        ("Load", format!("{}.{:02}", load_hundredths / 100, load_hundredths % 100)),
+        ("Clock offset", format!("{clock_offset_ms} ms")),
+        ("Results that wait", spooled.to_string()),
+    ]
+}
