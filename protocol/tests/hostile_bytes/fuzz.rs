@@ -11,7 +11,7 @@ const WARM_UP: usize = 5_000;
 const KIB_PER_MIB: u64 = 1_024;
 
 /// What may stay, and what may be used for a moment. One value may claim 64 MiB while it is read.
-const MAX_GROWTH_MIB: u64 = 24;
+const MAX_GROWTH_MIB: u64 = 48;
 const MAX_PEAK_MIB: u64 = 96;
 
 /// How many messages: all of them with `PORTDRIFT_LONG`.
