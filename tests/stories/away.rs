@@ -27,7 +27,7 @@ fn until_all_have_finished(mesh: &Mesh, recorder: &Recorder) {
 
 #[test]
 fn what_four_nodes_finish_while_the_coordinator_is_away_is_there_once_on_its_return() {
-    let net = own_net(64);
+    let net = own_net(118);
     let _hosts = sixteen_hosts(&net);
     let (mut mesh, mut recorder) = (Mesh::start(), Recorder::default());
     for name in NODES {

@@ -17,7 +17,7 @@ fn shown_offset(mesh: &Mesh, fingerprint: &str, wanted: i64) {
 
 #[test]
 fn nodes_ten_minutes_or_two_years_off_join_scan_and_deliver() {
-    let net = own_net(63);
+    let net = own_net(115);
     let mut hosts = Hosts::default();
     hosts.open(&format!("{net}.5"), 2222, "SSH-2.0-OpenSSH_9.2p1\r\n");
     let mesh = Mesh::start();

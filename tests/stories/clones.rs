@@ -5,7 +5,7 @@ use std::process::Command;
 
 #[test]
 fn a_copied_node_is_told_and_its_tasks_go_to_others() {
-    let net = own_net(64);
+    let net = own_net(117);
     let mut hosts = Hosts::default();
     hosts.open(&format!("{net}.5"), 2222, "SSH-2.0-OpenSSH_9.2p1\r\n");
     let mut mesh = Mesh::start();

@@ -31,7 +31,7 @@ fn assert_refused(mesh: &Mesh, arguments: &[&str]) {
 
 #[test]
 fn a_coordinator_on_a_full_disk_says_so_reads_on_and_loses_nothing() {
-    let net = own_net(65);
+    let net = own_net(113);
     let _hosts = sixteen_hosts(&net);
     let mut disk = None;
     let mut mesh = Mesh::start_on(|hub| disk = SmallDisk::at(hub, 64), &["--keep-free", "8"]);
@@ -81,10 +81,12 @@ fn net_of_one(net: &str) -> String {
 
 #[test]
 fn a_node_on_a_full_disk_hands_back_and_goes_on_when_there_is_room() {
-    let net = own_net(66);
+    let net = own_net(114);
     let _hosts = sixteen_hosts(&net);
     let mut mesh = Mesh::start();
     let Some(disk) = SmallDisk::at(&mesh.home().join("full"), 8) else { return };
+    // Half a gigabyte is to stay free without this, which the whole disk has not.
+    std::fs::write(mesh.home().join("full/policy.toml"), "spool_keep_free_mib = 1\n").unwrap();
     mesh.add_node("full", &format!("{net}.0/24"));
     create_scan(&mesh, "all", &net);
     disk.fill();

@@ -24,7 +24,7 @@ fn the_example_is_a_file_that_can_be_used_and_a_wrong_one_is_named_by_its_place(
 
 #[test]
 fn what_the_policy_refuses_is_told_on_the_runs_page() {
-    let net = own_net(65);
+    let net = own_net(112);
     let mut mesh = Mesh::start();
     mesh.set_policy("strict", "max_rate = 10\n");
     mesh.add_node("strict", &format!("{net}.0/24"));

@@ -15,7 +15,7 @@ fn tasks(run: &Value) -> &Vec<Value> {
 
 #[test]
 fn a_node_revoked_at_work_loses_its_tasks_to_another_and_never_comes_back() {
-    let net = own_net(63);
+    let net = own_net(116);
     let mut hosts = Hosts::default();
     for last in (4..=252).step_by(31) {
         hosts.open(&format!("{net}.{last}"), 2222, "SSH-2.0-OpenSSH_9.2p1\r\n");

@@ -9,7 +9,7 @@ fn after(line: &str, text: &str) -> String {
 
 #[test]
 fn a_node_that_knows_only_another_node_joins_there_scans_and_delivers() {
-    let net = own_net(66);
+    let net = own_net(111);
     let mut hosts = Hosts::default();
     hosts.open(&format!("{net}.5"), 2222, "SSH-2.0-OpenSSH_9.2p1\r\n");
     let mut mesh = Mesh::start();

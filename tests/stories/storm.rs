@@ -161,7 +161,7 @@ fn addresses(targets: &Value) -> TargetSet {
 #[test]
 fn a_storm_of_kills_loses_no_result_and_counts_none_twice() {
     let mut chance = Chance::of("storm");
-    let net = own_net(63);
+    let net = own_net(119);
     let (_hosts, hosts) = spread_hosts(&net);
     let mut storm = Storm::new(&net);
     let kills = if is_long() { 200 } else { 20 };

@@ -6,14 +6,17 @@ use crate::error::WebError;
 use crate::session::Caller;
 use axum::Json;
 use axum::RequestExt as _;
+use axum::body::Bytes;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
-use coordinator::Imported;
+use coordinator::{Actor, Imported};
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use protocol::TargetSet;
 use protocol::task::ScanId;
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use utoipa::{IntoParams, ToSchema};
@@ -68,14 +71,35 @@ pub(crate) async fn create(
     Query(How { authoritative }): Query<How>,
     request: Request,
 ) -> Result<(StatusCode, Json<Import>), WebError> {
+    let body = request.into_limited_body().into_data_stream().map_err(io::Error::other);
+    let parts = Arc::new(Mutex::new(awaited(body, app.import_silence).boxed()));
+    let imported = import(&app, &actor, scan, authoritative, read_on(&parts)).await;
+    if imported.is_err() {
+        // Whoever still sends does not look for an answer, and would find the connection closed.
+        let mut rest = read_on(&parts);
+        while let Some(Ok(_)) = rest.next().await {}
+    }
+    Ok((StatusCode::ACCEPTED, Json(imported?.into())))
+}
+
+async fn import(
+    app: &App,
+    actor: &Actor,
+    scan: ScanId,
+    authoritative: bool,
+    parts: impl Stream<Item = io::Result<Bytes>> + Unpin + Send + 'static,
+) -> Result<Imported, WebError> {
     let _held = app
         .imports
         .try_acquire()
         .map_err(|_| WebError::Busy("other documents are being read; import this one when they are done".to_owned()))?;
-    let body = request.into_limited_body().into_data_stream().map_err(io::Error::other);
-    let document = SyncIoBridge::new(StreamReader::new(awaited(body, app.import_silence).boxed()));
-    let imported = app.coordinator.import(&actor, scan, document, authoritative).await?;
-    Ok((StatusCode::ACCEPTED, Json(imported.into())))
+    Ok(app.coordinator.import(actor, scan, SyncIoBridge::new(StreamReader::new(parts)), authoritative).await?)
+}
+
+/// What is left of a stream that others read from as well.
+fn read_on<T>(parts: &Arc<Mutex<BoxStream<'static, T>>>) -> impl Stream<Item = T> + Unpin + Send + use<T> {
+    let parts = Arc::clone(parts);
+    stream::poll_fn(move |context| parts.lock().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context))
 }
 
 /// The parts of a body, which fails when its sender says nothing for `silence`: else it would be waited for for ever.
