@@ -72,7 +72,7 @@ pub(crate) async fn create(
     request: Request,
 ) -> Result<(StatusCode, Json<Import>), WebError> {
     let body = request.into_limited_body().into_data_stream().map_err(io::Error::other);
-    let parts = Arc::new(Mutex::new(awaited(body, app.import_silence).boxed()));
+    let parts = Arc::new(Mutex::new(awaited(body, app.import_silence).fuse().boxed()));
     let imported = import(&app, &actor, scan, authoritative, read_on(&parts)).await;
     if imported.is_err() {
         // Whoever still sends does not look for an answer, and would find the connection closed.
