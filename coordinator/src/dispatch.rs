@@ -136,7 +136,8 @@ impl Dispatch {
     }
 
     /// How many tasks have not ended: what is kept in memory of all runs together.
-    pub fn open_tasks(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn open_tasks(&self) -> usize {
         self.tasks.len()
     }
 

@@ -6,7 +6,6 @@
 
 use super::Hub;
 use super::letters::Release;
-use crate::accounts::{Actor, Role};
 use crate::audit;
 use crate::events::Event;
 use crate::presence::TWIN_ALARM;
@@ -127,9 +126,8 @@ impl Hub {
         tracing::error!(node.id = %node, "two machines use the key of one node; revoke it, and enrol each machine anew");
         self.presences.seen_twice(&node, now);
         self.events.publish(Event::Node { node });
-        let actor = Actor { name: "coordinator".into(), role: Role::Approver };
         let noted = self.store.update(move |draft| {
-            audit::note(draft, &actor, "node cloned", &format!("{node}: its key is used on two machines"), now)
+            audit::note(draft, &audit::mesh(), "node cloned", &format!("{node}: its key is used on two machines"), now)
         });
         if let Err(error) = noted.await {
             tracing::error!(%error, "the alarm of a cloned key could not be kept in the audit log");
