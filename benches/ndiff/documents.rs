@@ -62,8 +62,8 @@ enum Difference {
     PortClosed,
     /// One port more in the second.
     PortOpened,
-    /// Another version of one service.
-    NewVersion,
+    /// Another server on one port: a version that only one side tells would be no change of ours.
+    NewServer,
 }
 
 fn difference(host: u32) -> Difference {
@@ -72,7 +72,7 @@ fn difference(host: u32) -> Difference {
         50 => Difference::New,
         100 => Difference::PortClosed,
         150 => Difference::PortOpened,
-        200 => Difference::NewVersion,
+        200 => Difference::NewServer,
         _ => Difference::None,
     }
 }
@@ -141,8 +141,8 @@ fn write_host(out: &mut impl Write, host: u32, fleet: Fleet, side: Side, start: 
             (Difference::PortClosed, Side::After) | (Difference::PortOpened, Side::Before) => is_the_one,
             _ => false,
         };
-        let renewed = changed == Difference::NewVersion && side == Side::After && is_the_one;
-        let version = if renewed { "99.1" } else { version };
+        let renewed = changed == Difference::NewServer && side == Side::After && is_the_one;
+        let (product, version) = if renewed { ("another server", "99.1") } else { (product, version) };
         let own = if fleet == Fleet::NoTwoAlike { format!("host {host}") } else { String::new() };
         write_port(out, port, hidden, [name, product, version, &own])?;
     }

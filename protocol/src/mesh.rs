@@ -81,7 +81,7 @@ pub struct Tunables {
     pub redial_most: Duration,
     /// How often neighbours are asked for what gossip may have lost.
     pub pull_every: Duration,
-    /// How often a connection is pinged; two missed answers close it.
+    /// How often the coordinator pings its connections, and nodes a quarter as often; two missed answers close one.
     pub ping_every: Duration,
     /// How long a letter may take to its reader and the answer back, at most 35 s.
     pub letter_patience: Duration,

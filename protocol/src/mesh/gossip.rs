@@ -22,9 +22,12 @@ pub(super) const PROTOCOL: &str = "/portdrift/gossip/1";
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 const MESSAGE_ID_BYTES: usize = 20;
 
-/// Neighbours outside gossip's own mesh that are told, each second, what there is. With six, an idle node sent more of
-/// such words than of beacons; and what they miss is pulled.
+/// Neighbours outside gossip's own mesh that are told once what there is. With six, an idle node sent more of such words
+/// than of beacons; and what they miss is pulled.
 const GOSSIP_LAZY: usize = 2;
+
+/// How often gossip looks after its mesh. A lost neighbour leaves it at once; only its replacement waits for this.
+const UPKEEP: Duration = Duration::from_secs(3);
 
 /// The two topics. Their names travel with every message and every word about one, so they are short; meshes are kept
 /// apart in the handshake.
@@ -75,15 +78,16 @@ fn config(role: Role) -> Result<Config, gossipsub::ConfigBuilderError> {
         .message_id_fn(message_id)
         .max_transmit_size(MAX_MESSAGE_BYTES)
         .mesh_n_low(2)
-        .mesh_n(4)
-        .mesh_n_high(8)
+        .mesh_n(3)
+        .mesh_n_high(5)
         .mesh_outbound_min(1)
         .history_length(10)
-        .history_gossip(3)
+        .history_gossip(1)
         .gossip_lazy(GOSSIP_LAZY)
         .duplicate_cache_time(Duration::from_secs(600))
         .connection_handler_queue_len(512)
         .heartbeat_initial_delay(Duration::from_secs(1))
+        .heartbeat_interval(UPKEEP)
         .flood_publish(role == Role::Coordinator)
         .build()
 }

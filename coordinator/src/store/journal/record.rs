@@ -11,8 +11,8 @@ use super::super::schema::VERSION;
 pub(super) const PREAMBLE_BYTES: usize = 56;
 /// The bytes before a segment's first record.
 pub(super) const HEADER_BYTES: usize = 72;
-/// The most bytes that the changes of one record may have.
-pub(crate) const MAX_RECORD_BYTES: usize = 64 << 20;
+/// The most bytes that the changes of one record may have: some 1.5 million alerts of one run.
+pub(crate) const MAX_RECORD_BYTES: usize = 256 << 20;
 
 const MAGIC: [u8; 8] = *b"pd-jrnl\n";
 const REMOVED: u32 = u32::MAX;

@@ -179,8 +179,9 @@ impl SegmentReader {
 
     /// Reads on until `wanted` bytes are pending; fewer when the file ends.
     fn fill(&mut self, wanted: usize) -> Result<(), StoreError> {
-        let missing = wanted.saturating_sub(self.pending.len()) as u64;
-        let mut part = (&mut self.reader).take(missing);
+        let missing = wanted.saturating_sub(self.pending.len());
+        self.pending.reserve_exact(missing);
+        let mut part = (&mut self.reader).take(missing as u64);
         part.read_to_end(&mut self.pending).map_err(StoreError::io("read", &self.path))?;
         Ok(())
     }

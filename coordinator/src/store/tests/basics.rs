@@ -78,7 +78,7 @@ async fn a_change_that_is_too_large_is_refused_alone() {
     let value = store.update(move |draft| draft.put(&SCANS, &ScanId(1), &large)).await;
     assert!(matches!(value, Err::<(), _>(StoreError::TooLarge { .. })), "{value:?}");
     let half = "x".repeat(31 << 20);
-    let record = store.update(move |draft| (1..4).try_for_each(|id| draft.put(&SCANS, &ScanId(id), &half))).await;
+    let record = store.update(move |draft| (1..10).try_for_each(|id| draft.put(&SCANS, &ScanId(id), &half))).await;
     assert!(matches!(record, Err::<(), _>(StoreError::TooLarge { .. })), "{record:?}");
     store.update(put(2, "two")).await.unwrap();
     assert_eq!(get(&store, 1).await, None);
