@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::files::{Disk, Lock, remove_if_there};
 use super::head;
 use super::index::{self, Changes, Index, Note, OpenIndex, Sum};
-use super::journal::{self, Journal, Place, Survey, read_changes, segments, walk};
+use super::journal::{self, Journal, Place, Survey, Visit, read_changes, segments, walk};
 use super::room::Room;
 use super::writer::Writer;
 
@@ -123,14 +123,14 @@ fn survey(dir: &Path, options: &StoreOptions, known: Place, applied: Option<Plac
     let witnesses = [(Some(known), "the head file"), (applied, "the index")];
     let disk = options.disk.as_ref();
     let mut differs = None;
-    let survey = walk_all(dir, options, &mut |place, _| {
+    let mut look = |place: Place| {
         for (known, witness) in witnesses {
             if known.is_some_and(|known| known.sequence == place.sequence && known != place) {
                 differs = Some(StoreError::OtherHistory { witness, sequence: place.sequence });
             }
         }
-        Ok(())
-    })?;
+    };
+    let survey = walk_all(dir, options, Visit::Places(&mut look))?;
     if head::read_marker(disk, dir)? != Some(survey.id) {
         return Err(StoreError::MarkerDamaged { dir: dir.to_owned() });
     }
@@ -144,7 +144,7 @@ fn survey(dir: &Path, options: &StoreOptions, known: Place, applied: Option<Plac
 }
 
 /// Walks the whole journal in `dir`.
-pub(super) fn walk_all(dir: &Path, options: &StoreOptions, visit: journal::Visit<'_>) -> Result<Survey, StoreError> {
+pub(super) fn walk_all(dir: &Path, options: &StoreOptions, visit: Visit<'_>) -> Result<Survey, StoreError> {
     let folder = dir.join(journal::FOLDER);
     let survey = walk(options.disk.as_ref(), segments(options.disk.as_ref(), &folder)?, 0, visit)?;
     if survey.head.sequence == 0 {
@@ -190,7 +190,7 @@ pub(super) fn replay(
 ) -> Result<Sum, StoreError> {
     let (mut sum, mut staged, mut bytes) = (before, Changes::new(), 0);
     let mut last = None;
-    walk(disk, survey.whole_segments(), applied, &mut |place, record| {
+    let mut take = |place: Place, record: &[u8]| {
         let changes = read_changes(record).ok_or_else(|| not_changes(place))?;
         staged.extend(changes);
         last = Some(place);
@@ -201,7 +201,8 @@ pub(super) fn replay(
             staged.clear();
         }
         Ok(())
-    })?;
+    };
+    walk(disk, survey.whole_segments(), applied, Visit::Changes(&mut take))?;
     match last {
         Some(place) => index.apply(sum, &staged, place),
         None => Ok(sum),
