@@ -1,7 +1,7 @@
 //! A node that the mesh has shut out asks at the enrolment port how it stands.
 
 use crate::notice::Notice;
-use crate::testing::{Home, Knocker, card, coordinator, key, member, mesh_key, options, roster};
+use crate::testing::{Home, Knocker, card, coordinator, key, member, mesh_key, options, roster, roster_of};
 use crate::{AgentError, NodeError, NodeOptions, Timing};
 use protocol::card::Endorsement;
 use protocol::mesh::{EnrolReply, EnrolServer};
@@ -46,6 +46,29 @@ async fn a_node_that_was_thrown_out_while_nobody_told_it_learns_why_and_ends() {
         Err(NodeError::Agent(AgentError::ShutOut(reason))) => assert_eq!(reason.as_str(), "this key was revoked"),
         other => panic!("{other:?}"),
     }
+    server.abort();
+}
+
+#[tokio::test]
+async fn whoever_has_the_key_that_was_the_coordinators_shuts_nobody_out() {
+    let (asked, mut questions) = tokio::sync::mpsc::channel(16);
+    let (hub, server) = serve(move |_| {
+        // Nobody reads on once the test has seen enough.
+        let _ = asked.try_send(());
+        Enrolment::Denied("says the thief".into())
+    })
+    .await;
+    let home = Home::new(hub, "10.0.0.0/24");
+    let fallen =
+        protocol::roster::Member { state: MemberState::Revoked, ..member(key(1).node_id(), Role::Coordinator, "") };
+    let members =
+        vec![fallen, member(key(9).node_id(), Role::Coordinator, ""), member(home.id, Role::Node, "10.0.0.0/24")];
+    home.adopt(roster_of(2, members));
+    let node = home.start_with(Knocker::default(), impatient(&home));
+    for _ in 0..3 {
+        tokio::time::timeout(crate::testing::PATIENCE, questions.recv()).await.expect("it asks again").unwrap();
+    }
+    node.stop().await.unwrap();
     server.abort();
 }
 
