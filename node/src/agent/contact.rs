@@ -56,7 +56,10 @@ impl<E: Engine> Agent<E> {
     /// Takes the coordinator's newest card: `handed` over on the mesh key's word, or its own word that members pass on.
     pub(super) fn meet_coordinator(&mut self, handed: Option<&Card>, now: Instant) {
         let known = self.mesh.card(&self.post.coordinator());
-        let met = [handed, known].into_iter().flatten().fold(false, |met, card| self.post.meet(card) || met);
+        let mut met = false;
+        for card in [handed, known].into_iter().flatten() {
+            met |= self.post.meet(card);
+        }
         if met {
             self.mesh.dial(self.post.coordinator(), self.post.addresses());
             self.on_coordinator_back(Duration::ZERO, now);
