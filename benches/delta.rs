@@ -92,7 +92,7 @@ async fn start(folder: &Path) -> Result<Coordinator, Box<dyn Error>> {
         mesh: None,
         http: None,
         timing: Timing::default(),
-        keep_free: coordinator::KeepFree::default(),
+        keep_free: coordinator::KeepFree::bytes(1 << 20),
     };
     Ok(Coordinator::start(options).await?)
 }

@@ -33,6 +33,7 @@ mod stories {
     mod policies;
     mod readers;
     mod revocation;
+    mod rotation;
     mod schedules;
     mod segments;
     mod sponsor;

@@ -67,7 +67,7 @@ pub(crate) async fn coordinate(folder: &Path, nodes: usize, seconds: u64) -> Res
         mesh: None,
         http: None,
         timing: Timing::default(),
-        keep_free: coordinator::KeepFree::default(),
+        keep_free: coordinator::KeepFree::bytes(1 << 20),
     };
     let coordinator = Coordinator::start(options).await?;
     let actor = Actor::local(0);

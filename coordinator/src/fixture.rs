@@ -8,8 +8,9 @@ use crate::registry::issuing::Issuer;
 use crate::registry::{Approval, NodeRecord};
 use crate::run::{Look, Run, RunState, TaskRecord, TaskState, Trigger};
 use crate::scan::{Scan, ScanDraft};
-use crate::store::tables::{NODES, RUN_LOOKS, RUNS, RUNS_OF_SCAN, SCANS, TASKS};
-use crate::store::{Draft, Reads, Store, StoreError, StoreOptions};
+use crate::start::card_of;
+use crate::store::tables::{COORDINATOR, NODES, RUN_LOOKS, RUNS, RUNS_OF_SCAN, SCANS, TASKS};
+use crate::store::{Draft, KeepFree, Reads, Store, StoreError, StoreOptions};
 use crate::use_case::runs::queue;
 use protocol::letter::SealingKey;
 use protocol::message::{EnrolRequest, NodeFacts, TaskResult};
@@ -89,6 +90,11 @@ pub(crate) fn made_up_run(id: u64, targets: &str, ports: &str, args: &str) -> Ru
     }
 }
 
+/// As in a real store, but on whatever room this machine's disk has left.
+pub(crate) fn options() -> StoreOptions {
+    StoreOptions { keep_free: KeepFree::bytes(1 << 20), ..StoreOptions::default() }
+}
+
 /// A random test is repeated `usual` times, or `long` when `PORTDRIFT_LONG` is 1.
 pub(crate) fn cases(usual: u32, long: u32) -> proptest::test_runner::Config {
     let is_long = std::env::var("PORTDRIFT_LONG").is_ok_and(|value| value == "1");
@@ -97,7 +103,7 @@ pub(crate) fn cases(usual: u32, long: u32) -> proptest::test_runner::Config {
 
 impl Fixture {
     pub(crate) async fn new() -> Self {
-        Self::with(TARGETS, StoreOptions::default()).await
+        Self::with(TARGETS, options()).await
     }
 
     /// A scan of these addresses in a store with these options.
@@ -247,7 +253,8 @@ fn approve(draft: &mut Draft, node: NodeId, ranges: &str) -> Result<(), StoreErr
         at: NOW,
     };
     let mesh_key = MeshKey::Here(Keypair::from_seed(&[1; 32]).into());
-    let issuer = Issuer { mesh_key, coordinator: Keypair::from_seed(&[2; 32]).node_id() };
+    let issuer = Issuer { mesh_key };
+    draft.put(&COORDINATOR, &(), &card_of(&Keypair::from_seed(&[2; 32]), Vec::new(), NOW))?;
     draft.put(&NODES, &node, &NodeRecord::asked(node, &request, NOW))?;
     let_in(draft, NodeRecord::asked(node, &request, NOW), approval, &issuer, NOW).map(|_| ())
 }

@@ -25,7 +25,7 @@ use crate::registry::{CurrentRoster, RosterAlarm};
 use crate::settings::Timing;
 use crate::store::Store;
 use closings::Closings;
-use crew::{Member, RangesTaken};
+use crew::{Full, Member, RangesTaken};
 use letters::Came;
 use protocol::envelope::{Author, Message, ReplayGuard};
 use protocol::letter::{Letter, Opener};
@@ -38,7 +38,7 @@ use rosters::Warned;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use twins::Twins;
 use uploads::Uploads;
@@ -134,6 +134,7 @@ pub(crate) struct Hub {
     warned: Warned,
     /// When they last changed their own ranges.
     ranges_taken: RangesTaken,
+    full: Full,
     /// The same as of the latest look around.
     crew: Crew,
     /// Runs and tasks that have not ended.
@@ -141,6 +142,8 @@ pub(crate) struct Hub {
     closings: Closings,
     watch: Watch,
     is_short_of_room: bool,
+    /// Another key takes the place of this one, at the latest then.
+    leaves_by: Option<Instant>,
     /// Since when nodes had time to make themselves heard.
     began: Timestamp,
     /// The latest look at what is due.
@@ -174,11 +177,13 @@ impl Hub {
             awaited: None,
             warned: Warned::default(),
             ranges_taken: RangesTaken::default(),
+            full: Full::default(),
             crew: Crew::default(),
             work: Dispatch::default(),
             closings: Closings::default(),
             watch: Watch::default(),
             is_short_of_room: false,
+            leaves_by: None,
             began: now,
             ticked: now,
             beacons: 0,
@@ -192,10 +197,10 @@ impl Hub {
         Ok(hub)
     }
 
-    /// Serves until `stop`.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    /// Serves until `stop`, or until another key has taken the place of this one: then it leaves its inbox.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Option<mpsc::Receiver<Command>> {
         let (mut beacon, mut tick) = (every(self.timing.beacon), every(self.timing.tick));
-        loop {
+        while !self.is_succeeded() {
             tokio::select! {
                 () = stop.cancelled() => break,
                 event = self.mesh.next() => self.on_event(event).await,
@@ -208,6 +213,10 @@ impl Hub {
         }
         self.keep_last_words().await;
         self.closings.stop().await;
+        for peer in self.mesh.peers() {
+            self.presences.set_connected(&peer.node, false, None);
+        }
+        (!stop.is_cancelled()).then_some(self.inbox)
     }
 
     async fn on_event(&mut self, event: MeshEvent) {

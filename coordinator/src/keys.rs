@@ -1,7 +1,7 @@
 //! Where a coordinator keeps its keys and its store, and whether the mesh key is among them.
 
 use protocol::identity::{KeyFileError, KeyLock};
-use protocol::{Keypair, MeshId};
+use protocol::{Keypair, MeshId, NodeId};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -86,6 +86,11 @@ impl DataFolder {
         Self(dir.to_owned())
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Signs rosters.
     pub(crate) fn mesh_key(&self) -> PathBuf {
         self.0.join("mesh.key")
@@ -99,6 +104,34 @@ impl DataFolder {
     /// The coordinator's identity.
     pub(crate) fn coordinator_key(&self) -> PathBuf {
         self.0.join("coordinator.key")
+    }
+
+    fn next_coordinator_key(&self) -> PathBuf {
+        self.0.join("coordinator.next.key")
+    }
+
+    /// The key that is to take the place of the coordinator's own; made at first use, and kept until it does.
+    pub(crate) fn next_keypair(&self) -> Result<Keypair, KeyFileError> {
+        Keypair::load_or_create(&self.next_coordinator_key())
+    }
+
+    /// Whose key waits to take the coordinator's place, if one does.
+    pub(crate) fn next_id(&self) -> Result<Option<NodeId>, KeyFileError> {
+        match Keypair::load(&self.next_coordinator_key()) {
+            Ok(next) => Ok(Some(next.node_id())),
+            Err(KeyFileError::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The coordinator's key. The next one takes its place, for good, once the roster in force `names` that.
+    pub(crate) fn keypair(&self, names: Option<NodeId>) -> Result<Keypair, KeyFileError> {
+        let path = self.coordinator_key();
+        if names.is_some() && self.next_id()? == names {
+            let renamed = fs::rename(self.next_coordinator_key(), &path).and_then(|()| File::open(&self.0)?.sync_all());
+            renamed.map_err(|source| KeyFileError::Io { action: "replace", path: path.clone(), source })?;
+        }
+        Keypair::load(&path)
     }
 
     /// The journal and its index.
@@ -164,6 +197,25 @@ pub fn import_mesh_key(dir: &Path, from: &Path) -> Result<MeshId, MoveKeyError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_key_waits_until_the_roster_names_it_and_then_stays() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = DataFolder::new(temporary.path());
+        let old = Keypair::create(&folder.coordinator_key()).unwrap().node_id();
+        assert_eq!(folder.next_id().unwrap(), None);
+        assert_eq!(folder.keypair(None).unwrap().node_id(), old);
+        let next = folder.next_keypair().unwrap().node_id();
+        assert_eq!(folder.next_keypair().unwrap().node_id(), next, "cut short and begun again, it is the same");
+        for names in [None, Some(old)] {
+            assert_eq!(folder.keypair(names).unwrap().node_id(), old, "{names:?}");
+        }
+        for _ in 0..2 {
+            assert_eq!(folder.keypair(Some(next)).unwrap().node_id(), next);
+            assert_eq!(folder.next_id().unwrap(), None, "no copy is left");
+        }
+        assert_ne!(folder.next_keypair().unwrap().node_id(), next, "the next rotation has a key of its own");
+    }
 
     #[test]
     fn the_mesh_key_goes_out_and_comes_back_and_no_other_takes_its_place() {

@@ -58,12 +58,14 @@ pub use use_case::nodes::decide::{ApproveRequest, Lifetime, NodeDecision, NodeSe
 pub use use_case::nodes::{NodeStatus, NodeView};
 pub use use_case::overview::Overview;
 pub use use_case::rosters::{AwaitedRoster, RosterView};
+pub use use_case::rotation::Rotation;
 pub use use_case::runs::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunView, TaskView, trigger_words};
 pub use use_case::scans::{Reach, ScanView};
 
 use accounts::Passwords;
 use events::EventBus;
 use hub::HubHandle;
+use keys::DataFolder;
 use presence::Presences;
 use protocol::identity::KeyLock;
 use protocol::{MeshId, NodeId};
@@ -74,7 +76,7 @@ use settings::{Settings, Timing};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use store::Store;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -84,6 +86,7 @@ use tokio_util::task::TaskTracker;
 pub struct Coordinator(Arc<Inner>);
 
 struct Inner {
+    folder: DataFolder,
     store: Store,
     hub: HubHandle,
     schedule: Schedule,
@@ -93,7 +96,7 @@ struct Inner {
     settings: Settings,
     timing: Timing,
     issuer: Issuer,
-    id: NodeId,
+    id: watch::Receiver<NodeId>,
     mesh_addresses: Vec<SocketAddr>,
     enrolment_addresses: Vec<SocketAddr>,
     stop: CancellationToken,
@@ -143,9 +146,9 @@ impl Coordinator {
         self.0.issuer.mesh_key.id()
     }
 
-    /// The coordinator's own key.
+    /// The coordinator's own key, as it is now.
     pub fn id(&self) -> NodeId {
-        self.0.id
+        *self.0.id.borrow()
     }
 
     /// Where the mesh port can be reached.
@@ -167,9 +170,21 @@ impl Coordinator {
         if self.0.ended.is_cancelled() { Err(StoreError::Closed) } else { Ok(()) }
     }
 
+    /// Whether the data folder's disk has room, so that new work is begun; asked by each page, and so changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskLow`] when it has not.
+    pub async fn room(&self) -> Result<(), StoreError> {
+        self.0.store.room_for_work().await
+    }
+
     /// Waits until the hub has ended, on [`Self::stop`] or by a fault.
     pub async fn hub_ended(&self) {
         self.0.ended.cancelled().await;
+    }
+
+    pub(crate) fn folder(&self) -> &DataFolder {
+        &self.0.folder
     }
 
     pub(crate) fn store(&self) -> &Store {

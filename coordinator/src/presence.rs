@@ -10,9 +10,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long a node is not trusted after its key was last seen on two machines.
-pub(crate) const TWIN_ALARM: Duration = Duration::from_secs(600);
-
 /// What one node last said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Presence {
@@ -34,8 +31,6 @@ pub struct Presence {
     pub room: Room,
     /// Its clock minus ours, in milliseconds, as it says itself.
     pub clock_offset_ms: i64,
-    /// When its key was last seen on two machines.
-    pub seen_twice: Option<Timestamp>,
     /// Whether its connection stands. A node is heard through others too.
     pub connected: bool,
     /// Whether a connection to it was lost and it was not heard since.
@@ -95,11 +90,6 @@ impl Condition {
 }
 
 impl Presence {
-    /// When its key was last seen on two machines, if that was not long ago.
-    pub(crate) fn cloned(&self, now: Timestamp) -> Option<Timestamp> {
-        self.seen_twice.filter(|seen| now.since(*seen) < TWIN_ALARM)
-    }
-
     /// True while it can be given work: heard recently enough, on whichever way, and no connection lost since.
     pub fn is_online(&self, now: Timestamp, offline_after: Duration) -> bool {
         !self.has_left && !self.lost && now.since(self.last_seen) <= offline_after
@@ -233,18 +223,8 @@ impl Presences {
         self.with(|known| {
             for presence in known.heard.values_mut() {
                 presence.last_seen = presence.last_seen.min(now);
-                presence.seen_twice = presence.seen_twice.map(|seen| seen.min(now));
             }
             known.before.values_mut().for_each(|word| word.at = word.at.min(now));
-        });
-    }
-
-    /// Notes that a node's key was seen on two machines.
-    pub(crate) fn seen_twice(&self, node: &NodeId, now: Timestamp) {
-        self.with(|known| {
-            if let Some(presence) = known.heard.get_mut(node) {
-                presence.seen_twice = Some(now);
-            }
         });
     }
 

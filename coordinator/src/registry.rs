@@ -49,6 +49,8 @@ pub struct NodeRecord {
     pub admission: Admission,
     /// Left out of lists unless asked for; it works all the same.
     pub hidden: bool,
+    /// Since when its key is known to be used on two machines: it is given nothing until a person trusts it again.
+    pub cloned: Option<Timestamp>,
 }
 
 /// What was decided about a node.
@@ -130,6 +132,7 @@ impl NodeRecord {
             last_asked: now,
             admission: Admission::Pending,
             hidden: false,
+            cloned: None,
         }
     }
 

@@ -2,15 +2,15 @@
 
 use crate::Inner;
 use crate::accounts::Passwords;
-use crate::events::EventBus;
-use crate::hub::{EnrolmentDesk, Hub, HubHandle, Parts};
+use crate::events::{Event, EventBus};
+use crate::hub::{Command, EnrolmentDesk, Hub, HubHandle, Parts};
 use crate::keys::{DataFolder, MeshKey};
 use crate::presence::Presences;
 use crate::registry::CurrentRoster;
 use crate::registry::issuing::{Issued, Issuer};
 use crate::schedule::{Schedule, ScheduleError};
 use crate::settings::{Settings, Timing};
-use crate::store::tables::{BOOTS, ENDORSEMENT, ROSTER, SETTINGS};
+use crate::store::tables::{BOOTS, COORDINATOR, ENDORSEMENT, ROSTER, SETTINGS};
 use crate::store::{KeepFree, Reads, Store, StoreError, StoreOptions};
 use crate::use_case::imports;
 use protocol::card::{Card, Endorsement, MAX_CARD_ADDRESSES};
@@ -18,12 +18,12 @@ use protocol::envelope::Author;
 use protocol::identity::{KeyFileError, KeyLock};
 use protocol::letter::Opener;
 use protocol::mesh::{EnrolServer, Mesh, MeshConfig, MeshError, Tunables};
-use protocol::roster::Role;
-use protocol::{Keypair, Timestamp};
+use protocol::roster::{MemberState, Role};
+use protocol::{Keypair, NodeId, Timestamp};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -62,6 +62,12 @@ pub enum StartError {
     /// The schedule.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// The roster calls the coordinator's key revoked.
+    #[error(
+        "the key in {} was replaced by another one, which is not there; put its coordinator.next.key back, or restore a backup",
+        .0.display()
+    )]
+    Replaced(PathBuf),
     /// The store belongs to other keys, or to none.
     #[error("the store in {} lacks its {what}; restore a backup, or set up a new folder", dir.display())]
     Foreign {
@@ -72,35 +78,41 @@ pub enum StartError {
     },
 }
 
-/// A data folder that was set up and that no other process uses.
-struct Opened {
-    lock: KeyLock,
-    issuer: Issuer,
-    author: Author,
+/// What stays when the coordinator goes on under another key.
+struct Site {
+    folder: DataFolder,
     store: Store,
+    issuer: Issuer,
     settings: Settings,
+    presences: Presences,
+    events: EventBus,
+    timing: Timing,
+}
+
+/// Under which key the coordinator goes, and the roster in force.
+struct Identity {
+    keypair: Arc<Keypair>,
     roster: CurrentRoster,
 }
 
-/// Opens keys and store, and counts this start.
-async fn open(dir: PathBuf, keep_free: KeepFree) -> Result<Opened, StartError> {
+/// Opens keys and store of a folder that was set up and that no other process uses.
+async fn open(options: CoordinatorOptions) -> Result<(KeyLock, Site), StartError> {
+    let CoordinatorOptions { dir, mesh, http, timing, keep_free } = options;
     let folder = DataFolder::new(&dir);
     if !folder.is_set_up() {
         return Err(StartError::NotSetUp(dir));
     }
     let lock = Keypair::lock(&folder.coordinator_key())?;
-    let mesh_key = MeshKey::load(&folder)?;
-    let keypair = Arc::new(Keypair::load(&folder.coordinator_key())?);
+    let issuer = Issuer { mesh_key: MeshKey::load(&folder)? };
     let store = Store::open(&folder.store(), StoreOptions { keep_free, ..StoreOptions::default() })?;
     if let Some(why) = store.rebuilt() {
         tracing::warn!(why, "the index was made anew from the journal");
     }
-    let foreign = |what| StartError::Foreign { dir: dir.clone(), what };
-    let settings = store.read(|view| view.get(&SETTINGS, &())).await?.ok_or_else(|| foreign("settings"))?;
-    let issuer = Issuer { mesh_key, coordinator: keypair.node_id() };
-    let roster = current_roster(&store, &issuer).await?.ok_or_else(|| foreign("roster"))?;
-    let author = Author::new(keypair, issuer.mesh_key.id(), next_boot(&store).await?);
-    Ok(Opened { lock, issuer, author, store, settings, roster })
+    let kept = store.read(|view| view.get(&SETTINGS, &())).await?;
+    let kept = kept.ok_or(StartError::Foreign { dir, what: "settings" })?;
+    let settings = Settings { mesh: mesh.unwrap_or(kept.mesh), http: http.unwrap_or(kept.http), ..kept };
+    let (presences, events) = (Presences::default(), EventBus::default());
+    Ok((lock, Site { folder, store, issuer, settings, presences, events, timing }))
 }
 
 /// Both ports, and where they can be reached.
@@ -111,60 +123,72 @@ struct Ports {
     enrolment_addresses: Vec<SocketAddr>,
 }
 
-async fn listen(author: &Author, settings: &Settings, roster: &CurrentRoster) -> Result<Ports, MeshError> {
+/// Where both ports listen.
+#[derive(Clone, Copy)]
+struct Listening {
+    mesh: SocketAddr,
+    enrolment: SocketAddr,
+}
+
+async fn listen(
+    author: &Author,
+    at: Listening,
+    settings: &Settings,
+    roster: &CurrentRoster,
+) -> Result<Ports, MeshError> {
     let config = MeshConfig {
         author: author.clone(),
-        listen: vec![settings.mesh],
+        listen: vec![at.mesh],
         role: Role::Coordinator,
         tunables: Tunables::default(),
     };
     let mesh = Mesh::new(config, Some(roster.signed.clone())).await?;
-    let enrol = EnrolServer::new(author.keypair(), author.mesh(), vec![settings.enrolment()]).await?;
+    let enrol = EnrolServer::new(author.keypair(), author.mesh(), vec![at.enrolment]).await?;
     let mesh_addresses = reachable(settings, &mesh.listen_addresses());
     let enrolment_addresses = enrolment_reachable(settings, &enrol.listen_addresses());
     Ok(Ports { mesh, mesh_addresses, enrol, enrolment_addresses })
 }
 
+impl Ports {
+    /// The same again, for whoever takes this one's place: the ports that the system chose as well.
+    fn listening(&self, wanted: Listening) -> Listening {
+        let real = |wanted: SocketAddr, real: Vec<SocketAddr>| {
+            SocketAddr::new(wanted.ip(), real.first().map_or(wanted.port(), SocketAddr::port))
+        };
+        Listening {
+            mesh: real(wanted.mesh, self.mesh.listen_addresses()),
+            enrolment: real(wanted.enrolment, self.enrol.listen_addresses()),
+        }
+    }
+}
+
 /// Starts every part.
 pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartError> {
-    let CoordinatorOptions { dir, mesh: mesh_listen, http, timing, keep_free } = options;
-    let Opened { lock, issuer, author, store, settings, roster } = open(dir.clone(), keep_free).await?;
-    let settings =
-        Settings { mesh: mesh_listen.unwrap_or(settings.mesh), http: http.unwrap_or(settings.http), ..settings };
-    let Ports { mut mesh, mesh_addresses, enrol, enrolment_addresses } = listen(&author, &settings, &roster).await?;
-    let opener = Opener::new(author.keypair());
-    let (addresses, issued) = (mesh_addresses.clone(), Timestamp::now());
-    let card = Card { key: author.id(), sealing: opener.key(), addresses, label: LABEL.into(), issued };
-    mesh.set_card(mesh_addresses.clone(), LABEL.into());
-    let endorsement = endorsed(&store, &issuer.mesh_key, card).await?;
-    let endorsement = endorsement.ok_or(StartError::Foreign { dir, what: "endorsement" })?;
-    let enrolment = EnrolmentDesk::new(endorsement, issuer.clone());
+    let (lock, site) = open(options).await?;
+    let wanted = Listening { mesh: site.settings.mesh, enrolment: site.settings.enrolment() };
+    let identity = site.identity().await?;
+    let author = site.author(&identity).await?;
+    let ports = listen(&author, wanted, &site.settings, &identity.roster).await?;
+    let (at, mesh_addresses) = (ports.listening(wanted), ports.mesh_addresses.clone());
+    let enrolment_addresses = ports.enrolment_addresses.clone();
     let (hub, inbox) = HubHandle::channel();
-    let (events, presences, id) = (EventBus::default(), Presences::default(), author.id());
-    let parts = Parts {
-        store: store.clone(),
-        mesh,
-        enrol,
-        author,
-        opener,
-        enrolment,
-        presences: presences.clone(),
-        events: events.clone(),
-        timing,
-        roster,
-        inbox,
-    };
-    imports::end_cut_short(&store, Timestamp::now()).await?;
-    let stop = CancellationToken::new();
-    let (ended, hub_task) = (CancellationToken::new(), Hub::new(parts, Timestamp::now()).await?.run(stop.clone()));
+    imports::end_cut_short(&site.store, Timestamp::now()).await?;
+    let (name, id) = watch::channel(author.id());
+    let first = site.hub(identity, author, ports, inbox).await?;
+    let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
     // Dropped however the hub ends, by a panic too.
     let guard = ended.clone().drop_guard();
+    let Site { folder, store, issuer, settings, presences, events, timing } = &site;
+    let (folder, store, issuer, settings) = (folder.clone(), store.clone(), issuer.clone(), settings.clone());
+    let (presences, events, timing) = (presences.clone(), events.clone(), *timing);
+    let until = stop.clone();
     let task = tokio::spawn(async move {
         let _guard = guard;
-        hub_task.await;
+        site.serve(first, at, name, until).await;
     });
     let schedule = Schedule::start(store.clone(), hub.clone(), events.clone()).await?;
     Ok(Inner {
+        folder,
         store,
         hub,
         schedule,
@@ -185,6 +209,111 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
     })
 }
 
+impl Site {
+    /// Has hubs work until `stop`, one after another: when the roster names another key, the hub under the old one ends.
+    async fn serve(self, first: Hub, at: Listening, name: watch::Sender<NodeId>, stop: CancellationToken) {
+        let mut hub = first;
+        while let Some(inbox) = hub.run(stop.clone()).await {
+            match self.next_hub(at, inbox).await {
+                Ok((next, id)) => {
+                    tracing::info!(node.id = %id, "the coordinator goes on under its new key");
+                    name.send_replace(id);
+                    self.events.publish(Event::Node { node: id });
+                    hub = next;
+                }
+                Err(error) => {
+                    return tracing::error!(%error, "the coordinator cannot go on under its new key; start it again");
+                }
+            }
+        }
+    }
+
+    async fn next_hub(&self, at: Listening, inbox: mpsc::Receiver<Command>) -> Result<(Hub, NodeId), StartError> {
+        let identity = self.identity().await?;
+        let author = self.author(&identity).await?;
+        let ports = listen(&author, at, &self.settings, &identity.roster).await?;
+        let id = author.id();
+        Ok((self.hub(identity, author, ports, inbox).await?, id))
+    }
+
+    /// Takes the next key as soon as the roster in force names it. One that names neither is issued anew.
+    async fn identity(&self) -> Result<Identity, StartError> {
+        let (now, mesh) = (Timestamp::now(), self.issuer.mesh_key.id());
+        let held = self.store.read(|view| view.get(&ROSTER, &())).await?.ok_or_else(|| self.foreign("roster"))?;
+        let roster = held.signed.verify(mesh).ok();
+        let named = roster.as_ref().and_then(|roster| roster.coordinator(now)).map(|member| member.key);
+        let keypair = Arc::new(self.folder.keypair(named)?);
+        let own = roster.as_ref().and_then(|roster| roster.member(&keypair.node_id()));
+        if own.is_some_and(|own| own.state == MemberState::Revoked) {
+            return Err(StartError::Replaced(self.folder.coordinator_key()));
+        }
+        let (key, next, issuer) = (keypair.node_id(), self.folder.next_id()?, self.issuer.clone());
+        let card = card_of(&keypair, Vec::new(), now);
+        let roster = self.store.update(move |draft| {
+            let meant = draft.get(&COORDINATOR, &())?.map(|card| card.key);
+            let is_known = meant == Some(key) || meant.is_some() && meant == next;
+            if !is_known {
+                draft.put(&COORDINATOR, &(), &card)?;
+            }
+            let issued = match named == Some(key) {
+                true if is_known => return Ok::<_, StoreError>(held),
+                true => issuer.issue(draft, now)?,
+                false => issuer.renew(draft, now)?,
+            };
+            Ok(match issued {
+                Issued::Signed(fresh) => fresh,
+                Issued::Awaited(_) | Issued::Unchanged => held,
+            })
+        });
+        Ok(Identity { keypair, roster: roster.await? })
+    }
+
+    /// Signs in the name of this key, under a start that is counted.
+    async fn author(&self, identity: &Identity) -> Result<Author, StoreError> {
+        let boot = next_boot(&self.store).await?;
+        Ok(Author::new(Arc::clone(&identity.keypair), self.issuer.mesh_key.id(), boot))
+    }
+
+    /// A hub under this key, at these ports.
+    async fn hub(
+        &self,
+        identity: Identity,
+        author: Author,
+        ports: Ports,
+        inbox: mpsc::Receiver<Command>,
+    ) -> Result<Hub, StartError> {
+        let (Identity { keypair, roster }, now) = (identity, Timestamp::now());
+        let Ports { mut mesh, mesh_addresses, enrol, enrolment_addresses: _ } = ports;
+        mesh.set_card(mesh_addresses.clone(), LABEL.into());
+        let card = card_of(&keypair, mesh_addresses, now);
+        let endorsement = endorsed(&self.store, &self.issuer.mesh_key, card).await?;
+        let endorsement = endorsement.ok_or_else(|| self.foreign("endorsement"))?;
+        let parts = Parts {
+            store: self.store.clone(),
+            mesh,
+            enrol,
+            author,
+            opener: Opener::new(&keypair),
+            enrolment: EnrolmentDesk::new(endorsement, self.issuer.clone()),
+            presences: self.presences.clone(),
+            events: self.events.clone(),
+            timing: self.timing,
+            roster,
+            inbox,
+        };
+        Ok(Hub::new(parts, now).await?)
+    }
+
+    fn foreign(&self, what: &'static str) -> StartError {
+        StartError::Foreign { dir: self.folder.path().to_owned(), what }
+    }
+}
+
+/// What the coordinator says of itself under this key.
+pub(crate) fn card_of(keypair: &Keypair, addresses: Vec<SocketAddr>, issued: Timestamp) -> Card {
+    Card { key: keypair.node_id(), sealing: Opener::new(keypair).key(), addresses, label: LABEL.into(), issued }
+}
+
 /// Counts this start, durably, before anything is signed in its name.
 async fn next_boot(store: &Store) -> Result<u64, StoreError> {
     store
@@ -196,26 +325,16 @@ async fn next_boot(store: &Store) -> Result<u64, StoreError> {
         .await
 }
 
-/// The roster in force, issued anew when it does not name this coordinator.
-async fn current_roster(store: &Store, issuer: &Issuer) -> Result<Option<CurrentRoster>, StartError> {
-    let (issuer, now) = (issuer.clone(), Timestamp::now());
-    let roster = store.update(move |draft| {
-        let Some(held) = draft.get(&ROSTER, &())? else { return Ok::<_, StoreError>(None) };
-        let coordinator = |roster: protocol::roster::Roster| roster.coordinator(now).map(|member| member.key);
-        let named = held.signed.verify(issuer.mesh_key.id()).ok().and_then(coordinator);
-        if named == Some(issuer.coordinator) {
-            return Ok(Some(held));
-        }
-        match issuer.renew(draft, now)? {
-            Issued::Signed(fresh) => Ok(Some(fresh)),
-            Issued::Awaited(_) | Issued::Unchanged => Ok(Some(held)),
-        }
-    });
-    Ok(roster.await?)
-}
-
-/// The coordinator's card on the mesh key's word; the one that was endorsed last while the key is elsewhere.
+/// The coordinator's card on the mesh key's word; the one that was endorsed last while the key is elsewhere, and then the
+/// next roster that waits for it takes the card along.
 async fn endorsed(store: &Store, mesh_key: &MeshKey, card: Card) -> Result<Option<Endorsement>, StoreError> {
+    let own = card.clone();
+    store
+        .update(move |draft| match draft.get(&COORDINATOR, &())? {
+            Some(meant) if meant.key == own.key && !leads_alike(&meant, &own) => draft.put(&COORDINATOR, &(), &own),
+            Some(_) | None => Ok(()),
+        })
+        .await?;
     match mesh_key {
         MeshKey::Here(key) => {
             let fresh = Endorsement::sign(card, key);
@@ -227,7 +346,7 @@ async fn endorsed(store: &Store, mesh_key: &MeshKey, card: Card) -> Result<Optio
             let kept = store.read(|view| view.get(&ENDORSEMENT, &())).await?;
             if kept.as_ref().is_some_and(|kept| !leads_alike(&kept.card, &card)) {
                 tracing::warn!(
-                    "the coordinator listens elsewhere than the mesh key has endorsed; new nodes are told the old addresses until `keys import-mesh-key` brings the key back for one start"
+                    "the coordinator listens elsewhere than the mesh key has endorsed; new nodes are told the old addresses until the next decision is signed there with `keys approve --mesh-key FILE`"
                 );
             }
             Ok(kept)
@@ -236,7 +355,7 @@ async fn endorsed(store: &Store, mesh_key: &MeshKey, card: Card) -> Result<Optio
 }
 
 /// True when whoever follows one card or the other finds the same coordinator, whenever they were written.
-fn leads_alike(one: &Card, other: &Card) -> bool {
+pub(crate) fn leads_alike(one: &Card, other: &Card) -> bool {
     let leads = |card: &Card| (card.key, card.sealing);
     let addresses = |card: &Card| card.addresses.iter().copied().take(MAX_CARD_ADDRESSES).collect::<Vec<_>>();
     leads(one) == leads(other) && addresses(one) == addresses(other)

@@ -14,6 +14,7 @@ pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod reports;
 pub(crate) mod rosters;
+pub(crate) mod rotation;
 pub(crate) mod rules;
 pub(crate) mod runs;
 pub(crate) mod scans;
@@ -87,9 +88,12 @@ impl UseCaseError {
         let reason = format!("node {node}: {misfit}");
         match misfit {
             Misfit::NoRanges => Self::Invalid { field: "ranges", reason },
-            Misfit::Revoked(_) | Misfit::NotPending | Misfit::NeverIn | Misfit::StillIn | Misfit::Tombstone => {
-                Self::Conflict(reason)
-            }
+            Misfit::Revoked(_)
+            | Misfit::NotPending
+            | Misfit::NeverIn
+            | Misfit::StillIn
+            | Misfit::Tombstone
+            | Misfit::NotCloned => Self::Conflict(reason),
         }
     }
 

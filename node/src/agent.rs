@@ -68,11 +68,11 @@ pub enum AgentError {
     /// The roster knows nothing of this key.
     #[error("this node's key is not on the roster; ask for its approval, or remove the data folder and join again")]
     NotAMember,
-    /// The roster names a coordinator whose card this node does not have.
-    #[error(
-        "the mesh has another coordinator now; join again with a new invite (`portdrift node join INVITE`), the identity stays"
-    )]
-    OtherCoordinator,
+}
+
+/// The coordinator that the roster names; one that names none leaves the one that let this node in.
+fn named_by(state: &MeshState, time: Timestamp) -> NodeId {
+    state.roster().coordinator(time).map_or(state.coordinator().key, |member| member.key)
 }
 
 /// What the agent works with.
@@ -149,7 +149,7 @@ impl<E: Engine> Agent<E> {
         let clock = ClockOffset::default();
         let mut agent = Self {
             me: author.id(),
-            post: Post::new(author, state.coordinator().clone()),
+            post: Post::new(author, named_by(&state, mesh.time()), state.coordinator().clone()),
             leases: Leases::default(),
             outbox: Outbox::default(),
             heartbeat: Heartbeat::new(now),
@@ -181,11 +181,11 @@ impl<E: Engine> Agent<E> {
         for file in set_aside {
             agent.on_damaged_result(file);
         }
-        let coordinator = agent.state.coordinator().clone();
-        if let Some(order) = read_beacon(&agent.beacon_path, &coordinator.key) {
-            agent.mesh.has_heard(coordinator.key, order);
+        let coordinator = agent.post.coordinator();
+        if let Some(order) = read_beacon(&agent.beacon_path, &coordinator) {
+            agent.mesh.has_heard(coordinator, order);
         }
-        agent.mesh.dial(coordinator.key, &coordinator.addresses);
+        agent.mesh.dial(coordinator, agent.post.addresses());
         agent.take_up_cards();
         agent
     }
@@ -293,6 +293,7 @@ impl<E: Engine> Agent<E> {
         tracing::info!(roster.epoch = epoch, "a newer roster is in force");
         self.notices.tell(Notice::RosterAdopted { epoch });
         self.check_membership()?;
+        self.follow_coordinator();
         let ranges = self.ranges(self.mesh.time()).unwrap_or_else(TargetSet::empty);
         for key in self.leases.outside(&ranges) {
             self.refuse(key, "the roster does not allow it any more");
@@ -316,11 +317,7 @@ impl<E: Engine> Agent<E> {
 
     fn check_membership(&self) -> Result<(), AgentError> {
         match self.state.roster().member(&self.me).map(|member| member.state) {
-            Some(MemberState::Approved) => {
-                let named = self.state.roster().coordinator(self.mesh.time()).map(|member| member.key);
-                let same = named.is_none_or(|named| named == self.post.coordinator());
-                if same { Ok(()) } else { Err(AgentError::OtherCoordinator) }
-            }
+            Some(MemberState::Approved) => Ok(()),
             Some(MemberState::Revoked) => Err(AgentError::Revoked),
             None => Err(AgentError::NotAMember),
         }
@@ -343,6 +340,7 @@ impl<E: Engine> Agent<E> {
         if self.heartbeat.is_due(now) {
             self.look_at_disk().await;
         }
+        self.meet_coordinator(None, now);
         self.ask_standing(now);
         self.keep_cards(now).await;
         self.tend_sponsor(time, now).await;

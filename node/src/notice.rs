@@ -79,6 +79,11 @@ pub enum Notice {
     CoordinatorSilent,
     /// The coordinator is heard again.
     CoordinatorBack,
+    /// The coordinator goes on under another key, which the mesh key vouches for.
+    CoordinatorRotated {
+        /// Which one.
+        coordinator: NodeId,
+    },
     /// A newer list of members is in force.
     RosterAdopted {
         /// Its epoch.
@@ -201,6 +206,7 @@ impl fmt::Display for Notice {
                 write!(f, "no sign of life from the coordinator; running tasks finish, nothing new is started")
             }
             Self::CoordinatorBack => write!(f, "the coordinator is heard again"),
+            Self::CoordinatorRotated { coordinator } => write!(f, "the coordinator goes on as {coordinator}"),
             Self::RosterAdopted { epoch } => write!(f, "roster epoch {epoch} is in force"),
             Self::RosterConflict { epoch } => {
                 write!(f, "two different rosters are signed with epoch {epoch}; tell the mesh's administrator")

@@ -57,6 +57,11 @@ pub(crate) fn member(key: NodeId, role: Role, ranges: &str) -> Member {
 pub(crate) fn roster(epoch: u64, others: Vec<Member>) -> SignedRoster {
     let mut members = others;
     members.push(member(coordinator().id(), Role::Coordinator, ""));
+    roster_of(epoch, members)
+}
+
+/// A roster of these alone.
+pub(crate) fn roster_of(epoch: u64, mut members: Vec<Member>) -> SignedRoster {
     members.sort_by_key(|member| member.key);
     let issued = Timestamp::now();
     let not_after = issued.plus(ROSTER_LIFETIME);
@@ -104,6 +109,7 @@ impl Home {
         let keypair = Keypair::load_or_create(&folder.path().join("node.key")).unwrap();
         std::fs::write(folder.path().join("boot"), "1").unwrap();
         let home = Self { folder, id: keypair.node_id(), sealing: Opener::new(&keypair).key() };
+        home.allow("");
         let endorsement = Endorsement::sign(card(&[hub]), &mesh_key());
         let roster = roster(1, vec![member(home.id, Role::Node, ranges)]);
         let state = MeshState::new(mesh_key().mesh_id(), endorsement, roster).unwrap();
@@ -159,8 +165,9 @@ impl Home {
         Running { notices, stop, task }
     }
 
-    /// Writes the owner's policy, for the next start.
+    /// Writes the owner's policy, for the next start; with it, whatever room this machine's disk has left is enough.
     pub(crate) fn allow(&self, policy: &str) {
+        let policy = format!("spool_keep_free_mib = 1\n{policy}");
         std::fs::write(self.folder.path().join("policy.toml"), policy).unwrap();
     }
 }

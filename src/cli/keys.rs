@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use protocol::{Fingerprint, TargetSet};
 use std::path::PathBuf;
 use web::api::nodes::{Decide, DecideMany, Node};
+use web::api::roster::Rotation;
 
 const ONE: &str = "chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni";
 
@@ -77,6 +78,24 @@ Where the mesh key lies on another machine, forward the coordinator's socket to 
     Remove {
         #[command(flatten)]
         keys: Keys,
+        #[command(flatten)]
+        signed: SignedArgs,
+    },
+    /// Give nodes work again whose keys were used on two machines; do it once the copy is gone
+    #[command(after_help = format!("Example:\n  portdrift keys trust {ONE}"))]
+    Trust {
+        #[command(flatten)]
+        keys: Keys,
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Give the coordinator a new key: nodes go on with it by themselves, invites stay good, the old key never comes back
+    #[command(after_help = "\
+Examples:
+  portdrift keys rotate-coordinator
+  portdrift keys rotate-coordinator --mesh-key mesh.key     where the mesh key is kept elsewhere")]
+    RotateCoordinator {
         #[command(flatten)]
         signed: SignedArgs,
     },
@@ -175,6 +194,19 @@ pub(crate) async fn run(args: KeysArgs, shared: &Shared) -> anyhow::Result<Exit>
             let client = args.place.client()?;
             let revoked = decide(&client, "revoke", keys, Decide { reason, ..Decide::default() }).await?;
             form.show(&revoked, |nodes| shown::decided(nodes, "revoked"))?;
+            signed.sign(&client, form).await?;
+        }
+        Command::Trust { keys, yes } => {
+            let many = print::counted(keys.fingerprints.len(), "node");
+            print::confirm(&format!("Is the copy gone, and {many} to be trusted again?"), yes)?;
+            let trusted = decide(&args.place.client()?, "trust", keys, Decide::default()).await?;
+            form.show(&trusted, |nodes| shown::decided(nodes, "trusted again"))?;
+        }
+        Command::RotateCoordinator { signed } => {
+            print::confirm("Give the coordinator a new key, and throw the old one out for good?", signed.yes)?;
+            let client = args.place.client()?;
+            let rotation: Rotation = client.post("/roster/rotate-coordinator", &()).await?;
+            form.show(&rotation, shown::rotation)?;
             signed.sign(&client, form).await?;
         }
         Command::Remove { keys, signed } => {

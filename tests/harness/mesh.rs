@@ -28,6 +28,9 @@ pub(crate) struct Mesh {
 /// The mesh port of those that have a host of their own.
 pub(crate) const HOST_PORT: u16 = 9430;
 
+/// Among the words of a coordinator's command line: its leases last as long as in the field.
+pub(crate) const USUAL_TIMES: &str = "usual times";
+
 static NEXT: AtomicU8 = AtomicU8::new(1);
 
 /// A loopback address that no other mesh of this test program uses.
@@ -141,7 +144,12 @@ impl Mesh {
     }
 
     fn node_at(&self, name: &str, listen: &[SocketAddr]) -> Command {
-        let mut command = portdrift(self.home());
+        let (mut command, policy) = (portdrift(self.home()), self.home().join(name).join("policy.toml"));
+        if !policy.exists() {
+            // Whatever room this machine's disk has left.
+            std::fs::DirBuilder::new().mode(0o700).recursive(true).create(self.home().join(name)).unwrap();
+            std::fs::write(policy, "spool_keep_free_mib = 1\n").unwrap();
+        }
         command.args(["node", "run", "--short-times", "--label", name]).arg("--dir").arg(self.home().join(name));
         command.args(listen.iter().flat_map(|address| ["--listen".to_owned(), address.to_string()]));
         command
@@ -226,7 +234,15 @@ impl Mesh {
 
 fn start_coordinator(home: &Path, words: &[&str], entrance: Option<&Entrance>) -> (Process, String) {
     let mut command = portdrift(home);
-    command.args(["coordinator", "run", "--short-times"]).args(words).arg("--dir").arg(home.join("hub"));
+    command.args(["coordinator", "run"]).args(words.iter().filter(|word| **word != USUAL_TIMES));
+    if !words.contains(&USUAL_TIMES) {
+        command.arg("--short-times");
+    }
+    if !words.contains(&"--keep-free") {
+        // Whatever room this machine's disk has left.
+        command.args(["--keep-free", "1"]);
+    }
+    command.arg("--dir").arg(home.join("hub"));
     if let Some(entrance) = entrance {
         command = entrance.command(&command);
     }

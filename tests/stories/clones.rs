@@ -1,6 +1,6 @@
 //! One key on two machines (SECURITY-DESIGN N8): it is noticed, told, and neither gets a task; a restart is no clone.
 
-use crate::harness::{Hosts, Mesh, Process, own_net, stdout_of};
+use crate::harness::{Hosts, Mesh, Process, own_net, stdout_of, told};
 use std::process::Command;
 
 #[test]
@@ -27,10 +27,23 @@ fn a_copied_node_is_told_and_its_tasks_go_to_others() {
     assert!(table.lines().any(|line| line.contains(&copied) && line.contains("cloned")), "{table}");
     let shown = stdout_of(&mut mesh.command(&["keys", "show", &copied]));
     assert!(shown.contains("two machines use its key, and neither gets tasks"), "{shown}");
+    let second_thoughts = mesh.output(&["keys", "trust", &copied]);
+    assert!(told(&second_thoughts).contains("add --yes"), "{}", told(&second_thoughts));
     let honest = mesh.add_node("honest", &ranges);
     mesh.json(&["scans", "create", "all", "--targets", &format!("{net}.0/28"), "--ports", "2222"]);
     let ended = &mesh.json(&["scans", "run", "all", "--wait"])["run"];
     assert_eq!((&ended["state"], &ended["hosts_up"]), (&"completed".into(), &1.into()), "{ended:#}");
     let tasks = ended["tasks"].as_array().unwrap();
     assert!(!tasks.is_empty() && tasks.iter().all(|task| task["node"] == honest.as_str()), "{ended:#}");
+
+    // The alarm outlives the coordinator and the copy; it ends by a person's word.
+    drop(second);
+    mesh.crash_coordinator();
+    mesh.until(&honest, "online");
+    mesh.until(&copied, "cloned");
+    mesh.json(&["keys", "trust", &copied, "--yes"]);
+    let twice = mesh.output(&["keys", "trust", &copied, "--yes"]);
+    assert!(told(&twice).contains("somebody has dismissed that already"), "{}", told(&twice));
+    mesh.nodes[0].stop();
+    mesh.start_again(0, "copied", &copied);
 }

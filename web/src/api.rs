@@ -90,6 +90,7 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         roster::show,
         roster::sign,
         roster::acknowledge,
+        roster::rotate,
         rules::list,
         rules::set,
         rules::remove,

@@ -191,6 +191,8 @@ impl From<&Overview> for Counts {
 pub(crate) struct Frame {
     pub(crate) caller: Option<Caller>,
     pub(crate) counts: Counts,
+    /// Why nothing new is begun, while the disk is short of room.
+    pub(crate) shortage: Option<String>,
 }
 
 /// A page on its way out, not yet drawn.

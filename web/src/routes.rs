@@ -163,6 +163,7 @@ pub(crate) fn api_table() -> Vec<Route> {
         post("/api/v1/reports/{run}/unaccept", Needs(Operate), api::acceptance::unaccept),
         get("/api/v1/roster", Needs(Read), api::roster::show),
         post("/api/v1/roster/acknowledge", Needs(Approve), api::roster::acknowledge),
+        post("/api/v1/roster/rotate-coordinator", Needs(Approve), api::roster::rotate),
         Route { body_cap: ROSTER, ..post("/api/v1/roster/sign", Needs(Approve), api::roster::sign) },
         get("/api/v1/rules", Needs(Read), api::rules::list),
         post("/api/v1/rules/reset", Needs(Administer), api::rules::reset),
@@ -300,12 +301,12 @@ impl Asked {
 /// Puts the drawn page into the answer; its status and headers stay.
 async fn draw(app: &App, page: &Undrawn, mut response: Response) -> Response {
     let caller = response.extensions().get::<Caller>().cloned();
-    let counts = match &caller {
-        Some(Caller(actor)) if page.is_framed() => counts(app, actor).await,
-        _ => Counts::default(),
+    let (counts, shortage) = match &caller {
+        Some(Caller(actor)) if page.is_framed() => (counts(app, actor).await, shortage(app).await),
+        _ => (Counts::default(), None),
     };
     let context = Context { base_path: app.settings.base_path.clone(), now: Timestamp::now() };
-    match page.draw(&Frame { caller, counts }, &context) {
+    match page.draw(&Frame { caller, counts, shortage }, &context) {
         Ok(html) => {
             let drawn = html.into_response();
             if let Some(kind) = drawn.headers().get(header::CONTENT_TYPE) {
@@ -328,6 +329,11 @@ async fn counts(app: &App, actor: &Actor) -> Counts {
             Counts::default()
         }
     }
+}
+
+/// Told on every page: what people begin is refused meanwhile.
+async fn shortage(app: &App) -> Option<String> {
+    app.coordinator.room().await.err().map(|error| error.to_string())
 }
 
 fn on_panic(_: Box<dyn Any + Send>) -> Response {

@@ -1,6 +1,7 @@
 //! The dashboard over a real coordinator in a temporary folder: who gets in, what every answer carries, what is said.
 
 mod api;
+mod disk;
 mod exports;
 mod findings;
 mod imports;
@@ -55,6 +56,11 @@ impl Answer {
 
 impl Site {
     pub(crate) async fn start(settings: Settings) -> Self {
+        Self::start_keeping(coordinator::KeepFree::bytes(1 << 20), settings).await
+    }
+
+    /// The same, on a disk that is to keep so much free.
+    pub(crate) async fn start_keeping(keep_free: coordinator::KeepFree, settings: Settings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let kept = coordinator::settings::Settings { mesh: loopback, advertised: Vec::new(), http: loopback };
@@ -65,7 +71,7 @@ impl Site {
             mesh: None,
             http: None,
             timing: Timing::default(),
-            keep_free: coordinator::KeepFree::default(),
+            keep_free,
         };
         let coordinator = Coordinator::start(options).await.unwrap();
         let app = App::new(coordinator.clone(), settings, CancellationToken::new());

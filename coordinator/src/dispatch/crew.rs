@@ -2,7 +2,7 @@
 
 use protocol::text::Text;
 use protocol::{NodeId, TargetSet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An approved node, seen by the planner.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Crew {
     candidates: BTreeMap<NodeId, Candidate>,
     /// Load averages over one minute, in hundredths.
     loads: BTreeMap<NodeId, u32>,
+    /// Nodes that say that they can take nothing now.
+    passed_over: BTreeSet<NodeId>,
     generation: u64,
 }
 
@@ -58,6 +60,16 @@ impl Crew {
             self.candidates = candidates;
             self.generation += 1;
         }
+    }
+
+    /// Gives these nodes nothing until the next word; what they could take is planned for them all the same.
+    pub fn pass_over(&mut self, nodes: BTreeSet<NodeId>) {
+        self.passed_over = nodes;
+    }
+
+    /// False for a node that is given nothing now.
+    pub fn takes_tasks(&self, node: NodeId) -> bool {
+        !self.passed_over.contains(&node)
     }
 
     /// Rises when anything but the load of a node is another than before: plans are made anew then.

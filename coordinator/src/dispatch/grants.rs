@@ -51,7 +51,8 @@ impl Dispatch {
 
     fn room(&self, crew: &Crew) -> Room {
         let mut room = Room { queue: BTreeSet::new(), loads: BTreeMap::new() };
-        for node in crew.online().filter(|node| !self.resting.contains_key(node)) {
+        let is_free = |node: &NodeId| !self.resting.contains_key(node) && crew.takes_tasks(*node);
+        for node in crew.online().filter(is_free) {
             let (held, weight) = self.leases.load(node);
             if held < TASKS_PER_NODE {
                 let load = (held, weight, crew.load(node));

@@ -83,6 +83,37 @@ fn only_what_there_is_room_for_is_cut_and_numbers_are_dense() {
 }
 
 #[test]
+fn a_node_without_room_is_given_nothing_while_others_are_and_alone_it_is_waited_for() {
+    let mut dispatch = taken_up([running(1, "10.0.0.0/24", "22")]);
+    let mut crew = crew([candidate(1, "10.0.0.0/24"), candidate(2, "10.0.0.0/24")]);
+    crew.pass_over([node(1)].into());
+    let given = give_out(&mut dispatch, &crew);
+    assert!(!given.is_empty() && given.iter().all(|task| task.holder == Some(node(2))), "{given:?}");
+    crew.pass_over([node(1), node(2)].into());
+    let lost = given.into_iter().map(|task| waiting(&mut dispatch, task)).collect::<Vec<_>>();
+    assert!(give_out(&mut dispatch, &crew).is_empty());
+    assert!(dispatch.given_up(&crew, NOW, Patience(Duration::ZERO)).is_empty(), "it is there, and may have room again");
+    assert!(dispatch.hopeless(&crew, NOW, Duration::ZERO).is_empty());
+    crew.pass_over([node(2)].into());
+    let given = give_out(&mut dispatch, &crew);
+    assert!(lost.iter().all(|task| given.iter().any(|again| again.id == *task)), "what waits goes out first");
+    assert!(given.iter().all(|task| task.holder == Some(node(1))));
+}
+
+#[test]
+fn a_run_goes_to_nodes_of_its_site_only() {
+    let mut dispatch = taken_up([running(1, "10.0.0.0/24", "22")]);
+    let elsewhere = Candidate { site: "plant".into(), ..candidate(2, "10.0.0.0/24") };
+    let mut crew = crew([elsewhere.clone()]);
+    assert!(give_out(&mut dispatch, &crew).is_empty());
+    let [(_, named)] = dispatch.hopeless(&crew, NOW, Duration::ZERO).try_into().unwrap();
+    assert_eq!(named.iter().map(|part| part.reason).collect::<Vec<_>>(), [UncoveredReason::NoRange]);
+    crew.update([elsewhere, candidate(1, "10.0.0.0/24")], BTreeMap::new());
+    let given = give_out(&mut dispatch, &crew);
+    assert!(!given.is_empty() && given.iter().all(|task| task.holder == Some(node(1))), "{given:?}");
+}
+
+#[test]
 fn runs_take_turns_however_large_one_is() {
     let mut dispatch = taken_up([running(1, "10.0.0.0/16", "22"), running(2, "10.0.0.0/24", "22")]);
     let crew = crew((1..=4).map(|number| candidate(number, "10.0.0.0/16")));

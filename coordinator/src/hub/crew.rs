@@ -8,15 +8,18 @@ use crate::registry::{Approval, NodeRecord};
 use crate::settings::Timing;
 use crate::store::StoreError;
 use protocol::letter::SealingKey;
+use protocol::message::Room;
 use protocol::roster::{MemberState, Roster};
 use protocol::{NodeId, TargetSet, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What the hub keeps in mind of an approved node.
 pub(super) struct Member {
     /// What to seal to.
     pub(super) sealing: SealingKey,
+    /// Since when its key is known to be used on two machines.
+    pub(super) cloned: Option<Timestamp>,
     approval: Approval,
     /// What its owner lets it scan; `None` for all.
     own: Option<TargetSet>,
@@ -28,7 +31,7 @@ impl Member {
         let member = roster.member(&node.key).filter(|member| member.state == MemberState::Approved)?;
         let mut approval = node.approval()?.clone();
         approval.ranges = approval.ranges.intersection(&member.ranges);
-        Some(Self { sealing: node.sealing?, approval, own: node.facts.policy_ranges.clone() })
+        Some(Self { sealing: node.sealing?, cloned: node.cloned, approval, own: node.facts.policy_ranges.clone() })
     }
 
     /// When its approval ends.
@@ -59,6 +62,22 @@ impl RangesTaken {
     }
 }
 
+/// Since when each node says that its disk takes nothing more.
+#[derive(Debug, Default)]
+pub(super) struct Full(BTreeMap<NodeId, Timestamp>);
+
+impl Full {
+    /// The nodes that are given nothing now. After `patience` one is asked all the same: its own refusal, with what it
+    /// lacks, then ends what nobody else can do.
+    fn passed_over(&mut self, said: &BTreeMap<NodeId, Room>, now: Timestamp, patience: Duration) -> BTreeSet<NodeId> {
+        let full = said.iter().filter(|(_, room)| **room != Room::Free).map(|(node, _)| *node);
+        // A clock that was set back starts the wait anew.
+        let since = |node: &NodeId| self.0.get(node).map_or(now, |since| (*since).min(now));
+        self.0 = full.map(|node| (node, since(&node))).collect();
+        self.0.iter().filter(|(_, since)| now.since(**since) <= patience).map(|(node, _)| *node).collect()
+    }
+}
+
 impl Hub {
     /// Reads every approved node. One that is let in on other terms than before is asked again for what it declined.
     pub(super) async fn read_members(&mut self, now: Timestamp) -> Result<(), StoreError> {
@@ -73,7 +92,9 @@ impl Hub {
                 self.work.ask_again(*node);
             }
         }
-        self.twins.keep(|node| members.contains_key(node));
+        let was_cloned = |node: &NodeId| self.members.get(node).is_some_and(|before| before.cloned.is_some());
+        let is_trusted_again = |node: &NodeId, member: &Member| member.cloned.is_none() && was_cloned(node);
+        self.twins.keep(|node| members.get(node).is_some_and(|member| !is_trusted_again(node, member)));
         self.members = members;
         Ok(())
     }
@@ -95,7 +116,7 @@ impl Hub {
 
     /// Looks who is there now, on approvals that still hold.
     pub(super) fn look_around(&mut self, now: Timestamp) {
-        let Timing { offline_after, grace, .. } = self.timing;
+        let Timing { offline_after, grace, queue_deadline, .. } = self.timing;
         let just_started = now.since(self.began) <= grace;
         let seen = |node: NodeId, presence: &Presence| {
             let standing = if presence.is_online(now, offline_after) {
@@ -105,24 +126,42 @@ impl Hub {
             } else {
                 Standing::Away
             };
-            (node, (standing, presence.load_hundredths))
+            (node, (standing, presence.load_hundredths, presence.room))
         };
-        let seen: BTreeMap<NodeId, (Standing, u32)> = self.presences.each(seen).into_iter().collect();
+        let seen: BTreeMap<NodeId, (Standing, u32, Room)> = self.presences.each(seen).into_iter().collect();
         let standing = |node: &NodeId| {
-            let standing = seen.get(node).map_or(Standing::Away, |(standing, _)| *standing);
+            let standing = seen.get(node).map_or(Standing::Away, |(standing, ..)| *standing);
             if standing == Standing::Away && just_started { Standing::Expected } else { standing }
         };
-        let is_one = |node: &NodeId| self.twins.alarm(node, now).is_none();
-        let valid = self.members.iter().filter(|(_, member)| !member.approval.has_ended(now));
-        let valid = valid.filter(|(node, _)| is_one(node));
+        let is_valid = |member: &Member| member.cloned.is_none() && !member.approval.has_ended(now);
+        let valid = self.members.iter().filter(|(_, member)| is_valid(member));
         let candidates: Vec<Candidate> = valid.map(|(node, member)| member.candidate(*node, standing(node))).collect();
-        self.crew.update(candidates, seen.into_iter().map(|(node, (_, load))| (node, load)).collect());
+        let rooms = seen.iter().map(|(node, (.., room))| (*node, *room)).collect();
+        self.crew.pass_over(self.full.passed_over(&rooms, now, queue_deadline));
+        self.crew.update(candidates, seen.into_iter().map(|(node, (_, load, _))| (node, load)).collect());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_without_room_is_passed_over_until_it_has_some_or_was_waited_for_long_enough() {
+        let (mut full, node, patience) = (Full::default(), NodeId::from_bytes([1; 32]), Duration::from_secs(600));
+        let mut passes = |room: Room, seconds: u64| {
+            let said = BTreeMap::from([(node, room), (NodeId::from_bytes([2; 32]), Room::Free)]);
+            full.passed_over(&said, Timestamp::from_millis(seconds * 1_000), patience).contains(&node)
+        };
+        let steps = [(Room::Free, 0), (Room::Full, 100), (Room::Tight, 700), (Room::Full, 701), (Room::Free, 702)];
+        assert_eq!(steps.map(|(room, seconds)| passes(room, seconds)), [false, true, true, false, false]);
+        assert!(passes(Room::Full, 900), "the wait begins anew");
+        assert!(
+            [50, 650].map(|seconds| passes(Room::Full, seconds)).iter().all(|passed| *passed),
+            "the clock was set back"
+        );
+        assert!(!passes(Room::Full, 651));
+    }
 
     #[test]
     fn a_node_changes_its_ranges_once_in_the_time_of_a_lease() {

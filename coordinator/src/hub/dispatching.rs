@@ -25,7 +25,7 @@ impl Hub {
         if now < self.ticked {
             self.presences.clock_was_set(now);
             self.enrolment.clock_was_set(now);
-            self.twins.clock_was_set(now);
+            self.twins.clock_was_set();
         }
         let half = self.timing.lease / 2;
         if now.since(self.ticked) > half || self.ticked.since(now) > half {

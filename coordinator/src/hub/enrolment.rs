@@ -193,8 +193,12 @@ impl Hub {
         }
     }
 
-    /// The answer to a node that was let in: it waits on while the roster that says so is not signed.
+    /// The answer to a node that was let in: it waits on while the roster that says so is not signed, or names another
+    /// key, which then answers.
     fn as_the_roster_says(&self, node: NodeId) -> Decision {
+        if self.leaves_by.is_some() {
+            return Decision::Pending;
+        }
         let member = self.mesh.roster().and_then(|roster| roster.member(&node));
         match member.map(|member| member.state) {
             Some(MemberState::Approved) => Decision::Approved(self.roster.signed.clone()),

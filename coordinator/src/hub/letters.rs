@@ -82,7 +82,7 @@ impl Hub {
         came: Came,
         now: Timestamp,
     ) -> Result<(), LetterFault> {
-        let is_alarmed = self.twins.alarm(&header.sender, now).is_some();
+        let is_alarmed = self.is_cloned(&header.sender);
         match header.kind {
             // Whose answers and results these are is not known; a result is offered again when it is.
             Kind::TaskAnswer | Kind::ResultOffer | Kind::ResultChunk if is_alarmed => Ok(()),
@@ -174,7 +174,6 @@ impl Hub {
             spooled,
             room,
             clock_offset_ms: difference_ms(clock, now),
-            seen_twice: self.twins.alarm(&node, now),
             connected: self.mesh.connected(&node),
             lost: false,
             links,

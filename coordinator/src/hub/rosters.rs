@@ -15,6 +15,11 @@ use protocol::roster::{Precedence, ROSTER_LIFETIME, Roster, RosterHash, SignedRo
 use protocol::text::Text;
 use protocol::{NodeId, Timestamp};
 use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// For so long the old key serves those who have not heard of the new one.
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(15);
 
 /// Of which ends people were told, so that each nearer one is told once.
 #[derive(Debug, Default)]
@@ -68,6 +73,18 @@ impl Hub {
         self.publish_head(epoch, signed.hash(), Some(signed), now);
         self.send_beacon(now);
         self.move_work(now).await;
+        if self.mesh.roster().and_then(|roster| roster.coordinator(now)).is_some_and(|m| m.key != self.author.id()) {
+            tracing::info!(
+                "the roster names another key of the coordinator; the old one serves until nodes have heard"
+            );
+            self.leaves_by = Some(Instant::now() + HANDED_OVER_WITHIN);
+        }
+    }
+
+    /// True once the roster that names another key has reached everybody who is connected, each of whom leaves then; or
+    /// when that takes too long: who missed it hears of it elsewhere.
+    pub(super) fn is_succeeded(&self) -> bool {
+        self.leaves_by.is_some_and(|end| self.mesh.peers().is_empty() || Instant::now() >= end)
     }
 
     /// Goes on with the nodes that are in now.
@@ -119,7 +136,7 @@ impl Hub {
         );
         self.roster = CurrentRoster { epoch, signed };
         let (held, issuer) = (self.roster.clone(), self.enrolment.issuer.clone());
-        if roster.coordinator(now).is_none_or(|member| member.key != issuer.coordinator) {
+        if roster.coordinator(now).is_none_or(|member| member.key != self.author.id()) {
             return tracing::error!("the newer roster names another coordinator; nothing is issued here any more");
         }
         let followed = self.store.update(move |draft| {

@@ -2,13 +2,15 @@
 
 use super::{EnrolmentDesk, Hub, HubHandle, Parts, let_in};
 use crate::events::EventBus;
+use crate::fixture::options;
 use crate::keys::MeshKey;
 use crate::presence::{Presence, Presences};
 use crate::registry::issuing::{Issued, Issuer};
 use crate::registry::{Approval, CurrentRoster, NodeRecord};
 use crate::settings::Timing;
-use crate::store::tables::NODES;
-use crate::store::{Store, StoreError, StoreOptions};
+use crate::start::card_of;
+use crate::store::tables::{COORDINATOR, NODES};
+use crate::store::{Store, StoreError};
 use protocol::card::{Card, Endorsement};
 use protocol::envelope::{Author, Kind};
 use protocol::letter::{Letter, Opener, SealingKey};
@@ -48,7 +50,7 @@ fn mesh_id() -> MeshId {
 }
 
 fn issuer() -> Issuer {
-    Issuer { mesh_key: MeshKey::Here(Arc::new(mesh_key())), coordinator: id(1) }
+    Issuer { mesh_key: MeshKey::Here(Arc::new(mesh_key())) }
 }
 
 fn author(seed: u8) -> Author {
@@ -74,7 +76,7 @@ struct Lab {
 impl Lab {
     async fn start() -> Self {
         let (folder, now) = (tempfile::tempdir().unwrap(), Timestamp::now());
-        let store = Store::create(&folder.path().join("store"), StoreOptions::default()).unwrap();
+        let store = Store::create(&folder.path().join("store"), options()).unwrap();
         let roster = approve(&store, now).await;
         let mesh = mesh(1, &roster.signed).await;
         let address = mesh.listen_addresses()[0];
@@ -109,6 +111,7 @@ impl Lab {
 
 async fn approve(store: &Store, now: Timestamp) -> CurrentRoster {
     let approved = store.update(move |draft| {
+        draft.put(&COORDINATOR, &(), &card_of(&keys(1), Vec::new(), now))?;
         let mut last = None;
         for seed in [2, 3] {
             let facts = NodeFacts::default();

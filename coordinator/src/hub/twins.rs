@@ -8,7 +8,9 @@ use super::Hub;
 use super::letters::Release;
 use crate::audit;
 use crate::events::Event;
-use crate::presence::TWIN_ALARM;
+use crate::registry::NodeRecord;
+use crate::store::tables::NODES;
+use crate::store::{Reads, StoreError};
 use protocol::envelope::{Envelope, Header, MAX_CLOCK_LEAD};
 use protocol::{NodeId, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
@@ -25,7 +27,7 @@ const STEPS: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Twins {
     nodes: BTreeMap<NodeId, Heard>,
-    /// A key that was seen twice, until somebody takes care of it.
+    /// A key that was just seen twice, until somebody takes care of it.
     found: Option<NodeId>,
 }
 
@@ -36,7 +38,6 @@ struct Heard {
     marks: BTreeMap<u64, u64>,
     /// Boot and number of a message, and when it was first heard; both rise.
     steps: VecDeque<((u64, u64), Timestamp)>,
-    seen_twice: Option<Timestamp>,
 }
 
 /// What tells two messages with one number apart.
@@ -47,38 +48,26 @@ pub(super) fn mark_of(envelope: &Envelope) -> u64 {
 impl Twins {
     /// Notes a proven message in time; true when it proves that another machine uses the sender's key as well.
     pub(super) fn hear(&mut self, header: &Header, mark: u64, now: Timestamp) -> bool {
-        let is_alarmed = self.alarm(&header.sender, now).is_some();
         let heard = self.nodes.entry(header.sender).or_default();
         let proves = heard.contradicts(header, mark);
         if proves {
-            heard.seen_twice = Some(now);
-        }
-        if proves && !is_alarmed {
             self.found = Some(header.sender);
         }
         heard.note(header, mark, now);
         proves
     }
 
-    /// A key for which the alarm has begun, once.
+    /// A key that was just proven to be on two machines, each time.
     pub(super) fn take_found(&mut self) -> Option<NodeId> {
         self.found.take()
     }
 
-    /// When the key was last seen on two machines, if that was not long ago.
-    pub(super) fn alarm(&self, node: &NodeId, now: Timestamp) -> Option<Timestamp> {
-        self.nodes.get(node).and_then(|heard| heard.seen_twice).filter(|seen| now.since(*seen) < TWIN_ALARM)
-    }
-
     /// Our own clock was set: what was heard before cannot be compared with what comes.
-    pub(super) fn clock_was_set(&mut self, now: Timestamp) {
-        for heard in self.nodes.values_mut() {
-            heard.steps.clear();
-            heard.seen_twice = heard.seen_twice.map(|seen| seen.min(now));
-        }
+    pub(super) fn clock_was_set(&mut self) {
+        self.nodes.values_mut().for_each(|heard| heard.steps.clear());
     }
 
-    /// Forgets whoever is no member any more.
+    /// Forgets what was heard of whoever is no member any more, or is trusted again: that begins anew.
     pub(super) fn keep(&mut self, is_member: impl Fn(&NodeId) -> bool) {
         self.nodes.retain(|node, _| is_member(node));
     }
@@ -121,17 +110,33 @@ impl Heard {
 }
 
 impl Hub {
-    /// One key on two machines: neither is trusted with a task until the key was not seen twice for a while.
+    /// True from the first proof that two machines use this key until a person trusts it again.
+    pub(super) fn is_cloned(&self, node: &NodeId) -> bool {
+        self.members.get(node).is_some_and(|member| member.cloned.is_some())
+    }
+
+    /// One key on two machines: neither is trusted with a task until a person says so.
     pub(super) async fn on_twins(&mut self, node: NodeId, now: Timestamp) {
-        tracing::error!(node.id = %node, "two machines use the key of one node; revoke it, and enrol each machine anew");
-        self.presences.seen_twice(&node, now);
-        self.events.publish(Event::Node { node });
-        let noted = self.store.update(move |draft| {
-            audit::note(draft, &audit::mesh(), "node cloned", &format!("{node}: its key is used on two machines"), now)
-        });
-        if let Err(error) = noted.await {
-            tracing::error!(%error, "the alarm of a cloned key could not be kept in the audit log");
+        if self.is_cloned(&node) {
+            return;
         }
+        tracing::error!(node.id = %node, "two machines use the key of one node; revoke it, and enrol each machine anew");
+        if let Some(member) = self.members.get_mut(&node) {
+            // Whether or not it can be written down.
+            member.cloned = Some(now);
+        }
+        let noted = self.store.update(move |draft| {
+            if let Some(record) = draft.get(&NODES, &node)? {
+                draft.put(&NODES, &node, &NodeRecord { cloned: Some(now), ..record })?;
+            }
+            let subject = format!("{node}: its key is used on two machines");
+            audit::note(draft, &audit::mesh(), "node cloned", &subject, now)
+        });
+        let noted: Result<(), StoreError> = noted.await;
+        if let Err(error) = noted {
+            tracing::error!(%error, "the alarm of a cloned key could not be kept; it is raised again when it is seen again");
+        }
+        self.events.publish(Event::Node { node });
         for (task, fence) in self.work.held_by(node) {
             let why = Release::Lost("the key of its node is used on two machines".into());
             if let Err(error) = self.release(task, fence, why, now).await {

@@ -24,7 +24,6 @@ fn presence() -> Presence {
         spooled: 0,
         room: Default::default(),
         clock_offset_ms: 0,
-        seen_twice: None,
         connected: true,
         lost: false,
         links: Vec::new(),

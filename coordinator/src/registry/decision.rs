@@ -18,6 +18,8 @@ pub(crate) enum Decision {
     Remove,
     /// Leaves it out of lists, or shows it there again.
     Hide(bool),
+    /// Gives it work again after its key was seen on two machines.
+    Trust,
 }
 
 /// On which terms a node is to be in; `None` keeps what holds.
@@ -56,6 +58,9 @@ pub enum Misfit {
         "it was revoked, which is remembered for ever so that it cannot come back; `nodes hide` leaves it out of lists"
     )]
     Tombstone,
+    /// Only an alarm is dismissed.
+    #[error("its key was not seen on two machines, or somebody has dismissed that already")]
+    NotCloned,
 }
 
 impl Decision {
@@ -64,9 +69,11 @@ impl Decision {
         let (by, at) = (by.clone(), now);
         let admission = match (self, &node.admission) {
             (Self::Hide(hidden), _) => return Ok(Some(NodeRecord { hidden: *hidden, ..node })),
-            (Self::Approve(_) | Self::Deny(_) | Self::Revoke(_), Admission::Revoked { reason, .. }) => {
+            (Self::Approve(_) | Self::Deny(_) | Self::Revoke(_) | Self::Trust, Admission::Revoked { reason, .. }) => {
                 return Err(Misfit::Revoked(reason.clone()));
             }
+            (Self::Trust, _) if node.cloned.is_none() => return Err(Misfit::NotCloned),
+            (Self::Trust, _) => return Ok(Some(NodeRecord { cloned: None, ..node })),
             (Self::Approve(terms), _) => return terms.apply(node, by, now).map(Some),
             (Self::Deny(reason), Admission::Pending) => Admission::Denied { reason: reason.clone(), by, at },
             (Self::Deny(_), Admission::Denied { .. } | Admission::Approved(_)) => return Err(Misfit::NotPending),
@@ -88,6 +95,7 @@ impl Decision {
             Self::Remove => "node remove",
             Self::Hide(true) => "node hide",
             Self::Hide(false) => "node unhide",
+            Self::Trust => "node trust",
         }
     }
 
@@ -101,7 +109,7 @@ impl Decision {
                 format!("{key} as {label} for {ranges} at {site}{until}{sponsor}")
             }
             (Self::Deny(reason) | Self::Revoke(reason), _) => format!("{key} ({label}): {reason}"),
-            (Self::Approve(_) | Self::Remove | Self::Hide(_), _) => format!("{key} ({label})"),
+            (Self::Approve(_) | Self::Remove | Self::Hide(_) | Self::Trust, _) => format!("{key} ({label})"),
         }
     }
 }
@@ -165,6 +173,7 @@ mod tests {
             ("revoke", Decision::Revoke("lost".into())),
             ("remove", Decision::Remove),
             ("hide", Decision::Hide(true)),
+            ("trust", Decision::Trust),
         ];
         let line = |(name, decision): (&str, Decision)| {
             let outcomes = admissions().map(|state| word(decision.apply(record(3, state), &"eve".into(), NOW)));
@@ -177,7 +186,17 @@ mod tests {
         revoke        NeverIn    NeverIn    revoked    revoked    Revoked
         remove        forgotten  forgotten  StillIn    forgotten  Tombstone
         hide          pending    denied     in         in         revoked
+        trust         NotCloned  NotCloned  NotCloned  NotCloned  Revoked
         ");
+    }
+
+    #[test]
+    fn the_alarm_of_a_clone_ends_by_a_persons_word_and_by_no_other_decision() {
+        let node = NodeRecord { cloned: Some(NOW), ..record(3, Admission::Approved(approval(NOW))) };
+        let after = |decision: Decision| decision.apply(node.clone(), &"eve".into(), NOW).unwrap().unwrap().cloned;
+        let others = [Decision::Approve(Terms::default()), Decision::Hide(true), Decision::Revoke("lost".into())];
+        assert_eq!(others.map(after), [Some(NOW); 3]);
+        assert_eq!(after(Decision::Trust), None);
     }
 
     #[test]

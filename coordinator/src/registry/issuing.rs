@@ -2,7 +2,7 @@
 
 use super::{Admission, NodeRecord};
 use crate::keys::MeshKey;
-use crate::store::tables::{AWAITED, NODES, ROSTER};
+use crate::store::tables::{AWAITED, COORDINATOR, NODES, ROSTER};
 use crate::store::{Draft, Reads, StoreError};
 use protocol::codec::{Decode, Encode};
 use protocol::roster::{Member, MemberState, ROSTER_LIFETIME, Role, Roster, RosterHash, SignedRoster};
@@ -53,8 +53,6 @@ pub struct RosterAlarm {
 pub(crate) struct Issuer {
     /// Signs, when it lies here.
     pub(crate) mesh_key: MeshKey,
-    /// The one coordinator.
-    pub(crate) coordinator: NodeId,
 }
 
 /// What came of a change of nodes.
@@ -90,7 +88,8 @@ impl Issuer {
 
     fn next(&self, draft: &Draft, held: Option<&CurrentRoster>, now: Timestamp) -> Result<Roster, StoreError> {
         let nodes = draft.iter(&NODES).map(|row| row.map(|(_, node)| node)).collect::<Result<Vec<_>, _>>()?;
-        Ok(next(held, self.mesh_key.id(), self.coordinator, &nodes, now))
+        let coordinator = draft.get(&COORDINATOR, &())?.ok_or(StoreError::NoCoordinator)?.key;
+        Ok(next(held, self.mesh_key.id(), coordinator, &nodes, now))
     }
 
     fn put(&self, draft: &mut Draft, next: Roster) -> Result<Issued, StoreError> {
@@ -110,7 +109,8 @@ impl Issuer {
     }
 }
 
-/// The roster after `held`: `coordinator`, the approved ones of `nodes`, and every key that was ever revoked.
+/// The roster after `held`: `coordinator`, the approved ones of `nodes`, and a tombstone for every key that was ever
+/// revoked, or was the coordinator's.
 pub(crate) fn next(
     held: Option<&CurrentRoster>,
     mesh: protocol::MeshId,
@@ -129,10 +129,11 @@ pub(crate) fn next(
     };
     let before = held.and_then(|held| held.signed.verify(mesh).ok());
     // A tombstone outlives its record.
-    let revoked = before.into_iter().flat_map(|before| before.members).filter(|m| m.state == MemberState::Revoked);
+    let is_gone = |member: &Member| member.state == MemberState::Revoked || member.role == Role::Coordinator;
+    let gone = before.into_iter().flat_map(|before| before.members).filter(is_gone);
+    let gone = gone.map(|member| Member { state: MemberState::Revoked, ..member });
     let known = nodes.iter().filter_map(NodeRecord::member);
-    let members: BTreeMap<NodeId, Member> =
-        known.chain(revoked).chain([hub]).map(|member| (member.key, member)).collect();
+    let members: BTreeMap<NodeId, Member> = known.chain(gone).chain([hub]).map(|member| (member.key, member)).collect();
     Roster {
         mesh,
         epoch: held.map_or(0, |held| held.epoch) + 1,
@@ -203,6 +204,21 @@ mod tests {
         for key in [gone.key, back.key] {
             assert_eq!(roster.member(&key).map(|member| member.state), Some(MemberState::Revoked));
         }
+    }
+
+    #[test]
+    fn a_coordinator_that_another_takes_the_place_of_is_a_tombstone_for_good() {
+        let mesh = Keypair::from_seed(&[1; 32]);
+        let [first, second, third] = [2, 3, 4].map(|seed| Keypair::from_seed(&[seed; 32]).node_id());
+        let mut held = None;
+        for hub in [first, second, third, third] {
+            let roster = next(held.as_ref(), mesh.mesh_id(), hub, &[], NOW);
+            held = Some(CurrentRoster { epoch: roster.epoch, signed: SignedRoster::sign(&roster, &mesh) });
+        }
+        let roster = held.unwrap().signed.verify(mesh.mesh_id()).unwrap();
+        assert_eq!(roster.coordinator(NOW).map(|member| member.key), Some(third));
+        let told = [first, second].map(|key| roster.member(&key).map(|member| (member.role, member.state)));
+        assert_eq!(told, [Some((Role::Coordinator, MemberState::Revoked)); 2]);
     }
 
     #[test]

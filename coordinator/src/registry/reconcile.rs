@@ -44,6 +44,7 @@ fn unheard(key: NodeId, now: Timestamp) -> NodeRecord {
         last_asked: now,
         admission: Admission::Pending,
         hidden: false,
+        cloned: None,
     }
 }
 

@@ -128,6 +128,9 @@ pub enum StoreError {
     /// The nodes that the change comes to make a roster that nobody could hand on.
     #[error(transparent)]
     Roster(#[from] protocol::roster::RosterError),
+    /// It is not known which coordinator rosters name; each start writes that down.
+    #[error("the store does not say which coordinator rosters name; start the coordinator once")]
+    NoCoordinator,
     /// There is room for small changes, but no new work is begun.
     #[error("{0}; nothing new is begun until there is room, so free some")]
     DiskLow(Shortage),

@@ -13,7 +13,7 @@ use crate::report::{Lines, ReportSummary, StoredReport};
 use crate::run::{Run, Tally, TaskRecord};
 use crate::scan::Scan;
 use crate::settings::Settings;
-use protocol::card::Endorsement;
+use protocol::card::{Card, Endorsement};
 use protocol::invite::SecretName;
 use protocol::observation::HostObservation;
 use protocol::roster::Roster;
@@ -35,6 +35,8 @@ pub(crate) const ROSTER: Table<(), CurrentRoster> = Table::new(b'R', "roster");
 pub(crate) const AWAITED: Table<(), Roster> = Table::new(b'W', "awaited roster");
 /// The coordinator's card as the mesh key last endorsed it.
 pub(crate) const ENDORSEMENT: Table<(), Endorsement> = Table::new(b'E', "endorsement");
+/// The card of the coordinator that rosters name from now on.
+pub(crate) const COORDINATOR: Table<(), Card> = Table::new(b'H', "coordinator");
 /// That two rosters of one epoch were seen, until a person has seen it.
 pub(crate) const ROSTER_ALARM: Table<(), RosterAlarm> = Table::new(b'w', "roster alarm");
 /// Pre-approvals by what their secret is kept as.
@@ -83,7 +85,7 @@ pub(crate) const ACCEPTED: Table<(ScanId, IpAddr, PortId), RunId> = Table::new(b
 pub(crate) const AUDIT: Table<u64, AuditEntry> = Table::new(b'z', "audit");
 
 /// The prefix and name of every table.
-pub(crate) const NAMES: [(u8, &str); 29] = [
+pub(crate) const NAMES: [(u8, &str); 30] = [
     SETTINGS.label(),
     BOOTS.label(),
     USERS.label(),
@@ -91,6 +93,7 @@ pub(crate) const NAMES: [(u8, &str); 29] = [
     ROSTER.label(),
     AWAITED.label(),
     ENDORSEMENT.label(),
+    COORDINATOR.label(),
     ROSTER_ALARM.label(),
     INVITES.label(),
     SCANS.label(),

@@ -2,6 +2,7 @@
 
 mod basics;
 mod check;
+mod corpus;
 pub(crate) mod cut_disk;
 mod damage;
 mod full;
@@ -13,6 +14,7 @@ mod refusals;
 
 use std::path::Path;
 
+use crate::fixture::options;
 use crate::store::{StoreOptions, Table};
 
 /// Rows of the tests: a number in order, and what was written under it.
@@ -22,7 +24,7 @@ const COUNTER: Table<(), u64> = Table::new(b'C', "counter");
 
 /// Small segments, so that the journal rolls often.
 fn small() -> StoreOptions {
-    StoreOptions { cache_bytes: 1 << 20, segment_bytes: 4_000, ..StoreOptions::default() }
+    StoreOptions { cache_bytes: 1 << 20, segment_bytes: 4_000, ..options() }
 }
 
 /// How often a random test is repeated: `usual` times, or `long` when `PORTDRIFT_LONG` is 1.

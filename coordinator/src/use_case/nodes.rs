@@ -59,10 +59,10 @@ pub enum NodeStatus {
     },
     /// Its approval has ended.
     Expired,
-    /// Its key is used on two machines; neither is trusted.
+    /// Its key is used on two machines; neither is trusted until a person says so.
     Cloned {
-        /// When that was last seen.
-        seen: Timestamp,
+        /// Since when that is known.
+        since: Timestamp,
     },
 }
 
@@ -127,7 +127,10 @@ impl Coordinator {
                 let reason = "only a roster names it; let it join again, so that it can be written to";
                 NodeStatus::Offline { since: None, reason }
             }
-            Admission::Approved(_) => self.live_status(&record.key, presence.as_ref(), now),
+            Admission::Approved(_) => match record.cloned {
+                Some(since) => NodeStatus::Cloned { since },
+                None => self.live_status(&record.key, presence.as_ref(), now),
+            },
         };
         let ending = Ending::of(record.approval().and_then(|approval| approval.expires), now);
         let is_awaited = match (&record.admission, named) {

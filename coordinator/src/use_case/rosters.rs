@@ -9,8 +9,10 @@ use crate::hub::Command;
 use crate::registry::ending::Ending;
 use crate::registry::issuing::{Issued, Issuer};
 use crate::registry::{CurrentRoster, RosterAlarm};
-use crate::store::tables::{AWAITED, ROSTER, ROSTER_ALARM};
-use crate::store::{Draft, Reads};
+use crate::start::leads_alike;
+use crate::store::tables::{AWAITED, COORDINATOR, ENDORSEMENT, ROSTER, ROSTER_ALARM};
+use crate::store::{Draft, Reads, StoreError};
+use protocol::card::{Card, Endorsement};
 use protocol::roster::{Change, Roster, SignedRoster, changes};
 use protocol::{NodeId, Timestamp};
 
@@ -38,28 +40,40 @@ pub struct AwaitedRoster {
     pub roster: Roster,
     /// What it changes.
     pub changes: Vec<Change>,
+    /// The coordinator's card, when the mesh key has endorsed another one: to be signed along with it.
+    pub card: Option<Card>,
 }
 
 impl Coordinator {
     /// How the roster stands.
     pub async fn roster(&self, actor: &Actor) -> Result<RosterView, UseCaseError> {
         actor.require(Right::Read)?;
-        let read = self
-            .store()
-            .read(|view| Ok((view.get(&ROSTER, &())?, view.get(&AWAITED, &())?, view.get(&ROSTER_ALARM, &())?)));
-        let (held, awaited, alarm) = read.await?;
+        let read = self.store().read(|view| {
+            let awaited = view.get(&AWAITED, &())?;
+            Ok((view.get(&ROSTER, &())?, awaited, view.get(&ROSTER_ALARM, &())?, unendorsed(view)?))
+        });
+        let (held, awaited, alarm, card) = read.await?;
         let signed = held.ok_or_else(no_roster)?.signed;
         let roster = signed.verify(self.mesh_id()).map_err(|error| UseCaseError::Conflict(error.to_string()))?;
-        let awaited = awaited.map(|next| AwaitedRoster { changes: changes(&roster, &next), roster: next });
+        let awaited = awaited.map(|next| AwaitedRoster { changes: changes(&roster, &next), roster: next, card });
         let ending = Ending::of(Some(roster.not_after), Timestamp::now());
         Ok(RosterView { ending, roster, signed, signs_here: self.issuer().mesh_key.is_here(), awaited, alarm })
     }
 
-    /// Puts the awaited roster in force, signed with the mesh key; refused when another one is awaited by now.
-    pub async fn take_signed_roster(&self, actor: &Actor, signed: SignedRoster) -> Result<RosterView, UseCaseError> {
+    /// Puts the awaited roster in force, signed with the mesh key; refused when another one is awaited by now, or when
+    /// the coordinator's card is to be endorsed and is not.
+    pub async fn take_signed_roster(
+        &self,
+        actor: &Actor,
+        signed: SignedRoster,
+        endorsement: Option<Endorsement>,
+    ) -> Result<RosterView, UseCaseError> {
         actor.require(Right::Approve)?;
         let (who, issuer, now) = (actor.clone(), self.issuer().clone(), Timestamp::now());
-        let taken = self.store().update(move |draft| take(draft, &issuer, signed, &who, now));
+        let taken = self.store().update(move |draft| {
+            endorse(draft, &issuer, endorsement)?;
+            take(draft, &issuer, signed, &who, now)
+        });
         let (roster, decided) = taken.await?;
         self.hub().tell(Command::Issued(Issued::Signed(roster), decided.clone())).await;
         decided.into_iter().for_each(|node| self.events().publish(Event::Node { node }));
@@ -85,6 +99,26 @@ impl Coordinator {
 
 fn no_roster() -> UseCaseError {
     UseCaseError::Conflict("the store holds no roster; `portdrift db check` says what is wrong".to_owned())
+}
+
+/// The coordinator's card, when it leads elsewhere than the one that the mesh key endorsed last.
+fn unendorsed(reads: &impl Reads) -> Result<Option<Card>, StoreError> {
+    let endorsed = reads.get(&ENDORSEMENT, &())?.map(|endorsement| endorsement.card);
+    let card = reads.get(&COORDINATOR, &())?;
+    Ok(card.filter(|card| endorsed.is_none_or(|endorsed| !leads_alike(&endorsed, card))))
+}
+
+/// Keeps the endorsement of the card that waits for one, if one does.
+fn endorse(draft: &mut Draft, issuer: &Issuer, signed: Option<Endorsement>) -> Result<(), UseCaseError> {
+    let Some(card) = unendorsed(draft)? else { return Ok(()) };
+    let good = signed.filter(|signed| signed.verify(issuer.mesh_key.id()) == Ok(&card));
+    let endorsement = good.ok_or_else(|| {
+        UseCaseError::Conflict(
+            "the coordinator's card awaits the mesh key too, and came without its signature; look at what waits, and sign again"
+                .to_owned(),
+        )
+    })?;
+    Ok(draft.put(&ENDORSEMENT, &(), &endorsement)?)
 }
 
 /// Compares, and sets: only the very roster that waits is taken.

@@ -1,9 +1,10 @@
 //! Neighbours come and go, beacons are heard: what a node does when its way to the coordinator changes.
 
-use super::Agent;
+use super::{Agent, named_by};
 use crate::engine::Engine;
 use crate::facts;
 use crate::notice::Notice;
+use protocol::card::Card;
 use protocol::envelope::Header;
 use protocol::identity::NodeId;
 use std::time::Duration;
@@ -37,6 +38,32 @@ impl<E: Engine> Agent<E> {
             self.on_coordinator_back(away, now);
         }
         opens
+    }
+
+    /// The roster names another key as the coordinator's: that one is dialled where the last one was.
+    pub(super) fn follow_coordinator(&mut self) {
+        let (before, named) = (self.post.coordinator(), named_by(&self.state, self.mesh.time()));
+        if named == before {
+            return;
+        }
+        tracing::info!(node.id = %named, "the coordinator goes on under another key");
+        self.notices.tell(Notice::CoordinatorRotated { coordinator: named });
+        self.post.follow(named);
+        self.mesh.dial(before, &[]);
+        self.mesh.dial(named, self.post.addresses());
+    }
+
+    /// Takes the coordinator's newest card: `handed` over on the mesh key's word, or its own word that members pass on.
+    pub(super) fn meet_coordinator(&mut self, handed: Option<&Card>, now: Instant) {
+        let known = self.mesh.card(&self.post.coordinator());
+        let mut met = false;
+        for card in [handed, known].into_iter().flatten() {
+            met |= self.post.meet(card);
+        }
+        if met {
+            self.mesh.dial(self.post.coordinator(), self.post.addresses());
+            self.on_coordinator_back(Duration::ZERO, now);
+        }
     }
 
     pub(super) async fn on_beacon(&mut self, header: &Header, now: Instant) {

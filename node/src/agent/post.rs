@@ -8,6 +8,7 @@ use protocol::letter::{BadSealingKey, CannotOpen, Letter, Opener, Purpose};
 use protocol::message::{Announcement, ChunksWanted, LeaseLost, PresenceHeard, Receipt, SponsoredAnswer};
 use protocol::task::{Task, TaskSpec, seal_context};
 use protocol::time::Timestamp;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The largest task body, in bytes; an announcement is smaller.
@@ -17,8 +18,19 @@ const MAX_SPEC_BYTES: usize = 64 * 1024;
 pub(super) struct Post {
     author: Author,
     opener: Opener,
-    coordinator: Card,
+    coordinator: NodeId,
+    /// The coordinator's; the last one's until this one's is here.
+    card: Card,
     guard: ReplayGuard,
+}
+
+/// Why nothing can be written to the coordinator.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CannotSeal {
+    #[error("the card of the coordinator that the roster names is not here yet")]
+    NoCard,
+    #[error(transparent)]
+    BadKey(#[from] BadSealingKey),
 }
 
 /// What the coordinator writes to a node.
@@ -49,9 +61,31 @@ pub(super) enum PostError {
 }
 
 impl Post {
-    pub(super) fn new(author: Author, coordinator: Card) -> Self {
+    /// Writes to `coordinator` as soon as there is a card of it; `card` is the last one that is known of any.
+    pub(super) fn new(author: Author, coordinator: NodeId, card: Card) -> Self {
         let opener = Opener::new(author.keypair());
-        Self { author, opener, coordinator, guard: ReplayGuard::default() }
+        Self { author, opener, coordinator, card, guard: ReplayGuard::default() }
+    }
+
+    /// Another key is the coordinator's from now on: what is not delivered is sealed anew, to the new one.
+    pub(super) fn follow(&mut self, coordinator: NodeId) {
+        self.coordinator = coordinator;
+    }
+
+    /// Takes a card of the coordinator that is newer than the one that is held; true when letters can be written now
+    /// that could not before.
+    pub(super) fn meet(&mut self, card: &Card) -> bool {
+        let is_first = self.card.key != self.coordinator;
+        if card.key == self.coordinator && (is_first || card.issued > self.card.issued) {
+            self.card = card.clone();
+            return is_first;
+        }
+        false
+    }
+
+    /// Where the coordinator was last known to listen.
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        &self.card.addresses
     }
 
     /// In whose name it writes.
@@ -61,13 +95,16 @@ impl Post {
 
     /// Whom letters go to.
     pub(super) fn coordinator(&self) -> NodeId {
-        self.coordinator.key
+        self.coordinator
     }
 
     /// `message` in a letter to the coordinator.
-    pub(super) fn letter<M: Message>(&self, message: &M, epoch: u64, now: Timestamp) -> Result<Letter, BadSealingKey> {
+    pub(super) fn letter<M: Message>(&self, message: &M, epoch: u64, now: Timestamp) -> Result<Letter, CannotSeal> {
+        if self.card.key != self.coordinator {
+            return Err(CannotSeal::NoCard);
+        }
         let envelope = self.author.sign(message, epoch, now);
-        Letter::seal(&envelope, self.coordinator.key, &self.coordinator.sealing, self.author.mesh())
+        Ok(Letter::seal(&envelope, self.coordinator, &self.card.sealing, self.author.mesh())?)
     }
 
     /// Opens a letter; `coordinator` is the one of the roster in force.
@@ -143,7 +180,8 @@ mod tests {
         let (coordinator, stranger) = (author(1), author(3));
         let sealing = Opener::new(coordinator.keypair()).key();
         let (addresses, label) = (Vec::new(), "hub".into());
-        let mut post = Post::new(author(2), Card { key: coordinator.id(), sealing, addresses, label, issued: NOW });
+        let card = Card { key: coordinator.id(), sealing, addresses, label, issued: NOW };
+        let mut post = Post::new(author(2), coordinator.id(), card);
         let letter = to_node(&coordinator, &receipt());
         let from = Some(coordinator.id());
         let late = NOW.plus(Duration::from_secs(3_600));
@@ -167,5 +205,28 @@ mod tests {
         believed
         it was heard before
         ");
+    }
+
+    #[test]
+    fn after_a_change_of_the_coordinator_nothing_is_written_until_its_own_card_is_here() {
+        let card = |seed: u8, issued| {
+            let coordinator = author(seed);
+            let (sealing, addresses) = (Opener::new(coordinator.keypair()).key(), Vec::new());
+            Card { key: coordinator.id(), sealing, addresses, label: "hub".into(), issued }
+        };
+        let later = NOW.plus(Duration::from_secs(1));
+        let mut post = Post::new(author(2), author(1).id(), card(1, NOW));
+        let reader = |post: &Post| {
+            let letter = post.letter(&receipt(), 1, NOW).ok()?;
+            [1, 4].into_iter().find(|seed| letter.open(&Opener::new(author(*seed).keypair()), MESH).is_ok())
+        };
+        assert_eq!(reader(&post), Some(1));
+        post.follow(author(4).id());
+        assert_eq!(reader(&post), None);
+        assert!(!post.meet(&card(1, later)) && !post.meet(&card(3, later)), "of somebody else");
+        assert_eq!(reader(&post), None);
+        assert!(post.meet(&card(4, NOW)));
+        assert_eq!(reader(&post), Some(4));
+        assert!(!post.meet(&card(4, later)), "letters could be written before");
     }
 }

@@ -1,6 +1,6 @@
 //! Letters out and in: answers, results and their receipts.
 
-use super::post::Received;
+use super::post::{CannotSeal, Received};
 use super::{Agent, Engine};
 use crate::delivery::Parcel;
 use crate::notice::Notice;
@@ -21,7 +21,11 @@ impl<E: Engine> Agent<E> {
         }
         let letter = match self.post.letter(message, self.state.roster().epoch, time) {
             Ok(letter) => letter,
-            Err(error) => {
+            Err(error @ CannotSeal::NoCard) => {
+                tracing::debug!(%error, "a letter has to wait");
+                return None;
+            }
+            Err(error @ CannotSeal::BadKey(_)) => {
                 tracing::error!(%error, "no letter to the coordinator can be sealed");
                 return None;
             }

@@ -7,7 +7,7 @@ use crate::join::{self, Asker};
 use protocol::card::Card;
 use protocol::mesh::{self, AskError, EnrolReply};
 use protocol::message::{EnrolAnswer, Enrolment};
-use protocol::roster::{Member, Precedence, Role, SignedRoster};
+use protocol::roster::{Member, MemberState, Precedence, Role, SignedRoster};
 use protocol::time::Timestamp;
 use std::future::pending;
 use std::net::SocketAddr;
@@ -89,11 +89,20 @@ impl<E: Engine> Agent<E> {
         let me = self.me;
         let addresses = self.desks(Timestamp::now());
         self.standing.asked = self.standing.asked.wrapping_add(1);
+        let roster = self.state.roster().clone();
         let patience = self.timing.enrol_patience;
         let asking = async move {
             let believe = |from, reply: EnrolReply| {
                 let answer = join::believe(author.mesh(), me, from, &reply.answer, Timestamp::now());
-                answer.map(|(answer, _)| answer).map_err(|error| error.to_string())
+                let (answer, _) = answer.map_err(|error| error.to_string())?;
+                // The mesh key endorsed that one once; whoever has it now is not asked any more.
+                let is_out = |member: &Member| member.state == MemberState::Revoked;
+                let is_fallen = roster.member(&answer.endorsement.card.key).is_some_and(is_out);
+                if is_fallen {
+                    Err("it answers with a key that was the coordinator's before".to_owned())
+                } else {
+                    Ok(answer)
+                }
             };
             mesh::ask(author.keypair(), author.mesh(), &addresses, &request, patience, believe).await
         };
@@ -110,14 +119,14 @@ impl<E: Engine> Agent<E> {
         let mut sponsors: Vec<SocketAddr> = cards.flat_map(ports).collect();
         let turn = (self.standing.asked.wrapping_mul(SPONSORS)).checked_rem(sponsors.len()).unwrap_or_default();
         sponsors.rotate_left(turn);
-        let coordinator = enrolment_ports(&self.state.coordinator().addresses);
+        let coordinator = enrolment_ports(self.post.addresses());
         coordinator.into_iter().chain(sponsors.into_iter().take(SPONSORS)).collect()
     }
 
     /// Takes what the coordinator says of this node: a newer roster, or that it is out.
     pub(super) async fn on_standing(&mut self, answer: Result<Answer, JoinError>) -> Result<(), AgentError> {
-        let decision = match answer {
-            Ok(Ok((_, answer))) => answer.decision,
+        let answer = match answer {
+            Ok(Ok((_, answer))) => answer,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "no enrolment port gives an answer either");
                 return Ok(());
@@ -127,8 +136,12 @@ impl<E: Engine> Agent<E> {
                 return Ok(());
             }
         };
-        match decision {
-            Enrolment::Approved(roster) => self.on_handed_roster(roster).await,
+        match answer.decision {
+            Enrolment::Approved(roster) => {
+                self.on_handed_roster(roster).await?;
+                self.meet_coordinator(Some(&answer.endorsement.card), Instant::now());
+                Ok(())
+            }
             Enrolment::Denied(reason) => Err(AgentError::ShutOut(reason)),
             Enrolment::Pending | Enrolment::Refused(_) => Ok(()),
         }

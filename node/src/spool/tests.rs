@@ -1,5 +1,7 @@
 //! What the spool survives: cuts, flipped bits, kills at any moment, and its own limits.
 
+mod corpus;
+
 use super::*;
 use proptest::prelude::*;
 use protocol::Timestamp;

@@ -251,6 +251,21 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_was_the_coordinators_is_believed_no_more_and_whoever_passes_it_on_is_not_blamed() {
+        let all = [(1, Role::Coordinator), (4, Role::Coordinator), (2, Role::Node)];
+        let roster = kit::roster_with(5, &all, |member| {
+            if member.key == kit::id(1) {
+                member.state = crate::roster::MemberState::Revoked;
+            }
+        });
+        let (roster, now) = (roster.verify(kit::mesh_id()).unwrap(), Timestamp::now());
+        for (seed, epoch, expected) in [(4, 5, Ok(())), (1, 4, Err(Refusal::Stale)), (1, 5, Err(Refusal::Stale))] {
+            let envelope = kit::author(seed).sign(&Cancel { run: RunId(1) }, epoch, now);
+            assert_eq!(judge(&envelope, kit::mesh_id(), &roster, now).map(drop), expected, "{seed} at {epoch}");
+        }
+    }
+
+    #[test]
     fn a_kind_has_one_topic() {
         let topics = Topics::new();
         let cancel = kit::author(1).sign(&Cancel { run: RunId(1) }, 4, Timestamp::now());

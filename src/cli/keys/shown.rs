@@ -5,7 +5,7 @@ use crate::client::Client;
 use protocol::Timestamp;
 use std::time::Duration;
 use web::api::nodes::Node;
-use web::api::roster::Roster;
+use web::api::roster::{Roster, Rotation};
 
 const PENDING: &str = "pending";
 
@@ -114,6 +114,16 @@ pub(in crate::cli) fn details(node: &Node) -> String {
         ("last seen", node.last_seen.map_or_else(|| "never".to_owned(), |seen| seen.to_string())),
     ];
     print::facts(&rows)
+}
+
+pub(super) fn rotation(rotation: &Rotation) -> String {
+    let Rotation { next, awaiting_signature } = rotation;
+    if *awaiting_signature {
+        return format!(
+            "the coordinator goes on as {next} once the mesh key has signed so; until then the old key serves"
+        );
+    }
+    format!("the coordinator goes on as {next}; nodes follow within moments")
 }
 
 /// One line for each node that was decided on.

@@ -5,6 +5,7 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use anyhow::Context;
 use protocol::Keypair;
+use protocol::card::{Card, Endorsement};
 use protocol::roster::{Change, SignedRoster, changes};
 use std::fs::File;
 use std::io::Write;
@@ -31,12 +32,33 @@ pub(super) async fn sign(client: &Client, file: &Path, yes: bool, form: Form) ->
     let shown =
         if changes.is_empty() { vec!["lasts longer, and changes nothing else".to_owned()] } else { words(&changes) };
     print::note(&format!("Roster epoch {}, good until {}:\n  {}", next.epoch, next.not_after, shown.join("\n  ")));
+    let card = awaited.card.as_deref().map(|card| coordinators(card, &next)).transpose()?;
+    if let Some(card) = &card {
+        let addresses: Vec<String> = card.addresses.iter().map(ToString::to_string).collect();
+        print::note(&format!("Where new nodes find the coordinator: {} at {}", card.key, addresses.join(", ")));
+    }
     print::confirm("Sign it?", yes)?;
-    let signed = Signed { signed: roster::text(&SignedRoster::sign(&next, &key)) };
+    let signed = Signed {
+        signed: roster::text(&SignedRoster::sign(&next, &key)),
+        endorsement: card.map(|card| roster::text(&Endorsement::sign(card, &key))),
+    };
     let taken: Roster = client.post("/roster/sign", &signed).await?;
     // What the coordinator refused is no truth, and the next roster has its number.
     note_epoch(file, next.epoch)?;
     form.show(&taken, |taken| format!("roster epoch {} is in force", taken.epoch))
+}
+
+/// The card that waits, if it is that of the coordinator whom the roster names.
+fn coordinators(card: &str, roster: &protocol::roster::Roster) -> anyhow::Result<Card> {
+    let card: Card = roster::read(card).context("the coordinator's card that waits cannot be read")?;
+    match roster.coordinator(roster.issued) {
+        Some(member) if member.key == card.key => Ok(card),
+        Some(_) | None => Err(Failure::new(
+            Exit::Failed,
+            "the card that waits is not the coordinator's; do not sign, and look at who runs it",
+        )
+        .into()),
+    }
 }
 
 fn words(changes: &[Change]) -> Vec<String> {

@@ -79,8 +79,7 @@ pub struct Node {
 }
 
 /// What to do about one key on two machines.
-pub(crate) const CLONED: &str =
-    "two machines use its key, and neither gets tasks; stop the copy, or revoke the key and enrol each machine anew";
+pub(crate) const CLONED: &str = "two machines use its key, and neither gets tasks; revoke the key and enrol each machine anew, or stop the copy and trust the key again";
 
 /// One engine of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -178,7 +177,18 @@ impl From<coordinator::registry::Approval> for Approval {
 impl From<NodeView> for Node {
     fn from(view: NodeView) -> Self {
         let NodeView { record, sponsor: _, presence, status, is_awaited, ending } = view;
-        let NodeRecord { key, sealing: _, label, facts, sponsor, first_asked, last_asked, admission, hidden } = record;
+        let NodeRecord {
+            key,
+            sealing: _,
+            label,
+            facts,
+            sponsor,
+            first_asked,
+            last_asked,
+            admission,
+            hidden,
+            cloned: _,
+        } = record;
         let NodeFacts { hostname, version, system, addresses, macs, engines, policy_ranges } = facts;
         let now = presence.as_ref();
         Self {
@@ -284,7 +294,7 @@ pub(crate) async fn show(
 /// Decides about a node; it learns so at once.
 #[utoipa::path(post, path = "/api/v1/nodes/{node}/{action}", tag = "nodes",
     params(("node" = String, Path, description = "Fingerprint"),
-        ("action" = String, Path, description = "`approve`, `deny`, `revoke`, `remove`, `hide` or `unhide`")),
+        ("action" = String, Path, description = "`approve`, `deny`, `revoke`, `remove`, `hide`, `unhide` or `trust`")),
     request_body = Decide, responses((status = 200, body = Node)))]
 pub(crate) async fn decide(
     State(app): State<App>,
@@ -334,8 +344,10 @@ impl Decide {
             "remove" => NodeDecision::Remove,
             "hide" => NodeDecision::Hide,
             "unhide" => NodeDecision::Unhide,
+            "trust" => NodeDecision::Trust,
             other => {
-                let fault = format!("{other:?} is no action; take approve, deny, revoke, remove, hide or unhide");
+                let fault =
+                    format!("{other:?} is no action; take approve, deny, revoke, remove, hide, unhide or trust");
                 return Err(WebError::field("action", fault));
             }
         })

@@ -51,6 +51,8 @@ pub struct Awaited {
     pub changes: Vec<String>,
     /// What is to be signed, in base 64.
     pub body: String,
+    /// The coordinator's card, in base 64, when it is to be endorsed as well.
+    pub card: Option<String>,
 }
 
 /// The mesh key signed two rosters of one epoch.
@@ -71,6 +73,19 @@ pub struct Alarm {
 pub struct Signed {
     /// In base 64.
     pub signed: String,
+    /// The coordinator's card with its endorsement, in base 64; where one waits for it.
+    #[serde(default)]
+    pub endorsement: Option<String>,
+}
+
+/// The key that takes the place of the coordinator's own.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Rotation {
+    /// Which one.
+    #[schema(value_type = String)]
+    pub next: Fingerprint,
+    /// True while the roster that says so waits for the mesh key.
+    pub awaiting_signature: bool,
 }
 
 /// A roster as text.
@@ -101,9 +116,9 @@ impl From<RosterView> for Roster {
 
 impl From<AwaitedRoster> for Awaited {
     fn from(awaited: AwaitedRoster) -> Self {
-        let AwaitedRoster { roster, changes } = awaited;
+        let AwaitedRoster { roster, changes, card } = awaited;
         let changes = changes.iter().map(Change::to_string).collect();
-        Self { epoch: roster.epoch, changes, body: text(&roster) }
+        Self { epoch: roster.epoch, changes, body: text(&roster), card: card.as_ref().map(text) }
     }
 }
 
@@ -126,10 +141,21 @@ pub(crate) async fn show(State(app): State<App>, Caller(actor): Caller) -> Resul
 pub(crate) async fn sign(
     State(app): State<App>,
     Caller(actor): Caller,
-    Body(Signed { signed }): Body<Signed>,
+    Body(Signed { signed, endorsement }): Body<Signed>,
 ) -> Result<Json<Roster>, WebError> {
     let signed = read(&signed).ok_or_else(|| WebError::field("signed", "this is no signed roster in base 64"))?;
-    Ok(Json(app.coordinator.take_signed_roster(&actor, signed).await?.into()))
+    let endorsement = endorsement.map(|endorsement| {
+        read(&endorsement).ok_or_else(|| WebError::field("endorsement", "this is no endorsed card in base 64"))
+    });
+    Ok(Json(app.coordinator.take_signed_roster(&actor, signed, endorsement.transpose()?).await?.into()))
+}
+
+/// Has the coordinator go on under a new key; its old one is out for good, and invites stay good.
+#[utoipa::path(post, path = "/api/v1/roster/rotate-coordinator", tag = "nodes",
+    responses((status = 200, body = Rotation)))]
+pub(crate) async fn rotate(State(app): State<App>, Caller(actor): Caller) -> Result<Json<Rotation>, WebError> {
+    let coordinator::Rotation { next, is_awaited } = app.coordinator.rotate_key(&actor).await?;
+    Ok(Json(Rotation { next: next.fingerprint(), awaiting_signature: is_awaited }))
 }
 
 /// A person has seen that two rosters of one epoch were signed.

@@ -67,7 +67,8 @@ pub(crate) async fn sign_in(
             Ok(Redirect::to(&app.link(own_path(&next))).into_response())
         }
         None => {
-            app.throttle.failed(&name, now);
+            // Counted from here on: on a busy machine the comparison alone may take as long as the wait.
+            app.throttle.failed(&name, Timestamp::now());
             let fault = Some("name and password do not belong together; check both and try again".to_owned());
             Ok((StatusCode::UNAUTHORIZED, Page(Login { name, next, fault })).into_response())
         }

@@ -32,6 +32,8 @@ pub(crate) struct NodePage {
     pub(crate) ends: Option<Timestamp>,
     pub(crate) running: Vec<String>,
     pub(crate) is_hidden: bool,
+    /// Since when its key is known to be used on two machines.
+    pub(crate) cloned: Option<Timestamp>,
     /// It was let in, so that its terms can be changed.
     pub(crate) is_in: bool,
     /// It is not in, and no tombstone either.
@@ -96,6 +98,7 @@ impl From<&NodeView> for NodePage {
             ends,
             running: running.collect(),
             is_hidden: record.hidden,
+            cloned: approval.and(record.cloned),
             is_in: approval.is_some(),
             is_forgettable: match (&view.status, &record.admission) {
                 (_, Admission::Pending | Admission::Denied { .. }) => true,
@@ -145,4 +148,100 @@ fn live(presence: &Presence) -> Vec<(&'static str, String)> {
         ("Clock offset", format!("{clock_offset_ms} ms")),
         ("Results that wait", spooled.to_string()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coordinator::NodeStatus;
+    use coordinator::registry::{Approval, NodeRecord};
+    use protocol::letter::SealingKey;
+    use protocol::message::{EngineFact, EnrolRequest, NodeFacts, Room, RunningTask};
+    use protocol::task::{RunId, TaskId};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+    fn record() -> NodeRecord {
+        let facts = NodeFacts {
+            hostname: "rack-3".into(),
+            version: "1.2.3".into(),
+            system: "Linux".into(),
+            addresses: vec!["192.0.2.7".parse().unwrap()],
+            macs: vec!["02:00:5e:10:00:01".into()],
+            engines: vec![EngineFact { name: "nmap".into(), version: "7.95".into(), raw: true }],
+            policy_ranges: Some("192.0.2.0/25".parse().unwrap()),
+        };
+        let request = EnrolRequest {
+            sealing: SealingKey::from_bytes([1; 32]),
+            label: "dmz".into(),
+            facts,
+            secret: None,
+            succeeds: None,
+        };
+        let approval = Approval {
+            ranges: "192.0.2.0/24".parse().unwrap(),
+            site: "plant".into(),
+            expires: None,
+            may_sponsor: true,
+            by: "grace".into(),
+            at: NOW,
+        };
+        let key = protocol::Keypair::from_seed(&[3; 32]).node_id();
+        NodeRecord { admission: Admission::Approved(approval), ..NodeRecord::asked(key, &request, NOW) }
+    }
+
+    fn presence() -> Presence {
+        let task = TaskId { run: RunId(7), index: 3 };
+        Presence {
+            last_seen: NOW,
+            boot: 1,
+            sequence: 1,
+            address: Some("192.0.2.7:40123".parse().unwrap()),
+            load_hundredths: 125,
+            running: vec![RunningTask { task, fence: 1, cells_done: 0, cells_total: 1, hosts_found: 0 }],
+            spooled: 42,
+            room: Room::Tight,
+            clock_offset_ms: -17,
+            connected: true,
+            lost: false,
+            links: Vec::new(),
+            through: None,
+            has_left: false,
+        }
+    }
+
+    #[test]
+    fn every_fact_of_a_node_stands_on_its_page() {
+        let (record, presence) = (record(), Some(presence()));
+        let view =
+            NodeView { record, sponsor: None, presence, status: NodeStatus::Scanning, is_awaited: false, ending: None };
+        let page = NodePage::from(&view);
+        let context = crate::page::Context { base_path: String::new(), now: NOW };
+        let drawn = page.render_with_values(&context).unwrap();
+        let fingerprint = view.record.key.fingerprint().to_string();
+        for fact in [
+            fingerprint.as_str(),
+            "dmz",
+            "rack-3",
+            "Linux",
+            "1.2.3",
+            "192.0.2.7",
+            "02:00:5e:10:00:01",
+            "nmap 7.95 with raw packets",
+            "192.0.2.0/25",
+            "192.0.2.0/24",
+            "plant",
+            "passes on requests of others",
+            "by grace",
+            "scanning",
+            "nearly full",
+            "1.25",
+            "-17 ms",
+            "42",
+            "192.0.2.7:40123",
+            "7.3",
+        ] {
+            assert!(drawn.contains(fact), "{fact} in {drawn}");
+        }
+    }
 }

@@ -263,7 +263,7 @@ pub(crate) fn state(view: &NodeView) -> (Badge, String, Option<Timestamp>) {
     let (badge, why, seen) = match (&view.status, &view.record.admission) {
         (NodeStatus::Online, _) => (Badge::presence(true, false), short_of_room(view), None),
         (NodeStatus::Scanning, _) => (Badge::presence(true, true), short_of_room(view), None),
-        (NodeStatus::Cloned { seen }, _) => (Badge::cloned(), api::CLONED.to_owned(), Some(*seen)),
+        (NodeStatus::Cloned { since }, _) => (Badge::cloned(), api::CLONED.to_owned(), Some(*since)),
         (NodeStatus::Offline { since, reason }, _) => (Badge::presence(false, false), (*reason).to_owned(), *since),
         (NodeStatus::Expired, _) => (Badge::denied("expired"), "its approval has ended".to_owned(), None),
         (NodeStatus::Awaited, _) => (Badge::awaited(), "the mesh key has yet to sign".to_owned(), asked),

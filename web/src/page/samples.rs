@@ -19,7 +19,7 @@ pub(crate) fn context() -> Context {
 
 pub(crate) fn frame() -> Frame {
     let user = Caller(Actor { name: "ada".into(), role: Role::Admin });
-    Frame { caller: Some(user), counts: Counts { open_alerts: 3, running_runs: 1, pending_nodes: 2 } }
+    Frame { caller: Some(user), counts: Counts { open_alerts: 3, running_runs: 1, pending_nodes: 2 }, shortage: None }
 }
 
 /// Every page with a name for it, filled.
@@ -219,6 +219,7 @@ fn node(word: &str) -> node::NodePage {
         ends: Some(NOW.plus(hours(50))),
         running: vec!["7.3".into()],
         is_hidden: false,
+        cloned: Some(NOW.minus(hours(1))),
         is_in: true,
         is_forgettable: true,
         form: nodes::ApprovalForm {

@@ -116,7 +116,7 @@ async fn what_only_blind_nodes_say_is_gone_stays_unconfirmed() {
 #[tokio::test]
 async fn a_sample_that_a_blind_node_confirmed_says_nothing_of_the_others() {
     const WIDE: &str = "10.9.0.0/24";
-    let fixture = Fixture::with(WIDE, crate::store::StoreOptions::default()).await;
+    let fixture = Fixture::with(WIDE, crate::fixture::options()).await;
     let all = |lasts: std::ops::RangeInclusive<u8>| lasts.collect::<Vec<u8>>();
     let blind = Keypair::from_seed(&[8; 32]).node_id();
     let first = fixture.node;

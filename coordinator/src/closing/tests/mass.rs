@@ -3,9 +3,8 @@
 use super::{lines, report};
 use crate::analysis::delta::{ChangeKind, Note, NoteKind};
 use crate::closing::{Closing, close};
-use crate::fixture::{Fixture, NOW, host};
+use crate::fixture::{Fixture, NOW, host, options};
 use crate::report::Report;
-use crate::store::StoreOptions;
 use protocol::observation::HostObservation;
 use protocol::task::RunId;
 
@@ -21,7 +20,7 @@ fn hosts(numbers: std::ops::RangeInclusive<u8>) -> Vec<HostObservation> {
 
 /// Two hundred hosts are known; a run sees twenty of them.
 async fn vanished() -> (Fixture, RunId) {
-    let fixture = Fixture::with(WIDE, StoreOptions::default()).await;
+    let fixture = Fixture::with(WIDE, options()).await;
     fixture.finished_run(WIDE, hosts(1..=ALL)).await;
     let run = fixture.looked_once(WIDE, hosts(1..=STAYING)).await;
     (fixture, run)
@@ -79,7 +78,7 @@ async fn a_sample_that_nobody_looked_at_leaves_all_unconfirmed_and_known() {
 
 #[tokio::test]
 async fn fewer_than_a_third_are_each_looked_at() {
-    let fixture = Fixture::with(WIDE, StoreOptions::default()).await;
+    let fixture = Fixture::with(WIDE, options()).await;
     fixture.finished_run(WIDE, hosts(1..=250)).await;
     let run = fixture.looked_once(WIDE, hosts(71..=250)).await;
     fixture.finish(run, Some(hosts(1..=1))).await;

@@ -2,7 +2,7 @@
 
 use super::super::{Bounds, close_within};
 use crate::analysis::delta::KnownHost;
-use crate::fixture::{Fixture, NOW, SCAN, TARGETS, host};
+use crate::fixture::{Fixture, NOW, SCAN, TARGETS, host, options};
 use crate::history::PastRun;
 use crate::report::Lines;
 use crate::run::{Run, RunState};
@@ -42,7 +42,7 @@ fn after() -> Vec<HostObservation> {
 /// A run that is to be ended, on a disk that can be cut off.
 async fn before_the_end() -> (Fixture, CutDisk, RunId) {
     let disk = CutDisk::new(1);
-    let options = StoreOptions { cache_bytes: 1 << 20, disk: Arc::new(disk.clone()), ..StoreOptions::default() };
+    let options = StoreOptions { cache_bytes: 1 << 20, disk: Arc::new(disk.clone()), ..options() };
     let fixture = Fixture::with(TARGETS, options).await;
     fixture.finished_run(TARGETS, before()).await;
     let run = fixture.looked_once(TARGETS, after()).await;

@@ -3,7 +3,6 @@
 use super::{compared, host};
 use crate::analysis::delta::ChangeKind;
 use crate::fixture::{Fixture, NOW, result};
-use crate::store::StoreOptions;
 use protocol::observation::{HostObservation, Service, ServiceDetection, ServiceMethod};
 use protocol::task::RunId;
 use std::net::IpAddr;
@@ -55,7 +54,7 @@ async fn run(fixture: &Fixture, is_later: bool) {
 
 async fn two_runs(hosts: u32) -> Fixture {
     let targets: &'static str = targets(hosts).leak();
-    let fixture = Fixture::with(targets, StoreOptions::default()).await;
+    let fixture = Fixture::with(targets, crate::fixture::options()).await;
     fixture.ask_for("8000-8019", "-sV").await;
     run(&fixture, false).await;
     run(&fixture, true).await;

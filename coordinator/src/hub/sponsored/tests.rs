@@ -33,7 +33,7 @@ async fn coordinator() -> (Coordinator, TempDir) {
         mesh: None,
         http: None,
         timing: Timing::default(),
-        keep_free: crate::KeepFree::default(),
+        keep_free: crate::KeepFree::bytes(1 << 20),
     };
     (Coordinator::start(options).await.unwrap(), folder)
 }

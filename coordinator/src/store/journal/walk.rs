@@ -28,7 +28,7 @@ pub(crate) struct Torn {
     /// The last segment.
     pub(super) path: PathBuf,
     /// Its bytes up to the last whole record; `None` when not even the header is whole.
-    pub(super) keep_bytes: Option<u64>,
+    pub(crate) keep_bytes: Option<u64>,
 }
 
 /// What a walk over the whole journal found.
@@ -81,10 +81,13 @@ fn damage(segment: &Path, offset: u64, after: u64, what: &'static str) -> StoreE
     StoreError::JournalDamaged { segment: segment.to_owned(), offset, after, what }
 }
 
+/// Takes a record: the place it leads to, and the bytes of its changes.
+type TakeChanges<'a> = &'a mut dyn FnMut(Place, &[u8]) -> Result<(), StoreError>;
+
 /// What a walk is for.
 pub(crate) enum Visit<'a> {
-    /// Is given each record: the place it leads to, and the bytes of its changes.
-    Changes(&'a mut dyn FnMut(Place, &[u8]) -> Result<(), StoreError>),
+    /// Is given each record whole.
+    Changes(TakeChanges<'a>),
     /// Is given only the place that each record leads to. Its changes are checked and not held, however many they are.
     Places(&'a mut dyn FnMut(Place)),
 }
@@ -114,6 +117,13 @@ pub(crate) fn walk(
     let mut survey = Survey { id: first.id, segments, head: Place::start(&first.id), last_bytes: 0, torn: None };
     let starts: Vec<Option<u64>> =
         survey.segments.iter().map(|segment| segment.header.map(|header| header.before.sequence)).collect();
+    for ((earlier, later), segment) in starts.iter().zip(starts.iter().skip(1)).zip(survey.segments.iter().skip(1)) {
+        if later.is_some() && later <= earlier {
+            // Else the walk would begin at the later one, and never see the earlier.
+            let after = earlier.unwrap_or_default();
+            return Err(damage(&segment.path, 0, after, "the segment does not follow the one before"));
+        }
+    }
     let begin = starts.iter().rposition(|start| start.is_some_and(|start| start <= skip)).unwrap_or(0);
     if let (Some(header), true) = (survey.segments.get(begin).and_then(|segment| segment.header), begin > 0) {
         survey.head = header.before;

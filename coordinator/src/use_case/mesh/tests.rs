@@ -46,7 +46,6 @@ fn node(number: u8, status: NodeStatus, through: Option<u8>, links: Vec<Link>) -
         spooled: 0,
         room: Default::default(),
         clock_offset_ms: 3_000,
-        seen_twice: None,
         connected: false,
         lost: false,
         links,

@@ -47,6 +47,8 @@ pub enum NodeDecision {
     Hide,
     /// Shows them in lists again.
     Unhide,
+    /// Gives them work again after their keys were seen on two machines.
+    Trust,
 }
 
 /// On which terms to let a node in, as typed. What is left out stays for a node that is in.
@@ -110,6 +112,7 @@ impl NodeDecision {
             Self::Remove => Decision::Remove,
             Self::Hide => Decision::Hide(true),
             Self::Unhide => Decision::Hide(false),
+            Self::Trust => Decision::Trust,
         })
     }
 }

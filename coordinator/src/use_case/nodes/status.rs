@@ -13,9 +13,6 @@ impl Coordinator {
         presence: Option<&Presence>,
         now: Timestamp,
     ) -> NodeStatus {
-        if let Some(seen) = presence.and_then(|presence| presence.cloned(now)) {
-            return NodeStatus::Cloned { seen };
-        }
         let condition = presence.map(|presence| presence.condition(now, self.timing().offline_after));
         status(condition, self.presences().last_word(node))
     }

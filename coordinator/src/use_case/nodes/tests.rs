@@ -9,6 +9,7 @@ use crate::store::tables::AUDIT;
 use crate::{ApproveRequest, CoordinatorOptions, KeepFree, NodeDecision, NodeSelection, SetupOptions, export_mesh_key};
 use decide::Lifetime;
 use protocol::Keypair;
+use protocol::card::Endorsement;
 use protocol::envelope::Author;
 use protocol::letter::Opener;
 use protocol::mesh::{self, EnrolReply, Mesh, MeshConfig, Tunables};
@@ -51,7 +52,7 @@ async fn start(dir: &Path) -> Coordinator {
         mesh: None,
         http: None,
         timing: Timing::default(),
-        keep_free: KeepFree::default(),
+        keep_free: KeepFree::bytes(1 << 20),
     };
     Coordinator::start(options).await.unwrap()
 }
@@ -167,15 +168,22 @@ async fn without_the_mesh_key_decisions_wait_and_only_the_very_roster_that_waits
     assert_eq!(statuses(&hub, &[3, 4, 5]).await, ["awaiting signature", "revoked", "pending"]);
     assert!(hub.node(&ada(), &print_of(4)).await.unwrap().is_awaited);
 
-    let stale = hub.take_signed_roster(&ada(), SignedRoster::sign(&first.roster, &key)).await.unwrap_err();
+    // It listens elsewhere since it started again, and new nodes are to be told so.
+    let endorsed = second.card.clone().map(|card| Endorsement::sign(card, &key));
+    let take = async |signed| hub.take_signed_roster(&ada(), signed, endorsed.clone()).await;
+    let stale = take(SignedRoster::sign(&first.roster, &key)).await.unwrap_err();
     assert!(stale.to_string().contains("something else was decided meanwhile"), "{stale}");
-    let forged = hub.take_signed_roster(&ada(), SignedRoster::sign(&second.roster, &keypair(9))).await.unwrap_err();
+    let forged = take(SignedRoster::sign(&second.roster, &keypair(9))).await.unwrap_err();
     assert!(forged.to_string().contains("not signed by this mesh's key"), "{forged}");
     let signed = SignedRoster::sign(&second.roster, &key);
-    let view = hub.take_signed_roster(&ada(), signed.clone()).await.unwrap();
+    for card in [None, second.card.map(|card| Endorsement::sign(card, &keypair(9)))] {
+        let bare = hub.take_signed_roster(&ada(), signed.clone(), card).await.unwrap_err();
+        assert!(bare.to_string().contains("card awaits the mesh key too"), "{bare}");
+    }
+    let view = take(signed.clone()).await.unwrap();
     assert!(view.awaited.is_none() && view.roster == second.roster);
     assert_eq!(statuses(&hub, &[3, 4, 5]).await, ["offline", "revoked", "pending"]);
-    assert!(hub.take_signed_roster(&ada(), signed).await.is_err(), "once is enough");
+    assert!(take(signed).await.is_err(), "once is enough");
     hub.stop().await;
 }
 

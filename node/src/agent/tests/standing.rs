@@ -2,7 +2,7 @@
 
 use crate::config::cards;
 use crate::notice::Notice;
-use crate::testing::{Home, Knocker, card, coordinator, key, member, mesh_key, options, roster};
+use crate::testing::{Home, Knocker, card, coordinator, key, member, mesh_key, options, roster, roster_of};
 use crate::{AgentError, NodeError, NodeOptions, Timing};
 use protocol::card::{Card, Endorsement, SignedCard};
 use protocol::letter::Opener;
@@ -69,6 +69,29 @@ async fn a_node_that_was_thrown_out_far_from_the_coordinator_learns_it_from_a_sp
     let kept = vec![card(&sponsor, gate), card(&other, "127.0.0.1:2".parse().unwrap())];
     cards::save(&home.folder.path().join("mesh.cards"), &kept).unwrap();
     is_told(&home).await;
+    server.abort();
+}
+
+#[tokio::test]
+async fn whoever_has_the_key_that_was_the_coordinators_shuts_nobody_out() {
+    let (asked, mut questions) = tokio::sync::mpsc::channel(16);
+    let (hub, server) = serve(move |_| {
+        // Nobody reads on once the test has seen enough.
+        let _ = asked.try_send(());
+        Enrolment::Denied("says the thief".into())
+    })
+    .await;
+    let home = Home::new(hub, "10.0.0.0/24");
+    let fallen =
+        protocol::roster::Member { state: MemberState::Revoked, ..member(key(1).node_id(), Role::Coordinator, "") };
+    let members =
+        vec![fallen, member(key(9).node_id(), Role::Coordinator, ""), member(home.id, Role::Node, "10.0.0.0/24")];
+    home.adopt(roster_of(2, members));
+    let node = home.start_with(Knocker::default(), impatient(&home));
+    for _ in 0..3 {
+        tokio::time::timeout(crate::testing::PATIENCE, questions.recv()).await.expect("it asks again").unwrap();
+    }
+    node.stop().await.unwrap();
     server.abort();
 }
 

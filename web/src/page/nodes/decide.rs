@@ -41,10 +41,11 @@ pub(crate) enum Deed {
     Remove,
     Hide,
     Unhide,
+    Trust,
 }
 
 impl Deed {
-    const ALL: [Self; 4] = [Self::Revoke, Self::Remove, Self::Hide, Self::Unhide];
+    const ALL: [Self; 5] = [Self::Revoke, Self::Remove, Self::Hide, Self::Unhide, Self::Trust];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -52,6 +53,7 @@ impl Deed {
             Self::Remove => "remove",
             Self::Hide => "hide",
             Self::Unhide => "unhide",
+            Self::Trust => "trust",
         }
     }
 
@@ -62,6 +64,7 @@ impl Deed {
             Self::Remove => "Forget",
             Self::Hide => "Hide",
             Self::Unhide => "Show again",
+            Self::Trust => "Trust again",
         }
     }
 
@@ -71,6 +74,7 @@ impl Deed {
             Self::Remove => "forgotten",
             Self::Hide => "hidden",
             Self::Unhide => "shown again",
+            Self::Trust => "trusted again",
         }
     }
 
@@ -84,6 +88,9 @@ impl Deed {
                 "It leaves this list and works on as before. The list shows it again when asked for hidden nodes."
             }
             Self::Unhide => "It is in the list again.",
+            Self::Trust => {
+                "It gets tasks again. Do this only when you know which machine had the copy, and that it is gone. Start the one that stays anew. If two machines are still seen with its key, the alarm comes back."
+            }
         }
     }
 
@@ -129,7 +136,8 @@ impl Asked {
                 _ => {}
             }
         }
-        let deed = deed.ok_or_else(|| WebError::Unreadable("choose revoke, remove, hide or unhide".to_owned()))?;
+        let deed =
+            deed.ok_or_else(|| WebError::Unreadable("choose revoke, remove, hide, unhide or trust".to_owned()))?;
         Ok(Self { deed, nodes, reason })
     }
 

@@ -18,7 +18,6 @@ fn presence(last_seen: Timestamp, running: Vec<RunningTask>) -> Presence {
         spooled: 0,
         room: Default::default(),
         clock_offset_ms: 0,
-        seen_twice: None,
         connected: true,
         lost: false,
         links: Vec::new(),
