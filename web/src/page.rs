@@ -23,6 +23,7 @@ pub(crate) mod scan_check;
 pub(crate) mod scan_form;
 pub(crate) mod scans;
 pub(crate) mod schedule;
+pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +60,8 @@ pub(crate) struct Head {
     pub(crate) section: Option<Section>,
     pub(crate) crumbs: Vec<Crumb>,
     pub(crate) topics: Topics,
+    /// The path of its tab among the settings; empty elsewhere.
+    pub(crate) tab: &'static str,
 }
 
 impl Head {
@@ -126,7 +129,7 @@ impl Section {
             Self::Reports => "/reports",
             Self::Scans => "/scans",
             Self::Nodes => "/nodes",
-            Self::Settings => "/settings/rules",
+            Self::Settings => "/settings",
         }
     }
 
@@ -241,6 +244,12 @@ struct Layout<'a> {
     head: Head,
     frame: &'a Frame,
     main: Drawn,
+}
+
+impl Layout<'_> {
+    fn tabs(&self) -> Option<settings::Tabs> {
+        settings::Tabs::above(&self.head, self.frame.caller.as_ref()?.0.role)
+    }
 }
 
 impl<T: View> IntoResponse for Page<T> {

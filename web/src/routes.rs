@@ -124,6 +124,7 @@ pub(crate) fn page_table() -> Vec<Route> {
         post("/scans/{scan}/schedule", Needs(Operate), page::scan::actions::schedule),
         get("/schedule", Needs(Operate), page::schedule::show),
         post("/schedule/reload", Needs(Administer), page::schedule::reload),
+        get("/settings", Needs(Read), page::settings::show),
         get("/settings/rules", Needs(Read), page::rules::show),
         post("/settings/rules", Needs(Administer), page::rules::set),
         post("/settings/rules/remove", Needs(Administer), page::rules::remove),
