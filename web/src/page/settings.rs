@@ -54,6 +54,10 @@ impl Tabs {
         let role = self.role;
         TABS.iter().filter(move |tab| role.may(tab.right))
     }
+
+    fn is_current(&self, tab: &Tab) -> bool {
+        tab.path == self.current
+    }
 }
 
 /// `GET /settings`
