@@ -15,6 +15,7 @@ pub mod events;
 #[cfg(test)]
 mod fixture;
 mod history;
+pub mod host;
 mod hub;
 mod intake;
 mod keys;
@@ -50,6 +51,10 @@ pub use use_case::acceptance::{AcceptOutcome, LinePattern};
 pub use use_case::accounts::SignedIn;
 pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, AlertView, BulkOutcome, MAX_PAGE};
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
+pub use use_case::hosts::{
+    HostDetail, HostList, HostLook, HostPage, HostView, MAX_HOSTS, MAX_LOOKS, MAX_PORTS, Mark, PortHistory, ServiceTally,
+    Services,
+};
 pub use use_case::imports::Imported;
 pub use use_case::invites::{InviteRequest, InviteView};
 pub use use_case::jobs::Reloaded;

@@ -35,7 +35,7 @@ use index::{Index, OpenIndex};
 pub use room::KeepFree;
 use room::Room;
 pub(crate) use schema::Table;
-pub(crate) use view::{Draft, Reads, Row, View};
+pub(crate) use view::{Draft, Reads, Row, Rows, View};
 pub(crate) use volatile::Volatile;
 use writer::{Failure, GROUP_JOBS, Message, Verdict};
 

@@ -6,6 +6,7 @@ pub(crate) mod alerts;
 pub(crate) mod counters;
 pub(crate) mod exports;
 pub(crate) mod history;
+pub(crate) mod hosts;
 pub(crate) mod imports;
 pub(crate) mod invites;
 pub(crate) mod jobs;
