@@ -28,6 +28,7 @@ pub mod rules;
 pub mod run;
 pub mod scan;
 mod schedule;
+pub mod search;
 pub mod sessions;
 pub mod settings;
 mod setup;
@@ -35,7 +36,8 @@ mod start;
 mod store;
 mod use_case;
 
-pub use accounts::{Actor, Forbidden, Right, Role};
+pub use accounts::{Actor, Forbidden, Origin, Right, Role};
+pub use audit::AuditEntry;
 pub use history::Comparison;
 pub use hub::{MeshCounters, Refused};
 pub use intake::TaskCoverage;
@@ -50,6 +52,7 @@ pub use use_case::UseCaseError;
 pub use use_case::acceptance::{AcceptOutcome, LinePattern};
 pub use use_case::accounts::SignedIn;
 pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, AlertView, BulkOutcome, MAX_PAGE};
+pub use use_case::audit::{AuditFilter, AuditList, AuditPage, MAX_AUDIT};
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
 pub use use_case::hosts::{
     HostDetail, HostList, HostLook, HostPage, HostView, MAX_HOSTS, MAX_LOOKS, MAX_PORTS, Mark, PortHistory, ServiceTally,
@@ -65,6 +68,7 @@ pub use use_case::overview::Overview;
 pub use use_case::rosters::{AwaitedRoster, RosterView};
 pub use use_case::runs::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunView, TaskView, trigger_words};
 pub use use_case::scans::{Reach, ScanView};
+pub use use_case::search::{Hits, MAX_HITS, SearchHits};
 
 use accounts::Passwords;
 use events::EventBus;

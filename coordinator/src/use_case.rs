@@ -3,6 +3,7 @@
 pub(crate) mod acceptance;
 pub(crate) mod accounts;
 pub(crate) mod alerts;
+pub(crate) mod audit;
 pub(crate) mod counters;
 pub(crate) mod exports;
 pub(crate) mod history;
@@ -18,6 +19,7 @@ pub(crate) mod rosters;
 pub(crate) mod rules;
 pub(crate) mod runs;
 pub(crate) mod scans;
+pub(crate) mod search;
 
 use crate::accounts::{AccountError, Forbidden};
 use crate::registry::Misfit;

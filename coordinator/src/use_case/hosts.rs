@@ -100,7 +100,7 @@ pub(crate) fn list(reads: &impl Reads, filter: &HostFilter, page: HostPage) -> R
 }
 
 /// How many alerts of a host are open or actioned, and the worst severity among them.
-fn active_alerts(reads: &impl Reads, key: HostKey) -> Result<(usize, Option<Severity>), StoreError> {
+pub(crate) fn active_alerts(reads: &impl Reads, key: HostKey) -> Result<(usize, Option<Severity>), StoreError> {
     let (mut count, mut worst) = (0, None);
     for row in reads.within(&ALERTS, &(key.scan, key.address)) {
         let (_, alert) = row?;
