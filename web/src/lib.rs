@@ -24,6 +24,7 @@ pub use session::LocalPeer;
 use axum::Router;
 use coordinator::Coordinator;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use throttle::Throttle;
@@ -113,7 +114,8 @@ pub fn socket_router(app: App) -> Router {
 /// When the listener fails for good.
 pub async fn serve(app: App, listener: TcpListener) -> io::Result<()> {
     let stop = app.stop.clone();
-    axum::serve(listener, router(app)).with_graceful_shutdown(stop.cancelled_owned()).await
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 /// Serves [`socket_router`] until the app stops and its open requests have ended.

@@ -30,12 +30,12 @@ pub enum SearchError {
     Dangling(&'static str),
     /// No such field.
     #[error(
-        "{0} is no field; the fields are {}; put the term in quotes to search for it as it stands",
-        Field::ALL.map(Field::name).join(", ")
+        "{0} is no field; the fields are {fields}; put the term in quotes to search for it as it stands",
+        fields = Field::ALL.map(Field::name).join(", ")
     )]
     UnknownField(String),
     /// A field without a value.
-    #[error("{0}: has no value; write for instance {0}:{}", example(*.0))]
+    #[error("{0}: has no value; write for instance {0}:{example}", example = example(.0))]
     NoValue(FieldName),
     /// Not ports.
     #[error("port:{value}: {reason}")]
@@ -57,7 +57,7 @@ impl std::fmt::Display for FieldName {
     }
 }
 
-fn example(FieldName(field): FieldName) -> &'static str {
+fn example(FieldName(field): &FieldName) -> &'static str {
     match field {
         Field::Address => "10.0.0.0/24",
         Field::Name => "web*",

@@ -6,10 +6,11 @@ use crate::filters;
 use crate::page::{Head, Page, View};
 use crate::session;
 use askama::Template;
-use axum::Form;
+use axum::{Extension, Form};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use coordinator::Origin;
 use protocol::Timestamp;
 use serde::Deserialize;
 use tower_sessions::Session;
@@ -54,13 +55,15 @@ pub(crate) async fn show(Query(Next { next }): Query<Next>) -> Page<Login> {
 pub(crate) async fn sign_in(
     State(app): State<App>,
     session: Session,
+    from: Option<Extension<Origin>>,
     Form(Credentials { name, password, next }): Form<Credentials>,
 ) -> Result<Response, WebError> {
     let now = Timestamp::now();
     if let Some(wait) = app.throttle.wait(&name, now) {
         return Err(WebError::SlowDown(wait.as_secs().max(1)));
     }
-    match app.coordinator.sign_in(&name, &password).await? {
+    let from = from.map(|from| from.0).unwrap_or_default();
+    match app.coordinator.sign_in(&name, &password, from).await? {
         Some(user) => {
             app.throttle.succeeded(&name);
             session::open(&session, user).await?;

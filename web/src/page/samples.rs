@@ -18,7 +18,7 @@ pub(crate) fn context() -> Context {
 }
 
 pub(crate) fn frame() -> Frame {
-    let user = Caller(Actor { name: "ada".into(), role: Role::Admin });
+    let user = Caller(Actor::new("ada".into(), Role::Admin));
     Frame { caller: Some(user), counts: Counts { open_alerts: 3, running_runs: 1, pending_nodes: 2 } }
 }
 

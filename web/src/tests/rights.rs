@@ -40,7 +40,7 @@ async fn every_route_lets_in_those_with_its_right_and_nobody_else() {
     let site = Site::start(Settings::default()).await;
     let roles = [None, Some(Role::Viewer), Some(Role::Operator), Some(Role::Approver), Some(Role::Admin)];
     for role in roles {
-        let caller = role.map(|role| Caller(Actor { name: "test".into(), role }));
+        let caller = role.map(|role| Caller(Actor::new("test".into(), role)));
         let inner = routes::build(routes::page_table().into_iter().chain(routes::api_table()));
         let inner = match caller {
             Some(caller) => inner.layer(Extension(caller)),
