@@ -34,6 +34,7 @@ pub mod settings;
 mod setup;
 mod start;
 mod store;
+pub mod tokens;
 mod use_case;
 
 pub use accounts::{Actor, Forbidden, Origin, Right, Role};
@@ -47,7 +48,7 @@ pub use schedule::ScheduleError;
 pub use schedule::jobs::{JobFault, JobView};
 pub use setup::{SetupError, SetupOptions, SetupOutcome, setup};
 pub use start::{CoordinatorOptions, StartError};
-pub use store::{KeepFree, StoreError};
+pub use store::{KeepFree, StoreError, StoreSize};
 pub use use_case::UseCaseError;
 pub use use_case::acceptance::{AcceptOutcome, LinePattern};
 pub use use_case::accounts::SignedIn;
@@ -55,8 +56,8 @@ pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, Al
 pub use use_case::audit::{AuditFilter, AuditList, AuditPage, MAX_AUDIT};
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
 pub use use_case::hosts::{
-    HostDetail, HostList, HostLook, HostPage, HostView, MAX_HOSTS, MAX_LOOKS, MAX_PORTS, Mark, PortHistory, ServiceTally,
-    Services,
+    HostDetail, HostList, HostLook, HostPage, HostView, MAX_HOSTS, MAX_LOOKS, MAX_PORTS, Mark, PortHistory,
+    ServiceTally, Services,
 };
 pub use use_case::imports::Imported;
 pub use use_case::invites::{InviteRequest, InviteView};
@@ -66,9 +67,13 @@ pub use use_case::nodes::decide::{ApproveRequest, Lifetime, NodeDecision, NodeSe
 pub use use_case::nodes::{NodeStatus, NodeView};
 pub use use_case::overview::Overview;
 pub use use_case::rosters::{AwaitedRoster, RosterView};
-pub use use_case::runs::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunView, TaskView, trigger_words};
+pub use use_case::runs::{
+    MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunPage, RunView, TaskView, trigger_words,
+};
 pub use use_case::scans::{Reach, ScanView};
 pub use use_case::search::{Hits, MAX_HITS, SearchHits};
+pub use use_case::statistics::Statistics;
+pub use use_case::tokens::{Bearer, NewToken, TokenRequest, TokenView};
 
 use accounts::Passwords;
 use events::EventBus;
