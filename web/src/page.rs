@@ -26,6 +26,7 @@ pub(crate) mod schedule;
 pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tokens;
 
 use crate::error::Problem;
 use crate::filters;

@@ -3,6 +3,7 @@
 mod findings;
 pub(crate) mod of_mesh;
 mod of_scans;
+mod of_tokens;
 
 use super::*;
 use crate::filters::Percent;
@@ -55,6 +56,7 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
     ];
     let pages =
         pages.into_iter().chain(findings::filled(word)).chain(of_scans::filled(word)).chain(of_mesh::filled(word));
+    let pages = pages.chain(of_tokens::filled(word));
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: name != "scan_check" })).collect()
 }
 
@@ -77,6 +79,7 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
         ("reports", Arc::new(reports::Reports { networks: vec![], total: 0, filter: reports::Filter::default() })),
     ];
     let pages = pages.into_iter().chain(findings::empty()).chain(of_scans::empty()).chain(of_mesh::empty());
+    let pages = pages.chain(of_tokens::empty());
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
 }
 

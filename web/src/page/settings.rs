@@ -25,6 +25,7 @@ pub(crate) struct Tab {
 #[rustfmt::skip]
 pub(crate) const TABS: &[Tab] = &[
     Tab { word: "Rules", path: "/settings/rules", right: Right::Read },
+    Tab { word: "Tokens", path: "/settings/tokens", right: Right::Administer },
 ];
 
 impl Head {
