@@ -127,7 +127,9 @@ impl Facts<'_> {
         let of_site = |node: &&NodeView| node.record.approval().is_some_and(|found| found.site == *definition.site());
         let ranges = |there: bool| {
             let nodes = self.nodes.iter().filter(of_site).filter(|node| !there || is_there(node));
-            nodes.filter_map(|node| node.record.approval()).fold(TargetSet::empty(), |all, found| all.union(&found.ranges))
+            nodes
+                .filter_map(|node| node.record.approval())
+                .fold(TargetSet::empty(), |all, found| all.union(&found.ranges))
         };
         let wanted = definition.wanted();
         let nobodys = wanted.minus(&ranges(false));
@@ -178,9 +180,12 @@ impl Facts<'_> {
         for scan in self.scans {
             let (about, report) = (about(scan), &scan.last_report);
             match (&scan.last_run, report) {
-                (None, _) => causes.push(plain(about, "it has not run yet; the first run makes the first report".to_owned())),
+                (None, _) => {
+                    causes.push(plain(about, "it has not run yet; the first run makes the first report".to_owned()))
+                }
                 (Some(run), None) if !run.state.is_final() => {
-                    causes.push(plain(About::Run(run.id), "it has not ended; its report is made when it has".to_owned()));
+                    causes
+                        .push(plain(About::Run(run.id), "it has not ended; its report is made when it has".to_owned()));
                 }
                 (Some(run), None) => {
                     let reason = incomplete(run).unwrap_or_else(|| run.state.name().to_owned());
@@ -190,7 +195,10 @@ impl Facts<'_> {
                     causes.push(plain(about, "it has one report, the baseline; changes need a second run".to_owned()));
                 }
                 (Some(run), Some(report)) if run.state == RunState::Failed && run.id > report.run => {
-                    causes.push(fault(About::Run(run.id), "the latest run failed; the report before it stands".to_owned()));
+                    causes.push(fault(
+                        About::Run(run.id),
+                        "the latest run failed; the report before it stands".to_owned(),
+                    ));
                 }
                 (Some(_), Some(_)) => {}
             }
@@ -212,11 +220,13 @@ impl Facts<'_> {
         for found in self.nodes.iter().filter(|node| is_there(node)) {
             let Some(presence) = &found.presence else { continue };
             if presence.load_hundredths > HIGH_LOAD {
-                let words = format!("its load is {}.{:02}", presence.load_hundredths / 100, presence.load_hundredths % 100);
+                let words =
+                    format!("its load is {}.{:02}", presence.load_hundredths / 100, presence.load_hundredths % 100);
                 causes.push(fault(node(found), words));
             }
             if presence.spooled > MANY_RESULTS {
-                let words = format!("{} results wait on its disk; its way to the coordinator is slow", presence.spooled);
+                let words =
+                    format!("{} results wait on its disk; its way to the coordinator is slow", presence.spooled);
                 causes.push(fault(node(found), words));
             }
         }
@@ -271,23 +281,21 @@ fn state_words(status: &NodeStatus) -> String {
         NodeStatus::Cloned { .. } => "its key is used on two machines, so it gets no work".to_owned(),
         NodeStatus::Awaited => "its approval waits for the mesh key's signature".to_owned(),
         NodeStatus::Expired => "its approval has ended; approve it again".to_owned(),
-        NodeStatus::Pending
-        | NodeStatus::Denied
-        | NodeStatus::Revoked
-        | NodeStatus::Online
-        | NodeStatus::Scanning => format!("it is {}", status.name()),
+        NodeStatus::Pending | NodeStatus::Denied | NodeStatus::Revoked | NodeStatus::Online | NodeStatus::Scanning => {
+            format!("it is {}", status.name())
+        }
     }
 }
 
 fn schedule(scan: &ScanView) -> Option<Cause> {
     let definition = &scan.scan.definition;
     match (scan.open_run, definition.cadence(), definition.scheduled()) {
-        (Some(run), _, _) => Some(plain(About::Run(run), "it is under way, and a scan never overlaps itself".to_owned())),
+        (Some(run), _, _) => {
+            Some(plain(About::Run(run), "it is under way, and a scan never overlaps itself".to_owned()))
+        }
         (None, None, _) => Some(plain(about(scan), "it runs only by hand: it has no interval".to_owned())),
         (None, Some(_), false) => Some(plain(about(scan), "its schedule is switched off".to_owned())),
-        (None, Some(_), true) => {
-            scan.scan.next_due.map(|due| plain(about(scan), format!("it is due at {due}")))
-        }
+        (None, Some(_), true) => scan.scan.next_due.map(|due| plain(about(scan), format!("it is due at {due}"))),
     }
 }
 
@@ -299,7 +307,13 @@ fn incomplete(run: &Run) -> Option<String> {
     };
     let reason = run.outcome.as_ref().map(|outcome| outcome.reason.to_string()).unwrap_or_default();
     let state = run.state.name();
-    (!is_whole).then(|| if reason.is_empty() { format!("run {} is {state}", run.id) } else { format!("run {} is {state}: {reason}", run.id) })
+    (!is_whole).then(|| {
+        if reason.is_empty() {
+            format!("run {} is {state}", run.id)
+        } else {
+            format!("run {} is {state}: {reason}", run.id)
+        }
+    })
 }
 
 fn wrong_clock(view: &NodeView) -> Option<Cause> {
@@ -308,3 +322,6 @@ fn wrong_clock(view: &NodeView) -> Option<Cause> {
     let word = if presence.clock_offset_ms < 0 { "behind" } else { "ahead" };
     (off > CLOCK).then(|| fault(node(view), format!("its clock is {} s {word} of the coordinator's", off.as_secs())))
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,8 +56,8 @@ pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, Al
 pub use use_case::audit::{AuditFilter, AuditList, AuditPage, MAX_AUDIT};
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
 pub use use_case::hosts::{
-    HostDetail, HostList, HostLook, HostPage, HostView, MAX_HOSTS, MAX_LOOKS, MAX_PORTS, Mark, PortHistory, ServiceTally,
-    Services,
+    HostDetail, HostList, HostLook, HostPage, HostView, MAX_HOSTS, MAX_LOOKS, MAX_PORTS, Mark, PortHistory,
+    ServiceTally, Services,
 };
 pub use use_case::imports::Imported;
 pub use use_case::invites::{InviteRequest, InviteView};

@@ -73,7 +73,8 @@ pub(crate) async fn run(args: AuditArgs, shared: &Shared) -> anyhow::Result<Exit
 async fn entries(client: &Client, args: &ListArgs) -> anyhow::Result<Vec<Entry>> {
     let (mut entries, mut before) = (Vec::new(), None::<u64>);
     while entries.len() < args.limit {
-        let page: AuditPageView = client.get(&format!("/audit?{}", query(args, args.limit - entries.len(), before)?)).await?;
+        let page: AuditPageView =
+            client.get(&format!("/audit?{}", query(args, args.limit - entries.len(), before)?)).await?;
         entries.extend(page.entries);
         before = page.next;
         if before.is_none() {

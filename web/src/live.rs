@@ -131,7 +131,9 @@ impl Listener {
     async fn may_listen(&self) -> bool {
         let Some(session) = &self.session else { return true };
         match session::peek(&self.app, session).await {
-            Ok(now) => now.is_some_and(|now| (now.0.name, now.0.role) == (self.caller.0.name.clone(), self.caller.0.role)),
+            Ok(now) => {
+                now.is_some_and(|now| (now.0.name, now.0.role) == (self.caller.0.name.clone(), self.caller.0.role))
+            }
             Err(_) => false,
         }
     }

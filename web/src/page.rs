@@ -87,7 +87,6 @@ impl Head {
         self.crumbs.push(Crumb { word: word.into(), path: path.into() });
         self
     }
-
 }
 
 /// One step on the way to a page.

@@ -2,7 +2,6 @@
 
 use crate::App;
 use crate::assets;
-use crate::filters;
 use crate::page::{Head, Page, View};
 use askama::Template;
 use axum::extract::State;
@@ -48,12 +47,8 @@ pub(crate) async fn show(State(app): State<App>) -> Page<About> {
         ("Mesh", app.coordinator.mesh_id().to_string()),
         ("Coordinator's key", app.coordinator.id().fingerprint().to_string()),
     ];
-    let vendored = VENDORED.map(|(name, version, licence, file)| Vendored {
-        name,
-        version,
-        licence,
-        text: assets::text_of(file),
-    });
+    let vendored =
+        VENDORED.map(|(name, version, licence, file)| Vendored { name, version, licence, text: assets::text_of(file) });
     Page(About { facts, vendored: vendored.into() })
 }
 

@@ -63,13 +63,19 @@ impl Answer {
             Question::NotRunning => {
                 ("not-running", "A scan does not run", "Every scan can run, and nothing stands in its way.")
             }
-            Question::NoResults => {
-                ("no-results", "There are no results", "The latest run of every scan looked everywhere and found hosts.")
+            Question::NoResults => (
+                "no-results",
+                "There are no results",
+                "The latest run of every scan looked everywhere and found hosts.",
+            ),
+            Question::NoReport => {
+                ("no-report", "There is no report", "Every scan has a report with changes to compare.")
             }
-            Question::NoReport => ("no-report", "There is no report", "Every scan has a report with changes to compare."),
-            Question::Slow => {
-                ("slow", "It is slow", "No scan is large for its nodes, no node is overloaded, no run is open for long.")
-            }
+            Question::Slow => (
+                "slow",
+                "It is slow",
+                "No scan is large for its nodes, no node is overloaded, no run is open for long.",
+            ),
         };
         Self { id, question, all_well, causes: causes.into_iter().map(CauseRow::from).collect() }
     }

@@ -76,7 +76,9 @@ pub(crate) async fn show(
         return Ok(Page(empty(None)).into_response());
     }
     match app.coordinator.search(&actor, &q).await.map_err(WebError::from) {
-        Ok(SearchHits { exact: Some(host), .. }) => Ok(Redirect::to(&app.link(&format!("/hosts/{host}"))).into_response()),
+        Ok(SearchHits { exact: Some(host), .. }) => {
+            Ok(Redirect::to(&app.link(&format!("/hosts/{host}"))).into_response())
+        }
         Ok(hits) => Ok(Page(Search { groups: groups(hits), ..empty(None) }).into_response()),
         Err(WebError::Invalid(faults)) => {
             let fault = faults.into_values().collect::<Vec<_>>().join("; ");

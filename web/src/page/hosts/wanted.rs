@@ -64,10 +64,13 @@ impl Wanted {
     /// What it says, or what is wrong with each field.
     pub(crate) fn read(&self) -> Result<(HostFilter, HostPage), WebError> {
         let mut faults = Reader::default();
-        let is_alerted = faults.take("alerts", match self.alerts.trim() {
-            "" | "active" => Ok(self.alerts.trim() == "active"),
-            other => Err(format!("{other:?} is no choice; write active, or leave it out")),
-        });
+        let is_alerted = faults.take(
+            "alerts",
+            match self.alerts.trim() {
+                "" | "active" => Ok(self.alerts.trim() == "active"),
+                other => Err(format!("{other:?} is no choice; write active, or leave it out")),
+            },
+        );
         let filter = HostFilter {
             scan: faults.parse("scan", &self.scan),
             addresses: faults.parse("address", &self.address),
@@ -150,10 +153,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_means_every_host_from_the_first() {
-        assert_eq!(
-            Wanted::default().read().unwrap(),
-            (HostFilter::default(), HostPage { after: None, limit: 50 })
-        );
+        assert_eq!(Wanted::default().read().unwrap(), (HostFilter::default(), HostPage { after: None, limit: 50 }));
         let some = Wanted { port: "U:53".into(), limit: "9999".into(), after: "3-fe80::1".into(), ..Wanted::default() };
         let (filter, page) = some.read().unwrap();
         assert_eq!((filter.ports.unwrap().to_string(), page.limit), ("U:53".to_owned(), 200));

@@ -91,7 +91,8 @@ fn host_row(word: &str) -> hosts::HostRow {
 }
 
 fn hosts(word: &str) -> hosts::Hosts {
-    let plain = hosts::HostRow { ports: vec![], more: 0, alerts: 0, worst: None, name: String::new(), ..host_row(word) };
+    let plain =
+        hosts::HostRow { ports: vec![], more: 0, alerts: 0, worst: None, name: String::new(), ..host_row(word) };
     hosts::Hosts {
         fields: fields(word),
         networks: vec![("1".into(), word.into())],
