@@ -119,7 +119,9 @@ pub(crate) fn versions_of<'a>(
     by_host(reads.within(&HISTORY, &(scan, address))).next().transpose()
 }
 
-fn by_host<'a>(rows: Rows<'a, (ScanId, IpAddr, RunId), Version>) -> impl Iterator<Item = Result<Versions<'a>, StoreError>> {
+fn by_host<'a>(
+    rows: Rows<'a, (ScanId, IpAddr, RunId), Version>,
+) -> impl Iterator<Item = Result<Versions<'a>, StoreError>> {
     let mut rows = rows.unread().peekable();
     std::iter::from_fn(move || {
         let first = match rows.next()? {

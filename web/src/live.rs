@@ -20,7 +20,6 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::fmt;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tower_sessions::Session;
@@ -29,36 +28,6 @@ use tower_sessions::Session;
 const RETRY_AFTER: u64 = 15;
 
 const EVERY_TOPIC: [&str; 4] = ["run", "node", "alerts", "system"];
-
-/// What a page wants to hear of. Written `run,node` in the address of the stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Topics(&'static [&'static str]);
-
-impl Topics {
-    /// Everything that pages show.
-    pub(crate) const ALL: Self = Self(&EVERY_TOPIC);
-
-    /// These topics.
-    pub(crate) const fn new(topics: &'static [&'static str]) -> Self {
-        Self(topics)
-    }
-
-    /// True when the page is not live.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Where the stream is.
-    pub(crate) fn path(&self) -> String {
-        format!("/events?topics={self}")
-    }
-}
-
-impl fmt::Display for Topics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(","))
-    }
-}
 
 /// Which topics; all when none is named.
 #[derive(Debug, Default, Deserialize)]
