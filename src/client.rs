@@ -273,7 +273,13 @@ mod tests {
         let refused =
             ["http://watch.example", "watch.example", "ftp://localhost", "https://a:b@watch.example", "https://h/?x"];
         let told = refused.map(|url| check(url).unwrap_err().to_string());
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @"
+        http://watch.example is no address of a dashboard: over plain HTTP everybody on the way could read the token; write https
+        watch.example is no address of a dashboard: write https://HOST, with its port and folder if it has any
+        ftp://localhost is no address of a dashboard: write https://HOST, with its port and folder if it has any
+        https://a:b@watch.example is no address of a dashboard: leave out everything behind the folder, and names and passwords
+        https://h/?x is no address of a dashboard: leave out everything behind the folder, and names and passwords
+        ");
     }
 
     #[test]

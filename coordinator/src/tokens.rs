@@ -297,7 +297,14 @@ mod tests {
             check_lifetime(Duration::ZERO).unwrap_err(),
             check_lifetime(Duration::from_secs(367 * 86_400)).unwrap_err(),
         ];
-        insta::assert_snapshot!(told.map(|error| error.to_string()).join("\n"), @"");
+        insta::assert_snapshot!(told.map(|error| error.to_string()).join("\n"), @"
+        a token has a name of 1 to 64 characters, such as the program that uses it
+        a token has a name of 1 to 64 characters, such as the program that uses it
+        a token opens something; choose from read, scans, alerts, nodes and admin
+        ada is operator and has no right to nodes; a token never reaches further than its owner
+        a token lasts from one second to 366 days
+        a token lasts from one second to 366 days
+        ");
         assert!("write".parse::<Scope>().is_err() && " scans ".parse() == Ok(Scope::Scans));
     }
 }

@@ -85,5 +85,14 @@ fn what_stands_in_the_way_of_asking_elsewhere_is_said() {
         told_of(&mut mesh.command(&["tokens", "create", "x"])),
         told_of(&mut mesh.command(&["tokens", "revoke", "none"])),
     ];
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    2 error: --url needs a token; put it into a file for --token-file, or into the variable PORTDRIFT_TOKEN
+    2 error: http://watch.example is no address of a dashboard: over plain HTTP everybody on the way could read the token; write https
+    5 error: no coordinator answers at http://127.0.135.1:9: Connection refused (os error 111); check the address, --ca-file and --fingerprint
+    2 error: this works on a data folder of this machine; leave --url out, or run it over there
+    2 error: --token-file, --ca-file and --fingerprint belong to --url
+    2 error: owner: there is no user "eve"
+    2 error: owner: name the user whose rights the token gets
+    3 error: there is no token none; `portdrift tokens list` shows what there is
+    "#);
 }

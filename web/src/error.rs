@@ -44,6 +44,12 @@ pub(crate) enum WebError {
     /// The whole request cannot be read.
     #[error("{0}")]
     Unreadable(String),
+    /// The body has more bytes than the address takes.
+    #[error("the body is larger than this address takes")]
+    TooLarge,
+    /// The body is no JSON by its own word.
+    #[error("send JSON, and say so: Content-Type: application/json")]
+    NoJson,
     /// It cannot be done in the present state; the text says why.
     #[error("{0}")]
     Conflict(String),
@@ -71,6 +77,8 @@ impl WebError {
             Self::OutOfScope(_) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::SlowDown(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -108,6 +116,11 @@ impl From<UseCaseError> for WebError {
 
 impl From<JsonRejection> for WebError {
     fn from(rejection: JsonRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => return Self::TooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => return Self::NoJson,
+            _ => {}
+        }
         Self::Unreadable(format!("the body is not the JSON that belongs here: {}", rejection.body_text()))
     }
 }
@@ -155,6 +168,8 @@ impl WebError {
             | Self::Forbidden(_)
             | Self::Invalid(_)
             | Self::Unreadable(_)
+            | Self::TooLarge
+            | Self::NoJson
             | Self::Conflict(_)
             | Self::Busy(_)
             | Self::Internal => None,

@@ -36,7 +36,7 @@ pub struct Scan {
     #[schema(value_type = String)]
     pub targets: TargetSet,
     /// Addresses left out.
-    #[schema(value_type = String)]
+    #[schema(value_type = Option<String>)]
     pub exclusions: Option<TargetSet>,
     /// The most addresses that are meant.
     pub budget: u64,

@@ -66,7 +66,7 @@ async fn every_route_lets_in_those_with_its_right_and_nobody_else() {
 
 fn check(route: &Route, role: Option<Role>, may: bool, answer: &Answer) {
     let shown = format!("{} {} as {role:?}: {} {}", route.method, route.path, answer.status, answer.body);
-    let is_program = route.path.starts_with("/api/") || is_stream(route);
+    let is_program = route.scope.is_some() || is_stream(route);
     match (may, role) {
         (true, _) => {
             assert!(![401, 403, 500].contains(&answer.status.as_u16()) || route.path == "/auth/login", "{shown}")

@@ -115,7 +115,14 @@ async fn who_makes_tokens_for_whom_is_checked() {
         )
         .await,
     ];
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    bob is operator and may not do this; ask an administrator
+    owner: name the user whose rights the token gets
+    owner: there is no user "eve"
+    name: bob has a token called "t"; choose another name, or revoke that one first
+    scopes: bob is operator and has no right to nodes; a token never reaches further than its owner
+    expires: a token lasts from one second to 366 days
+    "#);
     for number in 1..MAX_TOKENS_OF_USER {
         coordinator.create_token(&bob, wanted(&format!("t{number}"), &[Scope::Read])).await.unwrap();
     }
