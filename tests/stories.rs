@@ -36,7 +36,9 @@ mod stories {
     mod readers;
     mod revocation;
     mod schedules;
+    mod schema;
     mod segments;
     mod sponsor;
     mod storm;
+    mod tokens;
 }

@@ -35,6 +35,7 @@ pub mod settings;
 mod setup;
 mod start;
 mod store;
+pub mod tokens;
 mod use_case;
 
 pub use accounts::{Actor, Forbidden, Origin, Right, Role};
@@ -48,7 +49,7 @@ pub use schedule::ScheduleError;
 pub use schedule::jobs::{JobFault, JobView};
 pub use setup::{SetupError, SetupOptions, SetupOutcome, setup};
 pub use start::{CoordinatorOptions, StartError};
-pub use store::{KeepFree, StoreError};
+pub use store::{KeepFree, StoreError, StoreSize};
 pub use use_case::UseCaseError;
 pub use use_case::acceptance::{AcceptOutcome, LinePattern};
 pub use use_case::accounts::SignedIn;
@@ -67,9 +68,13 @@ pub use use_case::nodes::decide::{ApproveRequest, Lifetime, NodeDecision, NodeSe
 pub use use_case::nodes::{NodeStatus, NodeView};
 pub use use_case::overview::{Counts, Overview};
 pub use use_case::rosters::{AwaitedRoster, RosterView};
-pub use use_case::runs::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunView, TaskView, trigger_words};
+pub use use_case::runs::{
+    MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunPage, RunView, TaskView, trigger_words,
+};
 pub use use_case::scans::{Reach, ScanView};
 pub use use_case::search::{Hits, MAX_HITS, SearchHits};
+pub use use_case::statistics::Statistics;
+pub use use_case::tokens::{Bearer, NewToken, TokenRequest, TokenView};
 
 use accounts::Passwords;
 use events::EventBus;

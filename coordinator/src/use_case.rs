@@ -21,6 +21,8 @@ pub(crate) mod rules;
 pub(crate) mod runs;
 pub(crate) mod scans;
 pub(crate) mod search;
+pub(crate) mod statistics;
+pub(crate) mod tokens;
 
 use crate::accounts::{AccountError, Forbidden};
 use crate::registry::Misfit;

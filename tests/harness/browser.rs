@@ -59,6 +59,8 @@ impl Browser {
             }
             return None;
         }
+        // The driver's client wants one for TLS, although it never speaks it. A second attempt finds the first one there.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("chromedriver");
         command.env_clear().env("HOME", folder.path()).env("PATH", std::env::var_os("PATH").unwrap());

@@ -8,8 +8,10 @@ mod export;
 mod faults;
 mod filters;
 mod headers;
+mod limits;
 mod live;
 mod look;
+mod metrics;
 mod page;
 mod query;
 mod routes;
@@ -23,6 +25,9 @@ pub use session::LocalPeer;
 
 use axum::Router;
 use coordinator::Coordinator;
+use limits::Limits;
+use live::Places;
+use metrics::Requests;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -64,6 +69,9 @@ pub struct App {
     coordinator: Coordinator,
     settings: Arc<Settings>,
     throttle: Arc<Throttle>,
+    limits: Arc<Limits>,
+    places: Places,
+    requests: Requests,
     archives: Arc<Semaphore>,
     imports: Arc<Semaphore>,
     exports: Arc<Semaphore>,
@@ -83,6 +91,9 @@ impl App {
             coordinator,
             settings,
             throttle: Arc::default(),
+            limits: Arc::default(),
+            places: Places::default(),
+            requests: Requests::default(),
             archives,
             imports,
             exports,

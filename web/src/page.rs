@@ -34,6 +34,7 @@ pub(crate) mod services;
 pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tokens;
 
 use crate::error::Problem;
 use crate::filters;

@@ -15,6 +15,7 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::session::Error as SessionError;
 use tower_sessions::{Expiry, Session, SessionManagerLayer};
 
+pub(crate) mod bearer;
 mod local;
 mod store;
 

@@ -83,9 +83,11 @@ pub(crate) async fn sign_out(State(app): State<App>, session: Session) -> Result
     Ok(Redirect::to(&app.link("/auth/login")))
 }
 
-/// The path when it is one of ours; else the overview. `//host` and `/\\host` lead elsewhere.
+/// The path when it is one of ours; else the overview. `//host`, `/\\host` and `/<TAB>/host` lead elsewhere.
 fn own_path(next: &str) -> &str {
-    let is_own = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
+    let is_own = next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.contains(|letter: char| letter == '\\' || letter.is_control());
     if is_own { next } else { "/" }
 }
 
@@ -96,9 +98,16 @@ mod tests {
     #[test]
     fn after_signing_in_nobody_is_led_elsewhere() {
         assert_eq!(own_path("/reports/7?x=1"), "/reports/7?x=1");
-        for foreign in
-            ["", "reports", "//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nb", "javascript:x"]
-        {
+        for foreign in [
+            "",
+            "reports",
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "/a\r\nb",
+            "/\t/evil.example",
+            "javascript:x",
+        ] {
             assert_eq!(own_path(foreign), "/", "{foreign}");
         }
     }

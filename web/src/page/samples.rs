@@ -4,6 +4,7 @@ mod findings;
 mod of_hosts;
 pub(crate) mod of_mesh;
 mod of_scans;
+mod of_tokens;
 
 use super::*;
 use crate::filters::Percent;
@@ -56,7 +57,7 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
     ];
     let pages =
         pages.into_iter().chain(findings::filled(word)).chain(of_scans::filled(word)).chain(of_mesh::filled(word));
-    let pages = pages.chain(of_hosts::filled(word));
+    let pages = pages.chain(of_hosts::filled(word)).chain(of_tokens::filled(word));
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: name != "scan_check" })).collect()
 }
 
@@ -80,7 +81,7 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
         ("reports", Arc::new(reports::Reports { networks: vec![], total: 0, filter: reports::Filter::default() })),
     ];
     let pages = pages.into_iter().chain(findings::empty()).chain(of_scans::empty()).chain(of_mesh::empty());
-    let pages = pages.chain(of_hosts::empty());
+    let pages = pages.chain(of_hosts::empty()).chain(of_tokens::empty());
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
 }
 

@@ -12,17 +12,18 @@ use coordinator::{Actor, Right, Role};
 const ALERT: &str = "7-192.0.2.7-22-tcp-SSH";
 const NODE: &str = "chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni";
 
-fn table() -> Vec<Route> {
+pub(super) fn table() -> Vec<Route> {
     routes::page_table().into_iter().chain(routes::api_table()).collect()
 }
 
-fn path_of(route: &Route) -> String {
+pub(super) fn path_of(route: &Route) -> String {
     let name = crate::assets::served_as("app.css");
     route
         .path
         .replace("{node}", NODE)
         .replace("{scan}", "7")
         .replace("{run}", "7")
+        .replace("{host}", "7-192.0.2.7")
         .replace("{name}", name)
         .replace("{id}", ALERT)
         .replace("{action}", "ignore")
@@ -31,7 +32,7 @@ fn path_of(route: &Route) -> String {
 }
 
 /// Streams do not end; everything else is read whole.
-fn is_stream(route: &Route) -> bool {
+pub(super) fn is_stream(route: &Route) -> bool {
     route.path.ends_with("/events")
 }
 
