@@ -10,6 +10,7 @@ mod demo;
 mod diff;
 mod exports;
 mod folder;
+mod hosts;
 mod import;
 mod invites;
 mod jobs;
@@ -172,6 +173,8 @@ enum Command {
     Runs(runs::RunsArgs),
     /// Read what changed
     Reports(reports::ReportsArgs),
+    /// See what is known of every host
+    Hosts(hosts::HostsArgs),
     /// See what is open and why, and decide about it
     Alerts(alerts::AlertsArgs),
     /// Read who did what, when and from where
@@ -221,6 +224,7 @@ impl Command {
             Self::Jobs(args) => block_on(jobs::run(args, shared))?,
             Self::Runs(args) => block_on(runs::run(args, shared))?,
             Self::Reports(args) => block_on(reports::run(args, shared))?,
+            Self::Hosts(args) => block_on(hosts::run(args, shared))?,
             Self::Alerts(args) => block_on(alerts::run(args, shared))?,
             Self::Audit(args) => block_on(audit::run(args, shared))?,
             Self::Rules(args) => block_on(rules::run(args, shared))?,

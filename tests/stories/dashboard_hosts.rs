@@ -1,7 +1,7 @@
 //! Hosts, searching, the audit log and keys in a real browser, with script and without; and what the command line says.
 
 use super::dashboard::sign_in;
-use crate::harness::{Browser, Hosts, Mesh, Script, own_net, stdout_of};
+use crate::harness::{Browser, Hosts, Mesh, Script, own_net, stdout_of, told};
 
 const SSH: &str = "SSH-2.0-OpenSSH_9.2p1\r\n";
 
@@ -52,9 +52,22 @@ async fn read_the_audit_log(browser: &Browser, mesh: &Mesh) {
     browser.find("//h3[normalize-space()='A scan does not run']").await;
 }
 
+fn read_hosts_on_the_command_line(mesh: &Mesh, host: &str) {
+    let id = format!("1-{host}");
+    let listed = mesh.json(&["hosts", "list", "--scan", "office", "--port", "3389", "--alerted"]);
+    assert_eq!((&listed[0]["id"], &listed[0]["worst"]), (&id.as_str().into(), &"critical".into()), "{listed:#}");
+    assert_eq!(mesh.json(&["hosts", "list", "--port", "443"]), serde_json::json!([]));
+    let shown = stdout_of(&mut mesh.command(&["hosts", "show", &id]));
+    let line = shown.lines().find(|line| line.starts_with("3389/tcp")).unwrap();
+    assert!(line.ends_with("-o") && shown.contains("looks are runs 1 2"), "{shown}");
+    let unknown = mesh.output(&["hosts", "show", "9-192.0.2.7"]);
+    assert_eq!(unknown.status.code(), Some(3), "{}", told(&unknown));
+}
+
 async fn story(script: Script, net: &str) {
     let Some(browser) = Browser::open(script).await else { return };
     let (mesh, hosts, host) = office(net);
+    read_hosts_on_the_command_line(&mesh, &host);
     sign_in(&browser, &mesh).await;
     look_at_hosts(&browser, &mesh, &host).await;
     search(&browser, &host).await;

@@ -148,6 +148,9 @@ mod tests {
         let filter = read("2026-01-31", " 2026-01-31T12:00:00+01:00 ").unwrap();
         let told = [filter.since, filter.until].map(|time| time.unwrap().to_string());
         assert_eq!(told, ["2026-01-31T00:00:00.000Z", "2026-01-31T11:00:00.000Z"]);
-        insta::assert_snapshot!(read("yesterday", "31.1.2026").unwrap_err(), @"");
+        insta::assert_snapshot!(
+            read("yesterday", "31.1.2026").unwrap_err(),
+            @r#"since: "yesterday" is neither a day nor a time; write 2026-01-31 or 2026-01-31T12:00:00Z; until: "31.1.2026" is neither a day nor a time; write 2026-01-31 or 2026-01-31T12:00:00Z"#
+        );
     }
 }

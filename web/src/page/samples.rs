@@ -70,6 +70,7 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
             Arc::new(overview::Overview {
                 tiles: tiles(),
                 attention: vec![],
+                more: 0,
                 networks: vec![],
                 has_nodes: false,
                 may_run: true,
@@ -102,7 +103,7 @@ fn hours(count: u64) -> Duration {
 }
 
 fn tiles() -> Vec<overview::Tile> {
-    let tile = |count, word, path| overview::Tile { count, word, path };
+    let tile = |count, word, path| overview::Tile { count, word, note: "of 4".into(), path };
     vec![
         tile(4, "nodes online", "/nodes"),
         tile(12, "runs in 24 h", "/scans"),
@@ -126,7 +127,7 @@ fn overview(word: &str) -> overview::Overview {
             "/runs/7",
         ),
     ];
-    overview::Overview { tiles: tiles(), attention, networks: networks(word), has_nodes: true, may_run: true }
+    overview::Overview { tiles: tiles(), attention, more: 3, networks: networks(word), has_nodes: true, may_run: true }
 }
 
 fn networks(word: &str) -> Vec<reports::NetworkCard> {

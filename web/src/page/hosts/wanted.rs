@@ -72,7 +72,7 @@ impl Wanted {
             },
         );
         let filter = HostFilter {
-            scan: faults.parse("scan", &self.scan),
+            scan: faults.number("scan", &self.scan, "is no network's number; choose one of the list"),
             addresses: faults.parse("address", &self.address),
             ports: given(&self.port).and_then(|text| faults.take("port", ports(text))),
             service: given(&self.service).map(str::to_owned),
@@ -80,7 +80,10 @@ impl Wanted {
             is_alerted: is_alerted.unwrap_or_default(),
         };
         let (usual, least, most) = ROWS;
-        let limit = faults.parse("limit", &self.limit).unwrap_or(usual).clamp(least, most);
+        let limit = faults
+            .number("limit", &self.limit, "is no number of rows; write 10 to 200")
+            .unwrap_or(usual)
+            .clamp(least, most);
         let after = faults.parse::<HostKey>("after", &self.after);
         if faults.0.is_empty() { Ok((filter, HostPage { after, limit })) } else { Err(WebError::Invalid(faults.0)) }
     }
@@ -125,6 +128,11 @@ impl Reader {
         read.map_err(|fault| self.0.insert(field, fault)).ok()
     }
 
+    fn number<T: FromStr>(&mut self, field: &'static str, text: &str, fault: &str) -> Option<T> {
+        let read = given(text)?.parse::<T>().map_err(|_| format!("{text:?} {fault}"));
+        self.take(field, read)
+    }
+
     fn parse<T: FromStr<Err: Display>>(&mut self, field: &'static str, text: &str) -> Option<T> {
         let read = given(text)?.parse::<T>().map_err(|error| error.to_string());
         self.take(field, read)
@@ -148,7 +156,14 @@ mod tests {
         };
         let Err(WebError::Invalid(faults)) = wrong.read() else { panic!("taken") };
         let told: Vec<String> = faults.into_iter().map(|(field, fault)| format!("{field}: {fault}")).collect();
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        address: target "10.0.0.0/40" has no valid prefix length; write /0 to /32 for IPv4 or /0 to /128 for IPv6
+        after: "7" names no host; write its network and its address, such as 3-192.0.2.7
+        alerts: "some" is no choice; write active, or leave it out
+        limit: "many" is no number of rows; write 10 to 200
+        port: "443/icmp" is not a port; write a number from 1 to 65535 and tcp, udp or sctp, such as 3389/tcp
+        scan: "office" is no network's number; choose one of the list
+        "#);
     }
 
     #[test]
