@@ -1,11 +1,13 @@
 //! Every way in, in one table: method, path, who may, with which kind of token, how large, whether it is audited.
 
+mod guard;
+
 use crate::error::{ErrorPage, Problem, WebError};
 use crate::headers::RequestId;
 use crate::page::{Context, Frame, Undrawn};
 use crate::query::percent_encoded;
 use crate::session::Caller;
-use crate::session::bearer::{self, ByToken, UnknownToken};
+use crate::session::bearer;
 use crate::{App, api, assets, export, headers, limits, live, metrics, page, session};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -32,7 +34,6 @@ pub(crate) enum Access {
 
 /// One line of the table.
 pub(crate) struct Route {
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests walk by it; the handler knows it too"))]
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) access: Access,
@@ -99,6 +100,7 @@ impl Route {
 }
 
 /// The pages. Nothing answers a browser that is not here or in [`api_table`].
+#[expect(clippy::too_many_lines, reason = "one table, a line for each route")]
 pub(crate) fn page_table() -> Vec<Route> {
     use Access::{Anyone, Needs};
     use Right::{Administer, Approve, Operate, Read};
@@ -173,6 +175,7 @@ pub(crate) fn page_table() -> Vec<Route> {
 }
 
 /// The API and the machine ends, the same over TCP and over the local socket.
+#[expect(clippy::too_many_lines, reason = "one table, a line for each route")]
 pub(crate) fn api_table() -> Vec<Route> {
     use Access::{Anyone, Needs};
     use Right::{Administer, Approve, Operate, Read};
@@ -267,8 +270,9 @@ pub(crate) fn local_router(app: App) -> Router {
 pub(crate) fn build(routes: impl IntoIterator<Item = Route>) -> Router<App> {
     let add = |router: Router<App>, route: Route| {
         let Route { method: _, path, access, scope, body_cap, is_audited: _, handler } = route;
-        let guarded =
-            handler.route_layer(from_fn_with_state((access, scope), guard)).layer(DefaultBodyLimit::max(body_cap));
+        let guarded = handler
+            .route_layer(from_fn_with_state((access, scope), guard::hold))
+            .layer(DefaultBodyLimit::max(body_cap));
         router.route(path, guarded)
     };
     routes.into_iter().fold(Router::new(), add).fallback(async || WebError::NoSuchPage)
@@ -283,32 +287,6 @@ pub(crate) fn frame(inner: Router<App>, app: &App) -> Router {
         .layer(from_fn(headers::number))
         .layer(from_fn_with_state(app.settings.clone(), headers::bind))
         .with_state(app.clone())
-}
-
-/// Lets in who may; tells others what they lack.
-async fn guard(State((access, scope)): State<(Access, Option<Scope>)>, request: Request, next: Next) -> Response {
-    match may_pass(&request, access, scope) {
-        Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
-    }
-}
-
-/// A token opens what its scopes name, and of that what its owner has the right to.
-fn may_pass(request: &Request, access: Access, scope: Option<Scope>) -> Result<(), WebError> {
-    let Access::Needs(right) = access else { return Ok(()) };
-    let found = request.extensions();
-    let Some(Caller(actor)) = found.get::<Caller>() else {
-        let is_unknown = found.get::<UnknownToken>().is_some();
-        return Err(if is_unknown { WebError::UnknownToken } else { WebError::SignedOut });
-    };
-    if let Some(by_token) = found.get::<ByToken>() {
-        match scope {
-            Some(scope) if by_token.reaches(scope) => {}
-            Some(scope) => return Err(WebError::OutOfScope(scope)),
-            None => return Err(WebError::Forbidden("tokens are for the API; sign in to see pages".to_owned())),
-        }
-    }
-    actor.require(right).map_err(|error| WebError::Forbidden(error.to_string()))
 }
 
 /// Headers of a failure that its face keeps.
