@@ -157,7 +157,8 @@ async fn who_asks_too_fast_is_told_when_to_come_back() {
     let cookie = site.sign_in().await;
     let in_an_hour = Instant::now() + Duration::from_secs(3_600);
     while site.app.limits.take(Who::stranger(None), in_an_hour).is_ok() {}
-    for (path, cookie) in [("/healthz", ""), ("/api/v1/nodes", ""), ("/api/v1/nodes", "session=AAAAAAAAAAAAAAAAAAAAAA")] {
+    for (path, cookie) in [("/healthz", ""), ("/api/v1/nodes", ""), ("/api/v1/nodes", "session=AAAAAAAAAAAAAAAAAAAAAA")]
+    {
         let told = send(&site.router, get(path, cookie)).await;
         assert_eq!(told.status, StatusCode::TOO_MANY_REQUESTS, "{path} {cookie}");
         let wait: u64 = told.header("retry-after").parse().unwrap();
