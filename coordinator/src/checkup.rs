@@ -319,8 +319,8 @@ fn incomplete(run: &Run) -> Option<String> {
 fn wrong_clock(view: &NodeView) -> Option<Cause> {
     let presence = view.presence.as_ref().filter(|_| is_there(view))?;
     let off = Duration::from_millis(presence.clock_offset_ms.unsigned_abs());
-    let word = if presence.clock_offset_ms < 0 { "behind" } else { "ahead" };
-    (off > CLOCK).then(|| fault(node(view), format!("its clock is {} s {word} of the coordinator's", off.as_secs())))
+    let word = if presence.clock_offset_ms < 0 { "behind" } else { "ahead of" };
+    (off > CLOCK).then(|| fault(node(view), format!("its clock is {} s {word} the coordinator's", off.as_secs())))
 }
 
 #[cfg(test)]

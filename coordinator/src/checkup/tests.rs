@@ -61,32 +61,17 @@ fn told(question: Question, scans: &[ScanView], nodes: &[NodeView]) -> Vec<Strin
 const AWAY: NodeStatus = NodeStatus::Offline { since: Some(NOW), reason: "its connection was lost" };
 
 #[test]
-fn each_cause_is_named_and_a_sound_network_has_none() {
+fn a_sound_network_has_no_fault() {
     let sound = [scan(&draft(), Some(ended(RunState::Completed, "", 4)))];
     let nodes = [node("10.0.0.0/24", NodeStatus::Online)];
     let due = sound[0].scan.next_due.unwrap();
     assert_eq!(told(Question::NotRunning, &sound, &nodes), [format!(". it is due at {due}")]);
     assert_eq!(told(Question::NoResults, &sound, &nodes), Vec::<String>::new());
     assert_eq!(told(Question::Slow, &sound, &nodes), Vec::<String>::new());
+}
 
-    let lost = ended(RunState::Partial, "12 addresses were not looked at", 4);
-    let lost = Run {
-        uncovered: vec![Uncovered {
-            targets: "10.0.0.4-10.0.0.15".parse().unwrap(),
-            reason: UncoveredReason::NodeOffline,
-        }],
-        ..lost
-    };
-    let by_hand = ScanDraft { interval: String::new(), scheduled: false, ..draft() };
-    let off = ScanDraft { scheduled: false, ..draft() };
-    let mut late = node("10.0.0.0/24", NodeStatus::Online);
-    late.presence = late.presence.map(|presence| Presence {
-        clock_offset_ms: -61_000,
-        load_hundredths: 912,
-        spooled: 40,
-        ..presence
-    });
-    let open = Run { state: RunState::Running, ..made_up_run(8, "10.0.0.0/28", "22", "") };
+#[test]
+fn why_a_scan_does_not_run_is_named() {
     let pending = NodeView {
         record: record(4, Admission::Pending),
         presence: None,
@@ -94,20 +79,13 @@ fn each_cause_is_named_and_a_sound_network_has_none() {
         is_awaited: false,
         ending: None,
     };
+    let by_hand = ScanDraft { interval: String::new(), scheduled: false, ..draft() };
+    let off = ScanDraft { scheduled: false, ..draft() };
     let cases = [
         told(Question::NotRunning, &[], &[]),
-        told(Question::NotRunning, &sound, &[pending]),
+        told(Question::NotRunning, &[scan(&draft(), None)], &[pending]),
         told(Question::NotRunning, &[scan(&by_hand, None)], &[node("10.0.0.0/29", NodeStatus::Online)]),
         told(Question::NotRunning, &[scan(&off, None)], &[node("10.0.0.0/24", AWAY)]),
-        told(Question::NoResults, &[scan(&draft(), Some(lost))], &nodes),
-        told(
-            Question::NoResults,
-            &[scan(&draft(), Some(ended(RunState::Completed, "", 0)))],
-            std::slice::from_ref(&late),
-        ),
-        told(Question::NoReport, &[scan(&draft(), None)], &nodes),
-        told(Question::NoReport, &[scan(&draft(), Some(ended(RunState::Failed, "no node came", 0)))], &nodes),
-        told(Question::Slow, &[scan(&draft(), Some(open))], &[late]),
     ];
     insta::assert_snapshot!(cases.map(|lines| lines.join("\n")).join("\n--\n"), @"
     ! there is no scan yet, or each is deactivated; create one
@@ -124,12 +102,41 @@ fn each_cause_is_named_and_a_sound_network_has_none() {
     ! the nodes for 16 of its 16 addresses are offline
     ! it is offline: its connection was lost
     . its schedule is switched off
-    --
+    ");
+}
+
+#[test]
+fn why_there_is_nothing_to_see_and_why_it_takes_long_is_named() {
+    let nodes = [node("10.0.0.0/24", NodeStatus::Online)];
+    let lost = Run {
+        uncovered: vec![Uncovered {
+            targets: "10.0.0.4-10.0.0.15".parse().unwrap(),
+            reason: UncoveredReason::NodeOffline,
+        }],
+        ..ended(RunState::Partial, "12 addresses were not looked at", 4)
+    };
+    let mut late = node("10.0.0.0/24", NodeStatus::Online);
+    late.presence = late.presence.map(|presence| Presence {
+        clock_offset_ms: -61_000,
+        load_hundredths: 912,
+        spooled: 40,
+        ..presence
+    });
+    let late = [late];
+    let open = Run { state: RunState::Running, ..made_up_run(8, "10.0.0.0/28", "22", "") };
+    let cases = [
+        told(Question::NoResults, &[scan(&draft(), Some(lost))], &nodes),
+        told(Question::NoResults, &[scan(&draft(), Some(ended(RunState::Completed, "", 0)))], &late),
+        told(Question::NoReport, &[scan(&draft(), None)], &nodes),
+        told(Question::NoReport, &[scan(&draft(), Some(ended(RunState::Failed, "no node came", 0)))], &nodes),
+        told(Question::Slow, &[scan(&draft(), Some(open))], &late),
+    ];
+    insta::assert_snapshot!(cases.map(|lines| lines.join("\n")).join("\n--\n"), @"
     ! office: run 7 is partial: 12 addresses were not looked at
     ! 12 addresses: the nodes that have them in their ranges were offline
     --
     ! everything was looked at and nothing answered; check targets and ports, and whether hosts drop pings (-Pn)
-    ! its clock is 61 s behind of the coordinator's
+    ! its clock is 61 s behind the coordinator's
     --
     . it has not run yet; the first run makes the first report
     --
