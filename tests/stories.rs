@@ -12,6 +12,7 @@
 
 mod harness;
 mod stories {
+    mod accessibility;
     mod alerts;
     mod away;
     mod bad_input;
@@ -19,6 +20,7 @@ mod stories {
     mod clones;
     mod damage;
     mod dashboard;
+    mod dashboard_hosts;
     mod dashboard_reports;
     mod demo;
     mod distribution;
@@ -34,7 +36,9 @@ mod stories {
     mod readers;
     mod revocation;
     mod schedules;
+    mod schema;
     mod segments;
     mod sponsor;
     mod storm;
+    mod tokens;
 }

@@ -1,6 +1,6 @@
-//! Who did what: an entry is part of the commit whose effect it describes.
+//! Who did what, when and from where: an entry is part of the commit whose effect it describes.
 
-use crate::accounts::{Actor, Role};
+use crate::accounts::{Actor, Origin, Role};
 use crate::store::tables::AUDIT;
 use crate::store::{Draft, Reads, StoreError};
 use protocol::Timestamp;
@@ -9,20 +9,22 @@ use protocol::text::Text;
 
 /// One thing that was done.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct AuditEntry {
+pub struct AuditEntry {
     /// When.
-    pub(crate) at: Timestamp,
+    pub at: Timestamp,
     /// By whom.
-    pub(crate) actor: Text,
+    pub actor: Text,
+    /// From where.
+    pub from: Origin,
     /// What, as `noun verb`.
-    pub(crate) action: Text,
+    pub action: Text,
     /// To what, and how.
-    pub(crate) subject: Text,
+    pub subject: Text,
 }
 
 /// Stands for what rosters and members make us do.
 pub(crate) fn mesh() -> Actor {
-    Actor { name: "mesh".into(), role: Role::Approver }
+    Actor::new("mesh".into(), Role::Approver)
 }
 
 /// Notes what `actor` does in this draft.
@@ -34,7 +36,7 @@ pub(crate) fn note(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let number = draft.last(&AUDIT)?.map_or(0, |(number, _)| number) + 1;
-    let entry =
-        AuditEntry { at: now, actor: actor.name.clone(), action: Text::new(action), subject: Text::new(subject) };
+    let (actor, from) = (actor.name.clone(), actor.from);
+    let entry = AuditEntry { at: now, actor, from, action: Text::new(action), subject: Text::new(subject) };
     draft.put(&AUDIT, &number, &entry)
 }

@@ -8,6 +8,7 @@ pub mod analysis;
 mod audit;
 #[cfg(test)]
 mod chance;
+pub mod checkup;
 mod closing;
 pub mod db;
 pub mod dispatch;
@@ -15,6 +16,7 @@ pub mod events;
 #[cfg(test)]
 mod fixture;
 mod history;
+pub mod host;
 mod hub;
 mod intake;
 mod keys;
@@ -27,14 +29,17 @@ pub mod rules;
 pub mod run;
 pub mod scan;
 mod schedule;
+pub mod search;
 pub mod sessions;
 pub mod settings;
 mod setup;
 mod start;
 mod store;
+pub mod tokens;
 mod use_case;
 
-pub use accounts::{Actor, Forbidden, Right, Role};
+pub use accounts::{Actor, Forbidden, Origin, Right, Role};
+pub use audit::AuditEntry;
 pub use history::Comparison;
 pub use hub::{MeshCounters, Refused};
 pub use intake::TaskCoverage;
@@ -44,22 +49,32 @@ pub use schedule::ScheduleError;
 pub use schedule::jobs::{JobFault, JobView};
 pub use setup::{SetupError, SetupOptions, SetupOutcome, setup};
 pub use start::{CoordinatorOptions, StartError};
-pub use store::{KeepFree, StoreError};
+pub use store::{KeepFree, StoreError, StoreSize};
 pub use use_case::UseCaseError;
 pub use use_case::acceptance::{AcceptOutcome, LinePattern};
 pub use use_case::accounts::SignedIn;
 pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, AlertView, BulkOutcome, MAX_PAGE};
+pub use use_case::audit::{AuditFilter, AuditList, AuditPage, MAX_AUDIT};
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
+pub use use_case::hosts::{
+    HostDetail, HostList, HostLook, HostPage, HostView, MAX_HOSTS, MAX_LOOKS, MAX_PORTS, Mark, PortHistory,
+    ServiceTally, Services,
+};
 pub use use_case::imports::Imported;
 pub use use_case::invites::{InviteRequest, InviteView};
 pub use use_case::jobs::Reloaded;
 pub use use_case::mesh::{LinkEnd, MeshLink, MeshMember, MeshPicture};
 pub use use_case::nodes::decide::{ApproveRequest, Lifetime, NodeDecision, NodeSelection};
 pub use use_case::nodes::{NodeStatus, NodeView};
-pub use use_case::overview::Overview;
+pub use use_case::overview::{Counts, Overview};
 pub use use_case::rosters::{AwaitedRoster, RosterView};
-pub use use_case::runs::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunView, TaskView, trigger_words};
+pub use use_case::runs::{
+    MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunPage, RunView, TaskView, trigger_words,
+};
 pub use use_case::scans::{Reach, ScanView};
+pub use use_case::search::{Hits, MAX_HITS, SearchHits};
+pub use use_case::statistics::Statistics;
+pub use use_case::tokens::{Bearer, NewToken, TokenRequest, TokenView};
 
 use accounts::Passwords;
 use events::EventBus;

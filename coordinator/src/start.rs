@@ -140,7 +140,7 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
     let endorsement = endorsement.ok_or(StartError::Foreign { dir, what: "endorsement" })?;
     let enrolment = EnrolmentDesk::new(endorsement, issuer.clone());
     let (hub, inbox) = HubHandle::channel();
-    let (events, presences, id) = (EventBus::default(), Presences::default(), author.id());
+    let (events, presences, id) = (EventBus::new(issued.as_millis()), Presences::default(), author.id());
     let parts = Parts {
         store: store.clone(),
         mesh,

@@ -12,6 +12,7 @@ mod journal;
 mod keys;
 mod room;
 mod schema;
+mod size;
 mod start;
 pub(crate) mod tables;
 #[cfg(test)]
@@ -35,7 +36,8 @@ use index::{Index, OpenIndex};
 pub use room::KeepFree;
 use room::Room;
 pub(crate) use schema::Table;
-pub(crate) use view::{Draft, Reads, Row, View};
+pub use size::StoreSize;
+pub(crate) use view::{Draft, Reads, Row, Rows, View};
 pub(crate) use volatile::Volatile;
 use writer::{Failure, GROUP_JOBS, Message, Verdict};
 

@@ -3,9 +3,12 @@
 pub(crate) mod acceptance;
 pub(crate) mod accounts;
 pub(crate) mod alerts;
+pub(crate) mod audit;
+pub(crate) mod checkup;
 pub(crate) mod counters;
 pub(crate) mod exports;
 pub(crate) mod history;
+pub(crate) mod hosts;
 pub(crate) mod imports;
 pub(crate) mod invites;
 pub(crate) mod jobs;
@@ -17,6 +20,9 @@ pub(crate) mod rosters;
 pub(crate) mod rules;
 pub(crate) mod runs;
 pub(crate) mod scans;
+pub(crate) mod search;
+pub(crate) mod statistics;
+pub(crate) mod tokens;
 
 use crate::accounts::{AccountError, Forbidden};
 use crate::registry::Misfit;

@@ -147,7 +147,7 @@ pub(crate) async fn find(client: &Client, wanted: &str) -> anyhow::Result<ScanId
     if let Ok(id) = wanted.parse() {
         return Ok(id);
     }
-    let mut scans: Vec<Scan> = client.get("/scans?inactive=true").await?;
+    let mut scans: Vec<Scan> = client.get_all("/scans?inactive=true").await?;
     scans.retain(|scan| scan.name.to_lowercase() == wanted.to_lowercase());
     if scans.iter().any(|scan| scan.active) {
         scans.retain(|scan| scan.active);
@@ -166,7 +166,7 @@ pub(crate) async fn find(client: &Client, wanted: &str) -> anyhow::Result<ScanId
 }
 
 async fn list(client: &Client, all: bool, form: Form) -> anyhow::Result<()> {
-    let scans: Vec<Scan> = client.get(if all { "/scans?inactive=true" } else { "/scans" }).await?;
+    let scans: Vec<Scan> = client.get_all(if all { "/scans?inactive=true" } else { "/scans" }).await?;
     if form == Form::Ids {
         return print::ids(scans.iter().map(|scan| scan.id));
     }

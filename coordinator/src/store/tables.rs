@@ -13,6 +13,7 @@ use crate::report::{Lines, ReportSummary, StoredReport};
 use crate::run::{Run, Tally, TaskRecord};
 use crate::scan::Scan;
 use crate::settings::Settings;
+use crate::tokens::Token;
 use protocol::card::Endorsement;
 use protocol::invite::SecretName;
 use protocol::observation::HostObservation;
@@ -27,6 +28,8 @@ pub(crate) const SETTINGS: Table<(), Settings> = Table::new(b's', "settings");
 pub(crate) const BOOTS: Table<(), u64> = Table::new(b'B', "boots");
 /// Users by name.
 pub(crate) const USERS: Table<String, User> = Table::new(b'U', "users");
+/// API tokens by the hash of their text.
+pub(crate) const TOKENS: Table<[u8; 32], Token> = Table::new(b't', "tokens");
 /// Nodes by key.
 pub(crate) const NODES: Table<NodeId, NodeRecord> = Table::new(b'N', "nodes");
 /// The one roster in force.
@@ -83,10 +86,11 @@ pub(crate) const ACCEPTED: Table<(ScanId, IpAddr, PortId), RunId> = Table::new(b
 pub(crate) const AUDIT: Table<u64, AuditEntry> = Table::new(b'z', "audit");
 
 /// The prefix and name of every table.
-pub(crate) const NAMES: [(u8, &str); 29] = [
+pub(crate) const NAMES: [(u8, &str); 30] = [
     SETTINGS.label(),
     BOOTS.label(),
     USERS.label(),
+    TOKENS.label(),
     NODES.label(),
     ROSTER.label(),
     AWAITED.label(),

@@ -17,6 +17,7 @@ use protocol::TargetSet;
 use protocol::task::{RunId, ScanId};
 use protocol::text::Text;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// The most alerts that one page of a list gives.
 pub const MAX_PAGE: usize = 1_000;
@@ -129,7 +130,11 @@ impl<'a, R: Reads> Networks<'a, R> {
 }
 
 /// Calls `take` with every alert that the filter takes, state and severity apart.
-fn each(reads: &impl Reads, filter: &AlertFilter, mut take: impl FnMut(AlertView)) -> Result<(), StoreError> {
+pub(crate) fn each(
+    reads: &impl Reads,
+    filter: &AlertFilter,
+    mut take: impl FnMut(AlertView),
+) -> Result<(), StoreError> {
     let mut networks = Networks::new(reads);
     let rows = match filter.scan {
         Some(scan) => reads.within(&ALERTS, &scan),
@@ -172,6 +177,12 @@ pub(crate) fn list(reads: &impl Reads, filter: &AlertFilter, page: &AlertPage) -
     found.truncate(limit);
     let next = found.last().map(|view| view.alert.key.clone()).filter(|_| has_more);
     Ok(AlertList { alerts: found, total, counts, next })
+}
+
+/// The alerts of one host in all states, by port.
+pub(crate) fn alerts_of(reads: &impl Reads, scan: ScanId, address: IpAddr) -> Result<Vec<AlertView>, StoreError> {
+    let mut networks = Networks::new(reads);
+    reads.within(&ALERTS, &(scan, address)).take(MAX_PAGE).map(|row| networks.view(row?.1)).collect()
 }
 
 fn no_alert(key: &AlertKey) -> UseCaseError {

@@ -43,6 +43,15 @@ pub struct RunFilter {
     pub state: Option<RunState>,
 }
 
+/// Which page of a list of runs or reports, newest first.
+#[derive(Clone, Copy, Debug)]
+pub struct RunPage {
+    /// Only what is older than this run.
+    pub before: Option<RunId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
 /// A task with what its holder last said of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskView {
@@ -150,13 +159,14 @@ impl Coordinator {
 
     /// The latest runs, newest first, at most 200; of one scan or of all.
     pub async fn runs(&self, actor: &Actor, scan: Option<ScanId>) -> Result<Vec<Run>, UseCaseError> {
-        self.find_runs(actor, RunFilter { scan, state: None }).await
+        let page = RunPage { before: None, limit: MAX_LISTED };
+        self.find_runs(actor, RunFilter { scan, state: None }, page).await
     }
 
-    /// The latest of the runs that are wanted, newest first, at most 200.
-    pub async fn find_runs(&self, actor: &Actor, filter: RunFilter) -> Result<Vec<Run>, UseCaseError> {
+    /// A page of the runs that are wanted, newest first.
+    pub async fn find_runs(&self, actor: &Actor, filter: RunFilter, page: RunPage) -> Result<Vec<Run>, UseCaseError> {
         actor.require(Right::Read)?;
-        Ok(self.store().read(move |view| find(view, filter)).await?)
+        Ok(self.store().read(move |view| find(view, filter, page)).await?)
     }
 
     /// One run with its newest tasks and how far it has come.
@@ -217,23 +227,28 @@ fn queue_missing(draft: &mut Draft, id: RunId, by: Text, now: Timestamp) -> Resu
     queue_part(draft, run.scan, Some(missing), Trigger::Missing { of: id, by }, now)
 }
 
-fn find(reads: &impl Reads, RunFilter { scan, state }: RunFilter) -> Result<Vec<Run>, StoreError> {
-    let wanted = |run: &Run| state.is_none_or(|state| run.state == state);
+fn find(
+    reads: &impl Reads,
+    RunFilter { scan, state }: RunFilter,
+    RunPage { before, limit }: RunPage,
+) -> Result<Vec<Run>, StoreError> {
+    let (wanted, before) =
+        (|run: &Run| state.is_none_or(|state| run.state == state), before.unwrap_or(RunId(u64::MAX)));
     let mut runs = Vec::new();
     match scan {
         None => {
-            for row in reads.iter(&RUNS).rev() {
+            for row in reads.iter(&RUNS).before(&before).rev() {
                 runs.extend(Some(row?.1).filter(wanted));
-                if runs.len() >= MAX_LISTED {
+                if runs.len() >= limit {
                     break;
                 }
             }
         }
         Some(scan) => {
-            for row in reads.within(&RUNS_OF_SCAN, &scan).rev() {
+            for row in reads.within(&RUNS_OF_SCAN, &scan).before(&(scan, before)).rev() {
                 let ((_, id), ()) = row?;
                 runs.extend(reads.get(&RUNS, &id)?.filter(wanted));
-                if runs.len() >= MAX_LISTED {
+                if runs.len() >= limit {
                     break;
                 }
             }

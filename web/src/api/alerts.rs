@@ -1,6 +1,6 @@
 //! Alerts: what is open and why, and what people decided about it.
 
-mod matching;
+pub(super) mod matching;
 
 pub use matching::Matching;
 pub(crate) use matching::Which;
@@ -248,7 +248,7 @@ impl From<BulkOutcome> for Outcome {
     }
 }
 
-fn counted(counts: &AlertCounts) -> BTreeMap<String, BTreeMap<String, usize>> {
+pub(super) fn counted(counts: &AlertCounts) -> BTreeMap<String, BTreeMap<String, usize>> {
     let of = |state| Severity::ALL.map(|severity| (severity.name().to_owned(), counts.of(state, severity)));
     AlertState::ALL.map(|state| (state.name().to_owned(), of(state).into())).into()
 }
