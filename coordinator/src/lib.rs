@@ -6,6 +6,7 @@ mod acceptance;
 pub mod accounts;
 pub mod analysis;
 mod audit;
+mod backup;
 #[cfg(test)]
 mod chance;
 mod closing;
@@ -16,6 +17,7 @@ pub mod events;
 mod fixture;
 mod history;
 pub mod host;
+mod housekeeping;
 mod hub;
 mod intake;
 mod keys;
@@ -24,6 +26,8 @@ mod model;
 mod presence;
 pub mod registry;
 pub mod report;
+mod reset;
+pub mod retention;
 pub mod rules;
 pub mod run;
 pub mod scan;
@@ -55,8 +59,8 @@ pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, Al
 pub use use_case::audit::{AuditFilter, AuditList, AuditPage, MAX_AUDIT};
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
 pub use use_case::hosts::{
-    HostDetail, HostList, HostLook, HostPage, HostView, MAX_HOSTS, MAX_LOOKS, MAX_PORTS, Mark, PortHistory, ServiceTally,
-    Services,
+    HostDetail, HostList, HostLook, HostPage, HostView, MAX_HOSTS, MAX_LOOKS, MAX_PORTS, Mark, PortHistory,
+    ServiceTally, Services,
 };
 pub use use_case::imports::Imported;
 pub use use_case::invites::{InviteRequest, InviteView};
@@ -65,6 +69,7 @@ pub use use_case::mesh::{LinkEnd, MeshLink, MeshMember, MeshPicture};
 pub use use_case::nodes::decide::{ApproveRequest, Lifetime, NodeDecision, NodeSelection};
 pub use use_case::nodes::{NodeStatus, NodeView};
 pub use use_case::overview::Overview;
+pub use use_case::retention::{RetentionView, ScanRetention};
 pub use use_case::rosters::{AwaitedRoster, RosterView};
 pub use use_case::runs::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunView, TaskView, trigger_words};
 pub use use_case::scans::{Reach, ScanView};
@@ -72,6 +77,7 @@ pub use use_case::search::{Hits, MAX_HITS, SearchHits};
 
 use accounts::Passwords;
 use events::EventBus;
+use housekeeping::Housekeeping;
 use hub::HubHandle;
 use presence::Presences;
 use protocol::identity::KeyLock;
@@ -96,6 +102,7 @@ struct Inner {
     store: Store,
     hub: HubHandle,
     schedule: Schedule,
+    housekeeping: Housekeeping,
     events: EventBus,
     presences: Presences,
     passwords: Passwords,
@@ -121,6 +128,7 @@ impl Coordinator {
     /// Stops in reverse order; what was acknowledged is on disk.
     pub async fn stop(&self) {
         self.0.schedule.clone().stop().await;
+        self.0.housekeeping.stop().await;
         self.0.tasks.close();
         self.0.tasks.wait().await;
         self.0.stop.cancel();
