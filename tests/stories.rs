@@ -14,6 +14,7 @@ mod harness;
 mod stories {
     mod alerts;
     mod away;
+    mod backups;
     mod bad_input;
     mod clocks;
     mod clones;

@@ -8,6 +8,7 @@ mod live;
 mod mesh;
 mod nodes;
 mod pages;
+mod retention;
 mod rights;
 mod run_pages;
 mod scan_pages;

@@ -25,6 +25,7 @@ pub(crate) struct Tab {
 #[rustfmt::skip]
 pub(crate) const TABS: &[Tab] = &[
     Tab { word: "Rules", path: "/settings/rules", right: Right::Read },
+    Tab { word: "Retention", path: "/settings/retention", right: Right::Read },
 ];
 
 impl Head {
