@@ -2,6 +2,7 @@
 
 mod accept;
 mod alerts;
+mod audit;
 mod compare;
 mod coordinator;
 mod db;
@@ -121,6 +122,8 @@ enum Command {
     Reports(reports::ReportsArgs),
     /// See what is open and why, and decide about it
     Alerts(alerts::AlertsArgs),
+    /// Read who did what, when and from where
+    Audit(audit::AuditArgs),
     /// Say which open ports are worth an alert
     Rules(rules::RulesArgs),
     /// Compare two nmap XML files, without a coordinator
@@ -165,6 +168,7 @@ impl Command {
             Self::Runs(args) => block_on(runs::run(args, shared))?,
             Self::Reports(args) => block_on(reports::run(args, shared))?,
             Self::Alerts(args) => block_on(alerts::run(args, shared))?,
+            Self::Audit(args) => block_on(audit::run(args, shared))?,
             Self::Rules(args) => block_on(rules::run(args, shared))?,
             Self::Diff(args) => return Ok(u8::try_from(diff::run(&args, shared.form())?)?.into()),
             Self::Import(args) => block_on(import::run(args, shared))?,

@@ -12,6 +12,7 @@
 
 mod harness;
 mod stories {
+    mod accessibility;
     mod alerts;
     mod away;
     mod backups;
@@ -20,6 +21,7 @@ mod stories {
     mod clones;
     mod damage;
     mod dashboard;
+    mod dashboard_hosts;
     mod dashboard_reports;
     mod demo;
     mod distribution;

@@ -9,6 +9,7 @@ mod audit;
 mod backup;
 #[cfg(test)]
 mod chance;
+pub mod checkup;
 mod closing;
 pub mod db;
 pub mod dispatch;
@@ -68,7 +69,7 @@ pub use use_case::jobs::Reloaded;
 pub use use_case::mesh::{LinkEnd, MeshLink, MeshMember, MeshPicture};
 pub use use_case::nodes::decide::{ApproveRequest, Lifetime, NodeDecision, NodeSelection};
 pub use use_case::nodes::{NodeStatus, NodeView};
-pub use use_case::overview::Overview;
+pub use use_case::overview::{Counts, Overview};
 pub use use_case::retention::{RetentionView, ScanRetention};
 pub use use_case::rosters::{AwaitedRoster, RosterView};
 pub use use_case::runs::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunView, TaskView, trigger_words};

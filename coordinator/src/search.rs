@@ -152,7 +152,9 @@ impl Term {
     fn is_in(&self, fact: &Fact<'_>) -> bool {
         let is_asked = |field: Field| self.field.is_none_or(|asked| asked == field);
         match fact {
-            Fact::Text(field, text) => is_asked(*field) && self.test.pattern().is_some_and(|pattern| pattern.is_in(text)),
+            Fact::Text(field, text) => {
+                is_asked(*field) && self.test.pattern().is_some_and(|pattern| pattern.is_in(text))
+            }
             Fact::Address(address) => is_asked(Field::Address) && self.test.takes_address(*address),
             Fact::Targets(targets) => is_asked(Field::Address) && self.test.takes_targets(targets),
             Fact::Port(port) => is_asked(Field::Port) && self.test.takes_port(*port),

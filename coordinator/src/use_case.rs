@@ -4,6 +4,7 @@ pub(crate) mod acceptance;
 pub(crate) mod accounts;
 pub(crate) mod alerts;
 pub(crate) mod audit;
+pub(crate) mod checkup;
 pub(crate) mod counters;
 pub(crate) mod exports;
 pub(crate) mod history;

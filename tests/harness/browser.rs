@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use thirtyfour::extensions::cdp::ChromeDevTools;
 use thirtyfour::prelude::*;
 use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities};
 
@@ -103,6 +104,26 @@ impl Browser {
         let field = self.find(&format!("//*[@name='{name}']")).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
+    }
+
+    /// Presses keys one after the other, wherever the focus is.
+    pub(crate) async fn press(&self, keys: &str) {
+        self.driver.action_chain().send_keys(keys).perform().await.unwrap();
+    }
+
+    /// What a piece of script gives, run in the page; content policies do not hold for it.
+    pub(crate) async fn value_of(&self, script: &str) -> serde_json::Value {
+        self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
+    }
+
+    /// Sets the inner size of the window, in CSS pixels, and whether the system asks for dark colours.
+    pub(crate) async fn look_like(&self, width: u32, is_dark: bool) {
+        let device = serde_json::json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        let scheme = if is_dark { "dark" } else { "light" };
+        let features = serde_json::json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        let tools = ChromeDevTools::new(self.driver.handle.clone());
+        tools.execute_cdp_with_params("Emulation.setDeviceMetricsOverride", device).await.unwrap();
+        tools.execute_cdp_with_params("Emulation.setEmulatedMedia", features).await.unwrap();
     }
 
     /// Where the browser is.

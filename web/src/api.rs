@@ -2,6 +2,7 @@
 
 pub mod acceptance;
 pub mod alerts;
+pub mod audit;
 pub mod compare;
 pub mod counters;
 pub(crate) mod exports;
@@ -68,6 +69,7 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         alerts::show,
         alerts::decide,
         alerts::decide_all,
+        audit::list,
         compare::show,
         crate::live::events,
         exports::one,

@@ -13,42 +13,11 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::fmt;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tower_sessions::Session;
 
 const EVERY_TOPIC: [&str; 3] = ["run", "node", "alerts"];
-
-/// What a page wants to hear of. Written `run,node` in the address of the stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Topics(&'static [&'static str]);
-
-impl Topics {
-    /// Everything that pages show.
-    pub(crate) const ALL: Self = Self(&EVERY_TOPIC);
-
-    /// These topics.
-    pub(crate) const fn new(topics: &'static [&'static str]) -> Self {
-        Self(topics)
-    }
-
-    /// True when the page is not live.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Where the stream is.
-    pub(crate) fn path(&self) -> String {
-        format!("/events?topics={self}")
-    }
-}
-
-impl fmt::Display for Topics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(","))
-    }
-}
 
 /// Which topics; all when none is named.
 #[derive(Debug, Default, Deserialize)]
@@ -162,7 +131,9 @@ impl Listener {
     async fn may_listen(&self) -> bool {
         let Some(session) = &self.session else { return true };
         match session::peek(&self.app, session).await {
-            Ok(now) => now.is_some_and(|now| (now.0.name, now.0.role) == (self.caller.0.name.clone(), self.caller.0.role)),
+            Ok(now) => {
+                now.is_some_and(|now| (now.0.name, now.0.role) == (self.caller.0.name.clone(), self.caller.0.role))
+            }
             Err(_) => false,
         }
     }

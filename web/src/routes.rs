@@ -2,7 +2,7 @@
 
 use crate::error::{ErrorPage, Problem, WebError};
 use crate::headers::RequestId;
-use crate::page::{Context, Counts, Frame, Undrawn};
+use crate::page::{Context, Frame, Undrawn};
 use crate::query::percent_encoded;
 use crate::session::Caller;
 use crate::{App, api, assets, export, headers, live, page, session};
@@ -13,7 +13,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use coordinator::{Actor, Right};
+use coordinator::{Actor, Counts, Right};
 use protocol::Timestamp;
 use std::any::Any;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -90,7 +90,11 @@ pub(crate) fn page_table() -> Vec<Route> {
         post("/alerts/{id}", Needs(Operate), page::alert::decide),
         get("/compare", Needs(Read), page::compare::show),
         get("/events", Needs(Read), live::events),
+        get("/help", Needs(Read), page::help::show),
+        get("/hosts", Needs(Read), page::hosts::show),
+        get("/hosts/{id}", Needs(Read), page::host::show),
         get("/mesh", Needs(Read), page::mesh::show),
+        get("/navigation", Needs(Read), page::navigation::show),
         get("/networks/{scan}/history", Needs(Read), page::history::show),
         get("/networks/{scan}/reports.zip", Needs(Read), export::of_network),
         get("/nodes", Needs(Read), page::nodes::show),
@@ -124,7 +128,13 @@ pub(crate) fn page_table() -> Vec<Route> {
         post("/scans/{scan}/schedule", Needs(Operate), page::scan::actions::schedule),
         get("/schedule", Needs(Operate), page::schedule::show),
         post("/schedule/reload", Needs(Administer), page::schedule::reload),
+        get("/search", Needs(Read), page::search::show),
+        get("/services", Needs(Read), page::services::show),
         get("/settings", Needs(Read), page::settings::show),
+        get("/settings/about", Needs(Read), page::about::show),
+        get("/settings/audit", Needs(Administer), page::audit::show),
+        get("/settings/audit.csv", Needs(Administer), export::audit::as_csv),
+        get("/settings/audit.json", Needs(Administer), export::audit::as_json),
         get("/settings/retention", Needs(Read), page::retention::show),
         post("/settings/retention", Needs(Administer), page::retention::set),
         post("/settings/retention/reset", Needs(Administer), page::retention::reset),
@@ -147,6 +157,7 @@ pub(crate) fn api_table() -> Vec<Route> {
         Route { body_cap: LARGE, ..post("/api/v1/alerts/bulk", Needs(Operate), api::alerts::decide_all) },
         get("/api/v1/alerts/{id}", Needs(Read), api::alerts::show),
         post("/api/v1/alerts/{id}/{action}", Needs(Operate), api::alerts::decide),
+        get("/api/v1/audit", Needs(Administer), api::audit::list),
         get("/api/v1/compare", Needs(Read), api::compare::show),
         get("/api/v1/events", Needs(Read), live::events),
         get("/api/v1/invites", Needs(Approve), api::invites::list),
@@ -329,8 +340,8 @@ async fn draw(app: &App, page: &Undrawn, mut response: Response) -> Response {
 
 /// A frame without numbers is better than none.
 async fn counts(app: &App, actor: &Actor) -> Counts {
-    match app.coordinator.overview(actor).await {
-        Ok(overview) => Counts::from(&overview),
+    match app.coordinator.counts(actor).await {
+        Ok(counts) => counts,
         Err(error) => {
             tracing::error!(%error, "the numbers of the navigation could not be read");
             Counts::default()

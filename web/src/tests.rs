@@ -1,8 +1,10 @@
 //! The dashboard over a real coordinator in a temporary folder: who gets in, what every answer carries, what is said.
 
 mod api;
+mod audit;
 mod exports;
 mod findings;
+mod hosts;
 mod imports;
 mod live;
 mod mesh;

@@ -2,7 +2,6 @@
 
 use super::{Field, Pattern, Query, Term, Test};
 use protocol::{PortSet, Protocol, TargetSet};
-use std::net::IpAddr;
 use std::str::FromStr;
 
 /// The longest search, in characters.
@@ -234,9 +233,4 @@ fn join(pieces: Vec<Piece>) -> Result<Query, SearchError> {
         None => any.push(all),
     }
     Ok(Query { any })
-}
-
-/// The address, when the whole search is nothing but one.
-pub(crate) fn exact_address(text: &str) -> Option<IpAddr> {
-    text.trim().parse().ok()
 }

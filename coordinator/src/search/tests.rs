@@ -116,11 +116,40 @@ fn what_is_not_understood_is_told_with_what_to_write() {
     let long = "x".repeat(501);
     let many = "x ".repeat(33);
     let bad = [
-        "", "\"\"", "a \"b", "colour:red", "http://x", "port:", "port:ssh", "port:443/icmp", "a AND", "OR b", "a OR OR b",
-        "NOT", "a NOT OR b", &long, &many,
+        "",
+        "\"\"",
+        "a \"b",
+        "colour:red",
+        "http://x",
+        "port:",
+        "port:ssh",
+        "port:443/icmp",
+        "a AND",
+        "OR b",
+        "a OR OR b",
+        "NOT",
+        "a NOT OR b",
+        &long,
+        &many,
     ];
     let told: Vec<String> = bad.iter().map(|text| text.parse::<Query>().unwrap_err().to_string()).collect();
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    type what to look for: an address, a name, a port, or field:value such as port:3389
+    type what to look for: an address, a name, a port, or field:value such as port:3389
+    a quote is not closed; write "…" around what belongs together
+    colour is no field; the fields are address, name, network, site, port, service, os, mac, severity, state, rule, node; put the term in quotes to search for it as it stands
+    http is no field; the fields are address, name, network, site, port, service, os, mac, severity, state, rule, node; put the term in quotes to search for it as it stands
+    port: has no value; write for instance port:443/tcp
+    port:ssh: port "ssh" is not a number or a range; write for instance 443, 1-1000 or U:53
+    port:443/icmp: write tcp, udp or sctp behind the /, such as 443/tcp
+    AND needs something on each side; put "AND" in quotes to search for the word
+    OR needs something on each side; put "OR" in quotes to search for the word
+    OR needs something on each side; put "OR" in quotes to search for the word
+    NOT needs something on each side; put "NOT" in quotes to search for the word
+    OR needs something on each side; put "OR" in quotes to search for the word
+    the search has 501 characters; take at most 500
+    the search has 33 terms; take at most 32
+    "#);
 }
 
 /// As slow and plain as can be.

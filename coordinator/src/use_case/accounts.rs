@@ -19,12 +19,7 @@ pub struct SignedIn {
 
 impl Coordinator {
     /// Checks name and password; `None` for any mismatch, after the same work.
-    pub async fn sign_in(
-        &self,
-        name: &str,
-        password: &str,
-        from: Origin,
-    ) -> Result<Option<SignedIn>, UseCaseError> {
+    pub async fn sign_in(&self, name: &str, password: &str, from: Origin) -> Result<Option<SignedIn>, UseCaseError> {
         let key = name.trim().to_owned();
         let user = self.store().read(move |view| view.get(&USERS, &key)).await?;
         let right = self.passwords().verify(user.as_ref(), password).await;

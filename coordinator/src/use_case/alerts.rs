@@ -130,7 +130,11 @@ impl<'a, R: Reads> Networks<'a, R> {
 }
 
 /// Calls `take` with every alert that the filter takes, state and severity apart.
-pub(crate) fn each(reads: &impl Reads, filter: &AlertFilter, mut take: impl FnMut(AlertView)) -> Result<(), StoreError> {
+pub(crate) fn each(
+    reads: &impl Reads,
+    filter: &AlertFilter,
+    mut take: impl FnMut(AlertView),
+) -> Result<(), StoreError> {
     let mut networks = Networks::new(reads);
     let rows = match filter.scan {
         Some(scan) => reads.within(&ALERTS, &scan),

@@ -103,7 +103,8 @@ mod tests {
         let fixture = Fixture::new().await;
         let write = fixture.store.update(|draft| {
             for index in 0..7u64 {
-                let from = if index.is_multiple_of(2) { Origin::Socket } else { Origin::Address([192, 0, 2, 7].into()) };
+                let from =
+                    if index.is_multiple_of(2) { Origin::Socket } else { Origin::Address([192, 0, 2, 7].into()) };
                 let name = if index < 4 { "ada" } else { "bob" };
                 let actor = Actor::new(name.into(), Role::Admin).coming_from(from);
                 let action = if index == 3 { "node approve" } else { "scan run" };
@@ -134,7 +135,8 @@ mod tests {
     #[tokio::test]
     async fn entries_are_found_by_who_what_where_and_when() {
         let fixture = fixture().await;
-        let found = async |filter: AuditFilter| subjects(&fixture, filter, AuditPage { before: None, limit: 100 }).await.0;
+        let found =
+            async |filter: AuditFilter| subjects(&fixture, filter, AuditPage { before: None, limit: 100 }).await.0;
         let any = AuditFilter::default;
         let at = |seconds| Some(NOW.plus(Duration::from_secs(seconds)));
         assert_eq!(found(AuditFilter { actor: Some("bob".into()), ..any() }).await, "654");

@@ -10,11 +10,12 @@ use crate::accounts::{Actor, Right};
 use crate::analysis::alert::{AlertFilter, AlertSort, AlertState};
 use crate::analysis::delta::PortId;
 use crate::host::{HostKey, service_text};
-use crate::search::{Fact, Field, Query, SearchError, exact_address};
+use crate::search::{Fact, Field, Query, SearchError};
 use crate::store::{Reads, StoreError};
 use protocol::TargetSet;
 use protocol::observation::HostObservation;
 use protocol::text::Text;
+use std::net::IpAddr;
 
 /// The most hits of one kind.
 pub const MAX_HITS: usize = 20;
@@ -83,7 +84,7 @@ impl Coordinator {
         let query: Query = text.parse().map_err(bad)?;
         let networks = of(self.scans(actor).await?, |scan| query.fits(&NETWORK, &network_facts(scan)));
         let nodes = of(self.nodes(actor).await?, |node| fits_node(&query, node));
-        let address = exact_address(text);
+        let address: Option<IpAddr> = text.trim().parse().ok();
         let read = move |view: &crate::store::View| {
             let hosts = hosts(view, &query, address.map(TargetSet::from).as_ref())?;
             Ok((hosts, alerts(view, &query)?))
@@ -134,7 +135,9 @@ fn fits_host(query: &Query, Found { key, host, .. }: &Found, network: &Text, sit
         Fact::Text(Field::Site, site.as_str()),
     ];
     facts.extend(names.iter().map(|name| Fact::Text(Field::Name, name.as_str())));
-    facts.extend(mac.iter().flat_map(|mac| [&mac.address, &mac.vendor]).map(|text| Fact::Text(Field::Mac, text.as_str())));
+    facts.extend(
+        mac.iter().flat_map(|mac| [&mac.address, &mac.vendor]).map(|text| Fact::Text(Field::Mac, text.as_str())),
+    );
     facts.extend(os.iter().map(|os| Fact::Text(Field::Os, os.name.as_str())));
     facts.extend(host.open_ports().map(|port| Fact::Port(PortId { protocol: port.protocol, port: port.port })));
     facts.extend(services.iter().map(|text| Fact::Text(Field::Service, text)));
@@ -162,7 +165,8 @@ pub(crate) fn alerts(reads: &impl Reads, query: &Query) -> Result<Hits<AlertView
 }
 
 fn fits_alert(query: &Query, AlertView { alert, network, .. }: &AlertView) -> bool {
-    let service = alert.service.as_ref().map(|service| format!("{} {} {}", service.name, service.product, service.version));
+    let service =
+        alert.service.as_ref().map(|service| format!("{} {} {}", service.name, service.product, service.version));
     let mut facts = vec![
         Fact::Address(alert.key.address),
         Fact::Text(Field::Name, alert.host.as_str()),
@@ -201,6 +205,8 @@ fn fits_node(query: &Query, node: &NodeView) -> bool {
     facts.extend(approval.map(|approval| Fact::Text(Field::Site, approval.site.as_str())));
     facts.extend(approval.map(|approval| Fact::Targets(&approval.ranges)));
     facts.extend(record.facts.addresses.iter().map(|address| Fact::Address(*address)));
-    facts.extend(node.presence.iter().filter_map(|presence| presence.address).map(|address| Fact::Address(address.ip())));
+    facts.extend(
+        node.presence.iter().filter_map(|presence| presence.address).map(|address| Fact::Address(address.ip())),
+    );
     query.fits(&NODE, &facts)
 }

@@ -3,7 +3,6 @@
 use crate::App;
 use crate::error::WebError;
 use crate::filters;
-use crate::live::Topics;
 use crate::look::{Badge, Tone};
 use crate::page::mesh::clock_fault;
 use crate::page::reports::NetworkCard;
@@ -41,7 +40,7 @@ pub(crate) struct Attention {
 
 impl View for Overview {
     fn head(&self) -> Head {
-        Head::top(Section::Overview).live(Topics::ALL)
+        Head::top(Section::Overview)
     }
 }
 

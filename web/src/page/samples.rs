@@ -1,6 +1,7 @@
 //! One filled view of every page, for tests: `word` stands wherever foreign text can.
 
 mod findings;
+mod of_hosts;
 pub(crate) mod of_mesh;
 mod of_scans;
 mod of_settings;
@@ -20,7 +21,7 @@ pub(crate) fn context() -> Context {
 
 pub(crate) fn frame() -> Frame {
     let user = Caller(Actor::new("ada".into(), Role::Admin));
-    Frame { caller: Some(user), counts: Counts { open_alerts: 3, running_runs: 1, pending_nodes: 2 } }
+    Frame { caller: Some(user), counts: Counts { alerts_open: 3, runs_open: 1, nodes_pending: 2 } }
 }
 
 /// Every page with a name for it, filled.
@@ -54,12 +55,9 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
             }),
         ),
     ];
-    let pages = pages
-        .into_iter()
-        .chain(findings::filled(word))
-        .chain(of_scans::filled(word))
-        .chain(of_mesh::filled(word))
-        .chain(of_settings::filled(word));
+    let pages =
+        pages.into_iter().chain(findings::filled(word)).chain(of_scans::filled(word)).chain(of_mesh::filled(word));
+    let pages = pages.chain(of_hosts::filled(word)).chain(of_settings::filled(word));
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: name != "scan_check" })).collect()
 }
 
@@ -81,12 +79,8 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
         ("enrol", Arc::new(enrol::Enrol::default())),
         ("reports", Arc::new(reports::Reports { networks: vec![], total: 0, filter: reports::Filter::default() })),
     ];
-    let pages = pages
-        .into_iter()
-        .chain(findings::empty())
-        .chain(of_scans::empty())
-        .chain(of_mesh::empty())
-        .chain(of_settings::empty());
+    let pages = pages.into_iter().chain(findings::empty()).chain(of_scans::empty()).chain(of_mesh::empty());
+    let pages = pages.chain(of_hosts::empty()).chain(of_settings::empty());
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
 }
 

@@ -22,10 +22,11 @@ pub(crate) struct Tab {
 }
 
 /// In the order in which they are shown.
-#[rustfmt::skip]
 pub(crate) const TABS: &[Tab] = &[
     Tab { word: "Rules", path: "/settings/rules", right: Right::Read },
     Tab { word: "Retention", path: "/settings/retention", right: Right::Read },
+    Tab { word: "Audit log", path: "/settings/audit", right: Right::Administer },
+    Tab { word: "About", path: "/settings/about", right: Right::Read },
 ];
 
 impl Head {

@@ -215,8 +215,8 @@ fn ports(
     looks: &[Look],
 ) -> Result<(Vec<PortHistory>, usize), StoreError> {
     let before = looks.iter().fold(PortSet::empty(), |all, look| all.union(&look.open)).minus(now);
-    let total = usize::try_from(now.count()).unwrap_or(usize::MAX)
-        + usize::try_from(before.count()).unwrap_or(usize::MAX);
+    let total =
+        usize::try_from(now.count()).unwrap_or(usize::MAX) + usize::try_from(before.count()).unwrap_or(usize::MAX);
     let mut ports = Vec::new();
     for port in each_port(now).chain(each_port(&before)).take(MAX_PORTS) {
         let is_open = now.contains(port.protocol, port.port);

@@ -56,7 +56,8 @@ fn addresses() -> impl Strategy<Value = Vec<(String, bool)>> {
         4 => (0u8..4, 0u8..12).prop_map(|(c, d)| format!("10.0.{c}.{d}")),
         1 => (1u8..9).prop_map(|last| format!("fe80::{last}"))
     ];
-    proptest::collection::btree_map(address, proptest::bool::weighted(0.9), 0..20).prop_map(|hosts| hosts.into_iter().collect())
+    proptest::collection::btree_map(address, proptest::bool::weighted(0.9), 0..20)
+        .prop_map(|hosts| hosts.into_iter().collect())
 }
 
 async fn paged(networks: [Vec<(String, bool)>; 3], limit: usize, wanted: &'static str) {
