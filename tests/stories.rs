@@ -15,6 +15,7 @@ mod stories {
     mod accessibility;
     mod alerts;
     mod away;
+    mod backups;
     mod bad_input;
     mod clocks;
     mod clones;

@@ -27,6 +27,16 @@ pub(crate) fn mesh() -> Actor {
     Actor::new("mesh".into(), Role::Approver)
 }
 
+/// Stands for the removal of runs that are not to be kept.
+pub(crate) fn retention() -> Actor {
+    Actor::new("retention".into(), Role::Admin)
+}
+
+/// Stands for whoever types a command on the data of a stopped coordinator.
+pub(crate) fn operator() -> Actor {
+    Actor::local(rustix::process::getuid().as_raw())
+}
+
 /// Notes what `actor` does in this draft.
 pub(crate) fn note(
     draft: &mut Draft,

@@ -75,6 +75,11 @@ impl Versions<'_> {
         counts.map(|row| row.value().map(|version| (row.key.2, version)))
     }
 
+    /// The runs that wrote a version, the earliest first.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = RunId> + '_ {
+        self.rows.iter().map(|row| row.key.2)
+    }
+
     /// What `run` itself wrote.
     pub(crate) fn written(&self, run: RunId) -> Result<Option<Version>, StoreError> {
         self.rows.iter().find(|row| row.key.2 == run).map(Row::value).transpose()

@@ -6,6 +6,7 @@ mod acceptance;
 pub mod accounts;
 pub mod analysis;
 mod audit;
+mod backup;
 #[cfg(test)]
 mod chance;
 pub mod checkup;
@@ -17,6 +18,7 @@ pub mod events;
 mod fixture;
 mod history;
 pub mod host;
+mod housekeeping;
 mod hub;
 mod intake;
 mod keys;
@@ -25,6 +27,8 @@ mod model;
 mod presence;
 pub mod registry;
 pub mod report;
+mod reset;
+pub mod retention;
 pub mod rules;
 pub mod run;
 pub mod scan;
@@ -67,6 +71,7 @@ pub use use_case::mesh::{LinkEnd, MeshLink, MeshMember, MeshPicture};
 pub use use_case::nodes::decide::{ApproveRequest, Lifetime, NodeDecision, NodeSelection};
 pub use use_case::nodes::{NodeStatus, NodeView};
 pub use use_case::overview::{Counts, Overview};
+pub use use_case::retention::{RetentionView, ScanRetention};
 pub use use_case::rosters::{AwaitedRoster, RosterView};
 pub use use_case::runs::{
     MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunPage, RunView, TaskView, trigger_words,
@@ -78,6 +83,7 @@ pub use use_case::tokens::{Bearer, NewToken, TokenRequest, TokenView};
 
 use accounts::Passwords;
 use events::EventBus;
+use housekeeping::Housekeeping;
 use hub::HubHandle;
 use presence::Presences;
 use protocol::identity::KeyLock;
@@ -102,6 +108,7 @@ struct Inner {
     store: Store,
     hub: HubHandle,
     schedule: Schedule,
+    housekeeping: Housekeeping,
     events: EventBus,
     presences: Presences,
     passwords: Passwords,
@@ -127,6 +134,7 @@ impl Coordinator {
     /// Stops in reverse order; what was acknowledged is on disk.
     pub async fn stop(&self) {
         self.0.schedule.clone().stop().await;
+        self.0.housekeeping.stop().await;
         self.0.tasks.close();
         self.0.tasks.wait().await;
         self.0.stop.cancel();

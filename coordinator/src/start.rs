@@ -3,6 +3,7 @@
 use crate::Inner;
 use crate::accounts::Passwords;
 use crate::events::EventBus;
+use crate::housekeeping::Housekeeping;
 use crate::hub::{EnrolmentDesk, Hub, HubHandle, Parts};
 use crate::keys::{DataFolder, MeshKey};
 use crate::presence::Presences;
@@ -164,10 +165,12 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
         hub_task.await;
     });
     let schedule = Schedule::start(store.clone(), hub.clone(), events.clone()).await?;
+    let housekeeping = Housekeeping::start(store.clone(), events.clone());
     Ok(Inner {
         store,
         hub,
         schedule,
+        housekeeping,
         events,
         presences,
         passwords: Passwords::new(),

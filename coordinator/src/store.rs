@@ -3,7 +3,10 @@
 //! The journal is the truth; sled is an index over it that can be made anew. See [`Store::update`] for how to change
 //! something and [`Reads`] for how to read. Sessions and caches go into [`Store::volatile`].
 
+mod backup;
 mod check;
+mod clear;
+mod compact;
 mod error;
 mod files;
 mod head;
@@ -25,14 +28,19 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
+pub(crate) use backup::{copy_out, journal_folder, take_over};
 pub use check::{CheckReport, Rebuilt, TableReport};
 pub(crate) use check::{check, rebuild};
+pub(crate) use clear::lock;
+pub use compact::Compacted;
 pub use error::StoreError;
 pub(crate) use files::Disk;
 use files::RealDisk;
 use index::{Index, OpenIndex};
+pub(crate) use journal::Sink;
+pub(crate) use keys::{Key, PrefixOf};
 pub use room::KeepFree;
 use room::Room;
 pub(crate) use schema::Table;
@@ -78,6 +86,8 @@ struct Shared {
     dir: PathBuf,
     options: StoreOptions,
     rebuilt: Option<String>,
+    /// Held by the one compaction at a time.
+    compacting: Mutex<()>,
 }
 
 impl Store {
@@ -98,7 +108,8 @@ impl Store {
         let (writer, rebuilt) = start::open(dir, &options)?;
         let (inbox, messages) = mpsc::channel(GROUP_JOBS);
         let (index, failure) = (writer.open_index.clone(), writer.failure.clone());
-        let shared = Arc::new(Shared { index, failure, dir: dir.to_owned(), options, rebuilt });
+        let compacting = Mutex::default();
+        let shared = Arc::new(Shared { index, failure, dir: dir.to_owned(), options, rebuilt, compacting });
         let thread = std::thread::Builder::new().name("store".to_owned());
         thread.spawn(move || writer.run(messages)).map_err(StoreError::io("start the writer of", dir))?;
         Ok(Self { shared, inbox })

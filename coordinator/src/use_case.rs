@@ -16,6 +16,7 @@ pub(crate) mod mesh;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod reports;
+pub(crate) mod retention;
 pub(crate) mod rosters;
 pub(crate) mod rules;
 pub(crate) mod runs;

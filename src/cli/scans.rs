@@ -1,6 +1,7 @@
 //! `scans`: what is watched, and how; and a run of it now.
 
 mod define;
+mod keep;
 
 use super::print::{self, Form};
 use super::reports::{self, FailOn};
@@ -54,7 +55,8 @@ Examples:
 Examples:
   portdrift scans edit office --ports 1-65535
   portdrift scans edit office --cron \"0 */6 * * *\" --zone Europe/Berlin
-  portdrift scans edit office --exclude none --unscheduled --dry-run")]
+  portdrift scans edit office --exclude none --unscheduled --dry-run
+  portdrift scans edit office --keep-runs 100 --keep-days 90")]
     Edit(Box<EditArgs>),
     /// Copy a scan; the copy does not run by itself
     #[command(after_help = "Example:\n  portdrift scans duplicate office")]

@@ -17,6 +17,7 @@ pub mod mesh;
 pub mod nodes;
 pub(crate) mod paging;
 pub mod reports;
+pub mod retention;
 pub mod roster;
 pub mod rules;
 pub mod runs;
@@ -99,6 +100,10 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         reports::show,
         reports::of_scan,
         reports::latest,
+        retention::show,
+        retention::set,
+        retention::set_of_scan,
+        retention::reset_of_scan,
         roster::show,
         roster::sign,
         roster::acknowledge,

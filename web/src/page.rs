@@ -20,6 +20,7 @@ pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod report;
 pub(crate) mod reports;
+pub(crate) mod retention;
 pub(crate) mod rules;
 pub(crate) mod run;
 #[cfg(test)]

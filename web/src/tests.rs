@@ -11,6 +11,7 @@ mod mesh;
 mod metrics;
 mod nodes;
 mod pages;
+mod retention;
 mod rights;
 mod run_pages;
 mod scan_pages;

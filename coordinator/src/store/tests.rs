@@ -2,6 +2,7 @@
 
 mod basics;
 mod check;
+mod compact;
 pub(crate) mod cut_disk;
 mod damage;
 mod full;

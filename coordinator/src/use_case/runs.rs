@@ -13,7 +13,7 @@ use crate::events::Event;
 use crate::hub::Command;
 use crate::intake::TaskCoverage;
 use crate::run::{Run, RunOutcome, RunState, TaskRecord, TaskState, Trigger};
-use crate::store::tables::{OPEN_RUNS, RUNS, RUNS_OF_SCAN, SCANS, TASKS, UNCUT};
+use crate::store::tables::{OPEN_RUNS, RUN_FLOOR, RUNS, RUNS_OF_SCAN, SCANS, TASKS, UNCUT};
 use crate::store::{Draft, Reads, StoreError};
 use protocol::message::RunningTask;
 use protocol::task::{RunId, ScanId, TaskId};
@@ -83,7 +83,8 @@ fn queue_part(
     if let Some(open) = draft.get(&OPEN_RUNS, &scan)? {
         return Err(UseCaseError::AlreadyRunning(open));
     }
-    let id = RunId(draft.last(&RUNS)?.map_or(0, |(id, _)| id.0) + 1);
+    let last = draft.last(&RUNS)?.map_or(0, |(id, _)| id.0);
+    let id = RunId(draft.get(&RUN_FLOOR, &())?.unwrap_or(0).max(last) + 1);
     let run = Run {
         id,
         scan,

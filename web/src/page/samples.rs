@@ -4,6 +4,7 @@ mod findings;
 mod of_hosts;
 pub(crate) mod of_mesh;
 mod of_scans;
+mod of_settings;
 mod of_tokens;
 
 use super::*;
@@ -57,7 +58,7 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
     ];
     let pages =
         pages.into_iter().chain(findings::filled(word)).chain(of_scans::filled(word)).chain(of_mesh::filled(word));
-    let pages = pages.chain(of_hosts::filled(word)).chain(of_tokens::filled(word));
+    let pages = pages.chain(of_hosts::filled(word)).chain(of_settings::filled(word)).chain(of_tokens::filled(word));
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: name != "scan_check" })).collect()
 }
 
@@ -81,7 +82,7 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
         ("reports", Arc::new(reports::Reports { networks: vec![], total: 0, filter: reports::Filter::default() })),
     ];
     let pages = pages.into_iter().chain(findings::empty()).chain(of_scans::empty()).chain(of_mesh::empty());
-    let pages = pages.chain(of_hosts::empty()).chain(of_tokens::empty());
+    let pages = pages.chain(of_hosts::empty()).chain(of_settings::empty()).chain(of_tokens::empty());
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
 }
 
@@ -91,7 +92,7 @@ fn no_nodes() -> nodes::Nodes {
         nodes: vec![],
         hidden: 0,
         shows_hidden: false,
-        roster: nodes::roster::RosterNotices::default(),
+        roster: nodes::roster::RosterNotices { restored: Some(NOW.minus(hours(1))), ..Default::default() },
         may_approve: true,
         fault: None,
         told: None,
@@ -206,6 +207,7 @@ fn notices(word: &str) -> nodes::roster::RosterNotices {
         awaited: Some(vec![word.into()]),
         ends: Some(NOW.plus(hours(50))),
         alarm: Some(nodes::roster::TwoTruths { epoch: 7, from, at: NOW.minus(hours(1)) }),
+        restored: None,
         may_approve: true,
     }
 }

@@ -24,6 +24,7 @@ pub(crate) struct Tab {
 /// In the order in which they are shown.
 pub(crate) const TABS: &[Tab] = &[
     Tab { word: "Rules", path: "/settings/rules", right: Right::Read },
+    Tab { word: "Retention", path: "/settings/retention", right: Right::Read },
     Tab { word: "Tokens", path: "/settings/tokens", right: Right::Administer },
     Tab { word: "Audit log", path: "/settings/audit", right: Right::Administer },
     Tab { word: "About", path: "/settings/about", right: Right::Read },
