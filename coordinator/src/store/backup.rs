@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::files::Lock;
 use super::head;
 use super::index::{self, Sum};
-use super::journal::{self, Sink, copy};
+use super::journal::{self, Sink, Visit, copy};
 use super::start::{open_index_folder, replay, walk_all};
 
 /// Gives the files of the journal of the store in `dir` to `sink`; the store may be in use. Gives the number of the last
@@ -33,7 +33,7 @@ pub(crate) fn take_over(dir: &Path) -> Result<u64, StoreError> {
     let options = StoreOptions::default();
     let disk = options.disk.as_ref();
     let _lock = Lock::take(dir)?;
-    let survey = walk_all(dir, &options, &mut |_, _| Ok(()))?;
+    let survey = walk_all(dir, &options, Visit::Places(&mut |_| ()))?;
     if survey.torn.is_some() {
         return Err(StoreError::JournalMissing { dir: dir.to_owned() });
     }

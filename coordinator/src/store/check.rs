@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::files::Lock;
 use super::head;
 use super::index::{self, Index, Note, Sum, row_hash};
-use super::journal::{Place, Survey, read_changes};
+use super::journal::{Place, Survey, Visit, read_changes};
 use super::schema::hex;
 use super::start::{contents, not_changes, open_index_folder, refuse_newer, replay, tidy, walk_all};
 
@@ -68,7 +68,7 @@ pub(crate) fn check(dir: &Path) -> Result<CheckReport, StoreError> {
     let applied = index.as_ref().map(|(_, note)| note.applied);
     let mut expected = BTreeMap::new();
     let mut reached = None;
-    let walked = walk_all(dir, &options, &mut |place, record| {
+    let mut take = |place: Place, record: &[u8]| {
         report.records = place.sequence;
         if applied.is_some_and(|applied| place.sequence <= applied.sequence) {
             reached = Some(place);
@@ -80,8 +80,8 @@ pub(crate) fn check(dir: &Path) -> Result<CheckReport, StoreError> {
             }
         }
         Ok(())
-    });
-    match walked {
+    };
+    match walk_all(dir, &options, Visit::Changes(&mut take)) {
         Ok(survey) => {
             check_marks(dir, &options, &survey, applied.filter(|applied| Some(*applied) != reached), &mut report)?
         }
@@ -174,7 +174,7 @@ pub(crate) fn rebuild(dir: &Path) -> Result<Rebuilt, StoreError> {
     let options = StoreOptions::default();
     refuse_newer(dir, &options)?;
     let _lock = Lock::take(dir)?;
-    let survey = walk_all(dir, &options, &mut |_, _| Ok(()))?;
+    let survey = walk_all(dir, &options, Visit::Places(&mut |_| ()))?;
     if head::read_marker(options.disk.as_ref(), dir)? != Some(survey.id) {
         return Err(StoreError::MarkerDamaged { dir: dir.to_owned() });
     }

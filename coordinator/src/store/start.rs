@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::files::{Disk, Lock, remove_if_there};
 use super::head;
 use super::index::{self, Changes, Index, Note, OpenIndex, Sum};
-use super::journal::{self, Contents, Journal, Place, Survey, read_changes, walk};
+use super::journal::{self, Contents, Journal, Place, Survey, Visit, read_changes, walk};
 use super::room::Room;
 use super::writer::Writer;
 
@@ -139,14 +139,14 @@ fn survey(dir: &Path, options: &StoreOptions, known: Place, applied: Option<Plac
     let witnesses = [(Some(known), "the head file"), (applied, "the index")];
     let disk = options.disk.as_ref();
     let mut differs = None;
-    let survey = walk_all(dir, options, &mut |place, _| {
+    let mut look = |place: Place| {
         for (known, witness) in witnesses {
             if known.is_some_and(|known| known.sequence == place.sequence && known != place) {
                 differs = Some(StoreError::OtherHistory { witness, sequence: place.sequence });
             }
         }
-        Ok(())
-    })?;
+    };
+    let survey = walk_all(dir, options, Visit::Places(&mut look))?;
     if head::read_marker(disk, dir)? != Some(survey.id) {
         return Err(StoreError::MarkerDamaged { dir: dir.to_owned() });
     }
@@ -160,7 +160,7 @@ fn survey(dir: &Path, options: &StoreOptions, known: Place, applied: Option<Plac
 }
 
 /// Walks the whole journal in `dir`.
-pub(super) fn walk_all(dir: &Path, options: &StoreOptions, visit: journal::Visit<'_>) -> Result<Survey, StoreError> {
+pub(super) fn walk_all(dir: &Path, options: &StoreOptions, visit: Visit<'_>) -> Result<Survey, StoreError> {
     let survey = walk(options.disk.as_ref(), contents(dir, options)?, 0, visit)?;
     if survey.head.sequence == 0 {
         return Err(StoreError::JournalMissing { dir: dir.to_owned() });
@@ -212,7 +212,7 @@ pub(super) fn replay(
 ) -> Result<(Sum, Place), StoreError> {
     let (mut sum, mut staged, mut bytes) = (before, Changes::new(), 0);
     let mut last = None;
-    let survey = walk(disk, contents, applied, &mut |place, record| {
+    let mut take = |place: Place, record: &[u8]| {
         let changes = read_changes(record).ok_or_else(|| not_changes(place))?;
         staged.extend(changes);
         last = Some(place);
@@ -223,7 +223,8 @@ pub(super) fn replay(
             staged.clear();
         }
         Ok(())
-    })?;
+    };
+    let survey = walk(disk, contents, applied, Visit::Changes(&mut take))?;
     if let Some(place) = last {
         sum = index.apply(sum, &staged, place)?;
     }

@@ -139,6 +139,32 @@ pub(super) fn is_whole(record: &[u8]) -> bool {
     preamble.crc == crc32c::crc32c_append(crc32c::crc32c(length), body)
 }
 
+/// Checksum and hash of a record that is read in pieces.
+pub(super) struct RunningSums {
+    crc: u32,
+    hash: Sha256,
+}
+
+impl RunningSums {
+    /// Begins with the bytes of a preamble.
+    pub(super) fn of(preamble: &[u8]) -> Self {
+        let (length, rest) = preamble.split_at_checked(4).unwrap_or_default();
+        let crc = crc32c::crc32c_append(crc32c::crc32c(length), rest.get(4..).unwrap_or_default());
+        Self { crc, hash: Sha256::new().chain_update(preamble) }
+    }
+
+    /// Goes on with changes.
+    pub(super) fn add(&mut self, changes: &[u8]) {
+        self.crc = crc32c::crc32c_append(self.crc, changes);
+        self.hash.update(changes);
+    }
+
+    /// The record's hash; `None` when its checksum does not fit.
+    pub(super) fn finish(self, preamble: &Preamble) -> Option<[u8; 32]> {
+        (self.crc == preamble.crc).then(|| self.hash.finalize().into())
+    }
+}
+
 /// Changes as they are journalled: key length, key, value length or "removed", value.
 pub(crate) fn write_changes<'a>(changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> Vec<u8> {
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).expect("keys and values are far below 4 GiB").to_be_bytes();

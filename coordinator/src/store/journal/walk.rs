@@ -1,12 +1,14 @@
 //! Reads the journal from front to back and checks every link of its chain: the snapshot first, if there is one.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::super::error::StoreError;
 use super::super::files::Disk;
 use super::super::schema::VERSION;
-use super::record::{BadHeader, HEADER_BYTES, Header, MAX_RECORD_BYTES, PREAMBLE_BYTES, Place, Preamble, is_whole};
+use super::record::{
+    BadHeader, HEADER_BYTES, Header, MAX_RECORD_BYTES, PREAMBLE_BYTES, Place, Preamble, RunningSums, is_whole,
+};
 use super::snapshot::{self, Snapshot};
 
 /// What the name of every segment ends with.
@@ -127,14 +129,31 @@ pub(super) fn damage(segment: &Path, offset: u64, after: u64, what: &'static str
     StoreError::JournalDamaged { segment: segment.to_owned(), offset, after, what }
 }
 
-/// Is given each record: the place it leads to, and the bytes of its changes.
-pub(crate) type Visit<'a> = &'a mut dyn FnMut(Place, &[u8]) -> Result<(), StoreError>;
+/// What a walk is for.
+pub(crate) enum Visit<'a> {
+    /// Is given each record: the place it leads to, and the bytes of its changes.
+    Changes(&'a mut dyn FnMut(Place, &[u8]) -> Result<(), StoreError>),
+    /// Is given only the place that each record leads to. Its changes are checked and not held, however many they are.
+    Places(&'a mut dyn FnMut(Place)),
+}
+
+impl Visit<'_> {
+    fn take(&mut self, place: Place, changes: &[u8]) -> Result<(), StoreError> {
+        match self {
+            Self::Changes(visit) => visit(place, changes),
+            Self::Places(visit) => {
+                visit(place);
+                Ok(())
+            }
+        }
+    }
+}
 
 /// Walks the journal, giving every record after `skip` to `visit`. A snapshot after `skip` comes first, in pieces that
 /// lead to the start of the journal, and an empty one that leads to the snapshot's place.
 ///
 /// Files that end before `skip` are not read. Says where the journal ends and what of it is torn.
-pub(crate) fn walk(disk: &dyn Disk, contents: Contents, skip: u64, visit: Visit<'_>) -> Result<Survey, StoreError> {
+pub(crate) fn walk(disk: &dyn Disk, contents: Contents, skip: u64, mut visit: Visit<'_>) -> Result<Survey, StoreError> {
     let first = contents.segments.first().and_then(|segment| segment.header).ok_or_else(no_segments)?;
     let start = Place::start(&first.id);
     let mut survey = Survey { id: first.id, contents, head: start, last_bytes: 0, torn: None };
@@ -144,8 +163,8 @@ pub(crate) fn walk(disk: &dyn Disk, contents: Contents, skip: u64, visit: Visit<
         }
         survey.head = snapshot.place;
         if skip < snapshot.place.sequence {
-            snapshot::read(disk, snapshot, &mut |piece| visit(start, piece))?;
-            visit(snapshot.place, &[])?;
+            snapshot::read(disk, snapshot, &mut |piece| visit.take(start, piece))?;
+            visit.take(snapshot.place, &[])?;
         }
     }
     let segments = &survey.contents.segments;
@@ -156,7 +175,7 @@ pub(crate) fn walk(disk: &dyn Disk, contents: Contents, skip: u64, visit: Visit<
         survey.head = header.before;
     }
     for index in begin..survey.contents.segments.len() {
-        walk_segment(disk, &mut survey, index, skip, visit)?;
+        walk_segment(disk, &mut survey, index, skip, &mut visit)?;
     }
     Ok(survey)
 }
@@ -171,7 +190,7 @@ fn walk_segment(
     survey: &mut Survey,
     index: usize,
     skip: u64,
-    visit: Visit<'_>,
+    visit: &mut Visit<'_>,
 ) -> Result<(), StoreError> {
     let Some(Segment { path, header }) = survey.contents.segments.get(index).cloned() else { return Ok(()) };
     let Some(header) = header else {
@@ -183,18 +202,20 @@ fn walk_segment(
     }
     let mut reader = SegmentReader::open(disk, &path)?;
     loop {
-        match reader.next(survey.head)? {
+        let is_wanted = matches!(visit, Visit::Changes(_)) && survey.head.sequence >= skip;
+        let found = if is_wanted { reader.next(survey.head)? } else { reader.pass(survey.head)? };
+        match found {
             Found::End => break,
             Found::Record(place, bytes) => {
                 survey.head = place;
                 if place.sequence > skip {
-                    visit(place, bytes.get(PREAMBLE_BYTES..).unwrap_or_default())?;
+                    visit.take(place, bytes.get(PREAMBLE_BYTES..).unwrap_or_default())?;
                 }
             }
             Found::Broken(what) => {
                 let is_last = index + 1 == survey.contents.segments.len();
                 let (offset, after) = (reader.offset, survey.head.sequence);
-                if !is_last || reader.was_durable(after + 1)? {
+                if !is_last || SegmentReader::at(disk, &path, offset)?.was_durable(after + 1)? {
                     return Err(damage(&path, offset, after, what));
                 }
                 survey.torn = Some(Torn { path: path.clone(), keep_bytes: Some(offset) });
@@ -211,6 +232,15 @@ pub(super) enum Found {
     Broken(&'static str),
     End,
 }
+
+/// What stands at the start of a record.
+enum Begun {
+    /// A record whose changes are so many bytes and may be whole.
+    Record(Preamble, usize),
+    No(Found),
+}
+
+const BAD_SUM: &str = "a record does not fit its checksum";
 
 /// Reads one segment; `offset` is the end of the last whole record.
 pub(super) struct SegmentReader {
@@ -243,6 +273,14 @@ impl SegmentReader {
         Ok(opened)
     }
 
+    /// From the record that begins at `offset`.
+    fn at(disk: &dyn Disk, path: &Path, offset: u64) -> Result<Self, StoreError> {
+        let (size, mut reader) = disk.read(path).map_err(StoreError::io("open", path))?;
+        io::copy(&mut (&mut reader).take(offset), &mut io::sink()).map_err(StoreError::io("read", path))?;
+        let reader = BufReader::with_capacity(1 << 18, reader);
+        Ok(Self { path: path.to_owned(), reader, pending: Vec::new(), offset, size })
+    }
+
     /// Reads on until `wanted` bytes are pending; fewer when the file ends.
     fn fill(&mut self, wanted: usize) -> Result<(), StoreError> {
         let missing = wanted.saturating_sub(self.pending.len());
@@ -252,27 +290,69 @@ impl SegmentReader {
         Ok(())
     }
 
+    /// The record after `head`.
     pub(super) fn next(&mut self, head: Place) -> Result<Found, StoreError> {
-        self.fill(PREAMBLE_BYTES)?;
-        if self.pending.is_empty() {
-            return Ok(Found::End);
-        }
-        let Some(preamble) = Preamble::parse(&self.pending) else { return Ok(Found::Broken("a record is cut off")) };
-        let length = usize::try_from(preamble.length).unwrap_or(usize::MAX);
-        let left = self.size.saturating_sub(self.offset);
-        if length > MAX_RECORD_BYTES || (PREAMBLE_BYTES + length) as u64 > left {
-            return Ok(Found::Broken("a record's length runs past its end"));
-        }
+        let (preamble, length) = match self.begin()? {
+            Begun::Record(preamble, length) => (preamble, length),
+            Begun::No(found) => return Ok(found),
+        };
         self.fill(PREAMBLE_BYTES + length)?;
         if !is_whole(&self.pending) {
-            return Ok(Found::Broken("a record does not fit its checksum"));
+            return Ok(Found::Broken(BAD_SUM));
         }
-        if preamble.sequence != head.sequence + 1 || preamble.previous != head.hash {
-            return Err(damage(&self.path, self.offset, head.sequence, "a record does not follow the one before"));
-        }
+        self.check_link(&preamble, head)?;
         let bytes = std::mem::take(&mut self.pending);
         self.offset += bytes.len() as u64;
         Ok(Found::Record(head.after(&bytes), bytes))
+    }
+
+    /// As [`next`](Self::next), but its bytes are checked and not kept.
+    fn pass(&mut self, head: Place) -> Result<Found, StoreError> {
+        let (preamble, length) = match self.begin()? {
+            Begun::Record(preamble, length) => (preamble, length),
+            Begun::No(found) => return Ok(found),
+        };
+        let mut sums = RunningSums::of(&std::mem::take(&mut self.pending));
+        let mut left = length;
+        while left > 0 {
+            let buffer = self.reader.fill_buf().map_err(StoreError::io("read", &self.path))?;
+            let part = buffer.get(..left.min(buffer.len())).unwrap_or_default();
+            if part.is_empty() {
+                break;
+            }
+            sums.add(part);
+            let read = part.len();
+            left -= read;
+            self.reader.consume(read);
+        }
+        let Some(hash) = sums.finish(&preamble) else { return Ok(Found::Broken(BAD_SUM)) };
+        self.check_link(&preamble, head)?;
+        self.offset += (PREAMBLE_BYTES + length) as u64;
+        Ok(Found::Record(Place { sequence: preamble.sequence, hash }, Vec::new()))
+    }
+
+    fn check_link(&self, preamble: &Preamble, head: Place) -> Result<(), StoreError> {
+        if preamble.sequence == head.sequence + 1 && preamble.previous == head.hash {
+            return Ok(());
+        }
+        Err(damage(&self.path, self.offset, head.sequence, "a record does not follow the one before"))
+    }
+
+    /// Reads what stands before a record's changes, and how many bytes they are.
+    fn begin(&mut self) -> Result<Begun, StoreError> {
+        self.fill(PREAMBLE_BYTES)?;
+        if self.pending.is_empty() {
+            return Ok(Begun::No(Found::End));
+        }
+        let Some(preamble) = Preamble::parse(&self.pending) else {
+            return Ok(Begun::No(Found::Broken("a record is cut off")));
+        };
+        let length = usize::try_from(preamble.length).unwrap_or(usize::MAX);
+        let left = self.size.saturating_sub(self.offset);
+        if length > MAX_RECORD_BYTES || (PREAMBLE_BYTES + length) as u64 > left {
+            return Ok(Begun::No(Found::Broken("a record's length runs past its end")));
+        }
+        Ok(Begun::Record(preamble, length))
     }
 
     /// Whether a whole record further on says that the record `sequence`, which is broken, once was on disk.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use super::{LOG, copy_dir, rounds, small};
 use crate::chance::Chance;
 use crate::store::index::Index;
+use crate::store::journal::{Survey, Visit};
+use crate::store::start::walk_all;
 use crate::store::{Reads, Store, StoreError, check, rebuild};
 
 /// A closed store with some hundred rows in several segments, and what it holds.
@@ -95,6 +97,25 @@ async fn a_damaged_journal_or_mark_is_named_and_never_built_upon() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_walk_that_holds_no_changes_finds_the_same_places_and_the_same_damage() {
+    let sound = tempfile::tempdir().unwrap();
+    sound_store(sound.path()).await;
+    harmed(sound.path(), "journal", async |dir, what| {
+        let walked = |visit: Visit<'_>| walk_all(dir, &small(), visit).map_err(|error| error.to_string());
+        let end = |survey: Survey| (survey.head, format!("{:?}", survey.torn));
+        let (mut places, mut read) = (Vec::new(), Vec::new());
+        let light = walked(Visit::Places(&mut |place| places.push(place))).map(end);
+        let mut take = |place, _: &[u8]| {
+            read.push(place);
+            Ok(())
+        };
+        assert_eq!(light, walked(Visit::Changes(&mut take)).map(end), "{what}");
+        assert_eq!(places, read, "{what}");
+    })
+    .await;
 }
 
 #[tokio::test]
