@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use thirtyfour::extensions::cdp::ChromeDevTools;
 use thirtyfour::prelude::*;
 use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities};
 
@@ -123,9 +122,8 @@ impl Browser {
         let device = serde_json::json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         let scheme = if is_dark { "dark" } else { "light" };
         let features = serde_json::json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-        let tools = ChromeDevTools::new(self.driver.handle.clone());
-        tools.execute_cdp_with_params("Emulation.setDeviceMetricsOverride", device).await.unwrap();
-        tools.execute_cdp_with_params("Emulation.setEmulatedMedia", features).await.unwrap();
+        self.driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", device).await.unwrap();
+        self.driver.cdp().send_raw("Emulation.setEmulatedMedia", features).await.unwrap();
     }
 
     /// Where the browser is.
