@@ -115,7 +115,7 @@ pub struct Step {
     #[schema(value_type = Object)]
     pub by: By,
     /// `raised`, `raised-again`, `actioned`, `ignored`, `{"regraded": …}`, `{"resolved": …}` or `{"undone": …}`.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub what: Deed,
     /// What the person said; may be empty.
     pub comment: String,

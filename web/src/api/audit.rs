@@ -18,6 +18,7 @@ const USUAL_PAGE: usize = 100;
 
 /// One thing that was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AuditEntry)]
 pub struct Entry {
     /// Its number, which rises by one.
     pub number: u64,
