@@ -27,9 +27,8 @@ impl Housekeeping {
         tasks.spawn(async move {
             while stopped.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
                 let round = round(&store, &events, Timestamp::now());
-                match stopped.run_until_cancelled(round).await {
-                    Some(Err(error)) => tracing::error!(%error, "tidying up failed; it is tried again in an hour"),
-                    Some(Ok(())) | None => {}
+                if let Some(Err(error)) = stopped.run_until_cancelled(round).await {
+                    tracing::error!(%error, "tidying up failed; it is tried again in an hour");
                 }
             }
         });

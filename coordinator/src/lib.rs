@@ -99,6 +99,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use use_case::Held;
 
 /// A running coordinator; clones are the same one.
 #[derive(Clone)]
@@ -111,6 +112,7 @@ struct Inner {
     housekeeping: Housekeeping,
     events: EventBus,
     presences: Presences,
+    held: Held,
     passwords: Passwords,
     settings: Settings,
     timing: Timing,
@@ -214,6 +216,10 @@ impl Coordinator {
 
     pub(crate) fn presences(&self) -> &Presences {
         &self.0.presences
+    }
+
+    pub(crate) fn held(&self) -> &Held {
+        &self.0.held
     }
 
     pub(crate) fn passwords(&self) -> &Passwords {

@@ -13,7 +13,7 @@ use crate::schedule::{Schedule, ScheduleError};
 use crate::settings::{Settings, Timing};
 use crate::store::tables::{BOOTS, ENDORSEMENT, ROSTER, SETTINGS};
 use crate::store::{KeepFree, Reads, Store, StoreError, StoreOptions};
-use crate::use_case::imports;
+use crate::use_case::{Held, imports};
 use protocol::card::{Card, Endorsement, MAX_CARD_ADDRESSES};
 use protocol::envelope::Author;
 use protocol::identity::{KeyFileError, KeyLock};
@@ -165,14 +165,14 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
         hub_task.await;
     });
     let schedule = Schedule::start(store.clone(), hub.clone(), events.clone()).await?;
-    let housekeeping = Housekeeping::start(store.clone(), events.clone());
     Ok(Inner {
+        housekeeping: Housekeeping::start(store.clone(), events.clone()),
         store,
         hub,
         schedule,
-        housekeeping,
         events,
         presences,
+        held: Held::default(),
         passwords: Passwords::new(),
         settings,
         timing,

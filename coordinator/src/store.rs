@@ -13,6 +13,7 @@ mod head;
 mod index;
 mod journal;
 mod keys;
+mod revision;
 mod room;
 mod schema;
 mod size;
@@ -41,6 +42,8 @@ use files::RealDisk;
 use index::{Index, OpenIndex};
 pub(crate) use journal::Sink;
 pub(crate) use keys::{Key, PrefixOf};
+pub(crate) use revision::Memo;
+use revision::Revisions;
 pub use room::KeepFree;
 use room::Room;
 pub(crate) use schema::Table;
@@ -65,7 +68,7 @@ pub(crate) struct StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            cache_bytes: 64 << 20,
+            cache_bytes: 32 << 20,
             segment_bytes: 64 << 20,
             disk: Arc::new(RealDisk),
             keep_free: KeepFree::default(),
@@ -86,6 +89,7 @@ struct Shared {
     dir: PathBuf,
     options: StoreOptions,
     rebuilt: Option<String>,
+    revisions: Revisions,
     /// Held by the one compaction at a time.
     compacting: Mutex<()>,
 }
@@ -108,8 +112,9 @@ impl Store {
         let (writer, rebuilt) = start::open(dir, &options)?;
         let (inbox, messages) = mpsc::channel(GROUP_JOBS);
         let (index, failure) = (writer.open_index.clone(), writer.failure.clone());
-        let compacting = Mutex::default();
-        let shared = Arc::new(Shared { index, failure, dir: dir.to_owned(), options, rebuilt, compacting });
+        let (revisions, compacting) = (writer.revisions.clone(), Mutex::default());
+        let shared = Shared { index, failure, dir: dir.to_owned(), options, rebuilt, revisions, compacting };
+        let shared = Arc::new(shared);
         let thread = std::thread::Builder::new().name("store".to_owned());
         thread.spawn(move || writer.run(messages)).map_err(StoreError::io("start the writer of", dir))?;
         Ok(Self { shared, inbox })

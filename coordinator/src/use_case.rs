@@ -33,6 +33,13 @@ use crate::store::StoreError;
 use protocol::task::RunId;
 use protocol::text::Text;
 
+/// What lists hold in memory until what they show changes.
+#[derive(Default)]
+pub(crate) struct Held {
+    alerts: alerts::HeldAlerts,
+    services: hosts::HeldServices,
+}
+
 /// Why something asked for was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum UseCaseError {

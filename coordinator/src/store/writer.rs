@@ -11,6 +11,7 @@ use super::error::StoreError;
 use super::files::{Lock, lacks_room};
 use super::index::{Changes, Index, OpenIndex, Sum};
 use super::journal::{Journal, Place};
+use super::revision::Revisions;
 use super::room::{Room, Shortage};
 use super::view::Draft;
 use super::{head, start};
@@ -83,6 +84,7 @@ pub(super) struct Writer {
     pub(super) journal: Journal,
     pub(super) open_index: OpenIndex,
     pub(super) sum: Sum,
+    pub(super) revisions: Revisions,
     pub(super) failure: Failure,
     lock: Lock,
     /// The index lacks what the journal has, or failed.
@@ -101,7 +103,8 @@ impl Writer {
         lock: Lock,
     ) -> Self {
         let (dir, options, failure) = (dir.to_owned(), options.clone(), Failure::default());
-        Self { dir, options, journal, open_index, sum, failure, lock, is_behind: false, is_unmarked: false }
+        let revisions = Revisions::default();
+        Self { dir, options, journal, open_index, sum, revisions, failure, lock, is_behind: false, is_unmarked: false }
     }
 
     /// Runs until it is told to close or no one can ask any more.
@@ -182,6 +185,7 @@ impl Writer {
         let reopened = self.open_index.reopen(|| start::reopen(&self.dir, &self.options, self.journal.head()));
         self.sum = reopened.map_err(|error| Refusal::NoIndex(error.to_string().into()))?;
         self.is_behind = false;
+        self.revisions.note_all();
         tracing::info!("the index failed and is open again, with all that the journal has");
         Ok(())
     }
@@ -208,7 +212,9 @@ impl Writer {
             }
             Err(error) => return Err(self.stop(&error)),
         }
-        self.apply(index, staged)?;
+        let applied = self.apply(index, staged);
+        self.revisions.note(staged);
+        applied?;
         self.mark()
     }
 

@@ -7,6 +7,7 @@ mod tests;
 mod walk;
 
 pub use detail::{HostDetail, HostLook, MAX_LOOKS, MAX_PORTS, Mark, PortHistory};
+pub(crate) use services::HeldServices;
 pub use services::{ServiceTally, Services};
 pub(crate) use walk::{Found, Walk};
 

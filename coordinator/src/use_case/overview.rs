@@ -7,7 +7,7 @@ use crate::Coordinator;
 use crate::accounts::{Actor, Right};
 use crate::analysis::alert::{AlertFilter, AlertSort, AlertState};
 use crate::analysis::delta::Status;
-use crate::store::tables::{ALERTS, NODES, OPEN_RUNS};
+use crate::store::tables::{NODES, OPEN_RUNS};
 use crate::store::{Reads, StoreError};
 use protocol::Timestamp;
 use std::time::Duration;
@@ -47,7 +47,9 @@ impl Coordinator {
     pub async fn counts(&self, actor: &Actor) -> Result<Counts, UseCaseError> {
         actor.require(Right::Read)?;
         let now = Timestamp::now();
-        Ok(self.store().read(move |view| count(view, now)).await?)
+        let alerts_open = self.open_alerts().await?;
+        let counts = self.store().read(move |view| count(view, now)).await?;
+        Ok(Counts { alerts_open, ..counts })
     }
 
     /// Counts what the overview shows.
@@ -71,11 +73,9 @@ impl Coordinator {
     }
 }
 
+/// All but the alerts.
 fn count(reads: &impl Reads, now: Timestamp) -> Result<Counts, StoreError> {
     let mut counts = Counts { runs_open: reads.iter(&OPEN_RUNS).unread().count(), ..Counts::default() };
-    for row in reads.iter(&ALERTS) {
-        counts.alerts_open += usize::from(row?.1.state == AlertState::Open);
-    }
     for row in reads.iter(&NODES) {
         let (_, node) = row?;
         counts.nodes_pending += usize::from(node.is_pending() && !node.is_stale(now));

@@ -215,7 +215,22 @@ mod tests {
         let saved = |keys| Saved::new("a.portdrift".into(), made(keys)).words();
         let restored = |missing_keys| Restored::new("/srv/p".into(), RestoreMade { records: 7, missing_keys }).words();
         let said = [saved(vec![]), saved(vec!["mesh.key"]), restored(vec!["coordinator.key"]), restored(vec![])];
-        insta::assert_snapshot!(said.join("\n\n"), @"");
+        insta::assert_snapshot!(said.join("\n\n"), @"
+        a.portdrift holds 7 records, 1.5 MiB
+        no secret keys in it: keep coordinator.key and mesh.key elsewhere
+
+        a.portdrift holds 7 records, 1.5 MiB
+        secret keys in it: mesh.key; keep it as safe as them
+
+        7 records restored
+
+        Next: the backup lacks coordinator.key; copy what you have of them to /srv/p (mode 600), then
+        portdrift coordinator run --dir /srv/p
+
+        7 records restored
+
+        Next: portdrift coordinator run --dir /srv/p
+        ");
     }
 
     #[test]

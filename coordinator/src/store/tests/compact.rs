@@ -115,7 +115,7 @@ async fn broken_off(end: End, changes: u64, seed: u64) -> bool {
     let options = StoreOptions { disk: Arc::new(disk.clone()), ..small() };
     let store = Store::create(dir.path(), options.clone()).unwrap();
     wear(&store, 0).await;
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         compact(&store).await;
         wear(&store, 1).await;
     }

@@ -6,7 +6,8 @@ use crate::UseCaseError;
 use crate::accounts::{Actor, Right};
 use crate::analysis::delta::PortId;
 use crate::host::HostFilter;
-use crate::store::{Reads, StoreError};
+use crate::store::tables::{RUN_LOOKS, SCANS};
+use crate::store::{Memo, Reads, StoreError};
 use protocol::text::Text;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -15,6 +16,12 @@ use std::collections::BTreeMap;
 const MAX_TALLIES: usize = 500;
 /// The most names of a service that are counted for one port, and told.
 const MAX_NAMES: (usize, usize) = (16, 3);
+
+/// How many answers are held in memory until another run has its report.
+const MOST_HELD: usize = 8;
+
+/// The latest answers, by what was wanted.
+pub(crate) type HeldServices = Memo<Vec<(HostFilter, Services)>>;
 
 /// An open port, and how common it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +57,16 @@ impl Coordinator {
     /// Which ports are open on the hosts that are wanted, and on how many.
     pub async fn services(&self, actor: &Actor, filter: &HostFilter) -> Result<Services, UseCaseError> {
         actor.require(Right::Read)?;
-        let filter = filter.clone();
-        Ok(self.store().read(move |view| count(view, &filter)).await?)
+        let (revision, held) = self.held().services.get(self.store(), &[SCANS.label(), RUN_LOOKS.label()]);
+        let held = held.unwrap_or_default();
+        if let Some((_, services)) = held.iter().find(|(of, _)| of == filter) {
+            return Ok(services.clone());
+        }
+        let wanted = filter.clone();
+        let services = self.store().read(move |view| count(view, &wanted)).await?;
+        let latest = [(filter.clone(), services.clone())].into_iter().chain(held).take(MOST_HELD);
+        self.held().services.keep(revision, latest.collect());
+        Ok(services)
     }
 }
 
