@@ -19,6 +19,12 @@ use std::time::Duration;
 /// The most nodes that may wait for a decision.
 pub const MAX_PENDING: usize = 500;
 
+/// How many of them one sponsor may have passed on, and all sponsors together: what it costs to make up keys is little,
+/// and neither a hostile sponsor nor all of them shut out who asks elsewhere.
+pub const MAX_PENDING_THROUGH_ONE: usize = MAX_PENDING / 10;
+/// See [`MAX_PENDING_THROUGH_ONE`].
+pub const MAX_PENDING_THROUGH_ANY: usize = MAX_PENDING / 2;
+
 /// How long a waiting node is remembered after it last asked.
 pub const PENDING_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -33,6 +39,8 @@ pub struct NodeRecord {
     pub label: Text,
     /// What it says of itself.
     pub facts: NodeFacts,
+    /// The member that passed its request on; `None` when it asked here.
+    pub sponsor: Option<NodeId>,
     /// When it first asked.
     pub first_asked: Timestamp,
     /// When it last asked.
@@ -117,6 +125,7 @@ impl NodeRecord {
             sealing: Some(request.sealing),
             label: request.label.clone(),
             facts: request.facts.clone(),
+            sponsor: None,
             first_asked: now,
             last_asked: now,
             admission: Admission::Pending,

@@ -264,6 +264,7 @@ impl<E: Engine> Agent<E> {
             MeshEvent::LetterDelivered { id } => self.on_letter_taken(id, now),
             MeshEvent::LetterFailed { id, reason } => {
                 tracing::debug!(letter.id = id.0, reason, "a letter was lost; it is sent again");
+                self.heartbeat.letter_lost(id, &self.timing, now);
                 self.outbox.letter_lost(id, &self.timing, now);
                 self.delivery.letter_lost(id, now);
                 self.sponsor.letter_lost(id, self.timing.retry_after(1), now);

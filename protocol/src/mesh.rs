@@ -18,7 +18,7 @@ use counters::Unreadable;
 use dialler::Dialler;
 use gate::Gate;
 use gossip::Topics;
-use letters::Outbox;
+use letters::{Claims, Outbox};
 use libp2p::Swarm;
 use pairs::Pairs;
 use std::collections::{BTreeMap, VecDeque};
@@ -33,6 +33,7 @@ mod behaviour;
 mod board;
 mod budget;
 mod cards;
+mod chance;
 mod counters;
 mod dialler;
 mod door;
@@ -136,10 +137,13 @@ pub struct Mesh {
     pairs: Pairs,
     neighbours: BTreeMap<NodeId, driver::Neighbour>,
     outbox: Outbox,
+    claims: Claims,
     ways: Ways,
     counters: Counters,
     unreadable: Unreadable,
     pulls: Pulls,
+    /// When a newer roster that was spoken of is pulled.
+    roster_due: Option<Instant>,
     /// Emptied before the swarm is asked for more, so it holds what one step of the swarm made.
     events: VecDeque<MeshEvent>,
     pull_every: Duration,
@@ -181,10 +185,12 @@ impl Mesh {
             pairs: Pairs::default(),
             neighbours: BTreeMap::new(),
             outbox: Outbox::new(tunables.letter_patience),
+            claims: Claims::default(),
             ways: Ways::default(),
             counters: Counters::default(),
             unreadable,
             pulls: Pulls::default(),
+            roster_due: None,
             events: VecDeque::new(),
             pull_every: tunables.pull_every,
             next_pull: now + tunables.pull_every,
@@ -207,7 +213,13 @@ impl Mesh {
     pub async fn next(&mut self) -> MeshEvent {
         loop {
             match self.events.pop_front() {
-                Some(event) => return event,
+                Some(event) => {
+                    if matches!(event, MeshEvent::RosterAdopted { .. }) {
+                        // Others are to know before our owner has written it down.
+                        self.let_go(self.time());
+                    }
+                    return event;
+                }
                 None => self.step().await,
             }
         }
@@ -253,10 +265,17 @@ impl Mesh {
         Counters { unreadable: self.unreadable.count(), ..self.counters }
     }
 
-    /// Puts a roster in force if it is newer; whoever is no longer in loses the connection at once.
+    /// Puts a roster in force if it is newer; whoever is no longer in loses the connection at once. A node hands it to its
+    /// neighbours; a coordinator publishes a head.
     pub fn set_roster(&mut self, signed: SignedRoster) -> Result<Precedence, RosterError> {
-        let found = self.gate.adopt(signed)?;
-        self.apply_gate(self.time());
+        let (found, now) = (self.gate.adopt(signed)?, self.time());
+        self.apply_gate(now);
+        if found == Precedence::Newer && !self.neighbours.is_empty() {
+            if self.role == Role::Node {
+                self.hand_roster_on();
+            }
+            self.let_go(now);
+        }
         Ok(found)
     }
 

@@ -2,14 +2,14 @@
 //!
 //! A released struct never changes; enums grow only at the end. `tests/golden/` freezes the bytes.
 
-use crate::codec::{Decode, Encode};
+use crate::codec::{self, Decode, Encode};
 use crate::envelope::{Kind, Message};
 use crate::identity::NodeId;
 use crate::invite::SecretProof;
 use crate::letter::Sealed;
 use crate::observation::{Coverage, HostObservation};
 use crate::port::PortSet;
-use crate::roster::RosterHash;
+use crate::roster::{RosterHash, SignedRoster};
 use crate::target::TargetSet;
 use crate::task::{RunId, TaskId};
 use crate::text::Text;
@@ -37,7 +37,7 @@ pub struct Beacon {
     pub announced: u64,
 }
 
-/// A newer roster exists; its body is pulled from any neighbour.
+/// A newer roster exists.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct RosterHead {
     /// Its epoch.
@@ -46,6 +46,16 @@ pub struct RosterHead {
     pub hash: RosterHash,
     /// Keys revoked lately, enforced at once.
     pub revoked: Vec<NodeId>,
+    /// The roster itself; without it any neighbour is asked.
+    pub roster: Option<SignedRoster>,
+}
+
+impl RosterHead {
+    /// The same, without a roster that is too large to go with it.
+    pub fn fitting(self) -> Self {
+        let fits = codec::encode(&self).len() <= Kind::RosterHead.max_body_bytes();
+        if fits { self } else { Self { roster: None, ..self } }
+    }
 }
 
 /// A run was cancelled; its tasks stop.
@@ -93,6 +103,13 @@ pub struct Presence {
     pub through: Option<NodeId>,
     /// It has stopped in order, and this is its last word.
     pub is_farewell: bool,
+}
+
+/// Answers a [`Presence`] that did not come over its writer's own connection: whoever passed it on could have kept it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PresenceHeard {
+    /// The presence's own clock, which tells which one it was.
+    pub clock: Timestamp,
 }
 
 /// Connections that one [`Presence`] tells of.
@@ -364,4 +381,5 @@ messages!(
     EnrolAnswer,
     SponsoredRequest,
     SponsoredAnswer,
+    PresenceHeard,
 );

@@ -167,7 +167,7 @@ fn the_bytes_of_every_message_stay() {
     let task = TaskId { run: RunId(300), index: 2 };
     let sealed = Sealed::from_bytes(vec![0xAB; 40]);
     message(&mut seen, &Beacon { counter: 1, roster_epoch: 7, roster_hash: [2; 32], announced: 9 });
-    message(&mut seen, &RosterHead { epoch: 7, hash: [2; 32], revoked: vec![node(4)] });
+    message(&mut seen, &RosterHead { epoch: 7, hash: [2; 32], revoked: vec![node(4)], roster: Some(roster()) });
     message(&mut seen, &Cancel { run: RunId(300) });
     message(&mut seen, &Announcement { number: 9, holder: node(4), task, fence: 3, lease_ms: 45_000, spec: sealed });
     let running = RunningTask { task, fence: 3, cells_done: 10, cells_total: 70_000, hosts_found: 2 };
@@ -208,6 +208,7 @@ fn the_bytes_of_every_message_stay() {
     let address = Some("10.0.0.1".parse().unwrap());
     message(&mut seen, &SponsoredRequest { request: inner.clone(), address });
     message(&mut seen, &SponsoredAnswer { node: node(4), answer: inner });
+    message(&mut seen, &PresenceHeard { clock: NOW });
     assert!(Kind::all().all(|kind| seen.contains(&kind)), "a kind without golden bytes");
 }
 

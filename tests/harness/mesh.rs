@@ -147,11 +147,16 @@ impl Mesh {
         command
     }
 
-    /// Starts a node on a host of its own that listens at these addresses, with an invite where it needs one. It is not
-    /// one of [`Self::nodes`].
-    pub(crate) fn start_node_in(&self, host: &Host, name: &str, listen: &[Ipv4Addr], invite: Option<&str>) -> Process {
-        let listen: Vec<SocketAddr> = listen.iter().map(|address| SocketAddr::from((*address, HOST_PORT))).collect();
-        let mut command = self.node_at(name, &listen);
+    /// Starts a node on another host that listens at these addresses, with an invite where it needs one. It is not one
+    /// of [`Self::nodes`].
+    pub(crate) fn start_node_in(
+        &self,
+        host: &Host,
+        name: &str,
+        listen: &[SocketAddr],
+        invite: Option<&str>,
+    ) -> Process {
+        let mut command = self.node_at(name, listen);
         command.args(invite.into_iter().flat_map(|invite| ["--join", invite]));
         Process::start(&mut host.entrance().command(&command))
     }

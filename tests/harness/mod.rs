@@ -18,7 +18,7 @@ pub(crate) use chance::Chance;
 pub(crate) use fake_nmap::FakeNmap;
 pub(crate) use hosts::Hosts;
 pub(crate) use mesh::{HOST_PORT, Mesh, set_up};
-pub(crate) use netns::{Chain, Lift, may_make_hosts};
+pub(crate) use netns::{Chain, may_make_hosts};
 pub(crate) use process::Process;
 pub(crate) use recorder::{Recorder, results_written};
 pub(crate) use small_disk::SmallDisk;

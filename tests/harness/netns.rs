@@ -106,22 +106,12 @@ impl Drop for Host {
     }
 }
 
-/// A link that is taken away when dropped.
-pub(crate) struct Lift {
-    host: String,
-}
-
-impl Drop for Lift {
-    fn drop(&mut self) {
-        let _deleted = Command::new("ip").args(["-n", &self.host, "link", "del", "lift"]).output();
-    }
-}
-
 impl Chain {
-    /// Hosts with these names in a row; the link from the first to the second is 198.18.`first`.0/24, and so on.
+    /// Hosts with these names in a row; the link from the first to the second is 198.18.`first`.0/24, and so on. Each
+    /// story has a `first` of its own, since the hosts are named by it.
     pub(crate) fn new(names: &[&str], first: u8) -> Self {
         remove_leftovers();
-        let hosts: Vec<Host> = names.iter().map(|name| Host::new(name)).collect();
+        let hosts: Vec<Host> = names.iter().map(|name| Host::new(&format!("{first}{name}"))).collect();
         let nets: Vec<u8> = (first..).take(hosts.len() - 1).collect();
         for (pair, net) in hosts.windows(2).zip(&nets) {
             let [near, far] = [&pair[0].name, &pair[1].name];
@@ -132,18 +122,6 @@ impl Chain {
             }
         }
         Self { hosts, nets }
-    }
-
-    /// Links host `index` to the first one for a while.
-    pub(crate) fn lift(&self, index: usize) -> Lift {
-        let (hub, host) = (&self.hosts[0].name, &self.hosts[index].name);
-        let lift = Lift { host: host.clone() };
-        ip(&format!("link add lift{index} netns {hub} type veth peer name lift netns {host}"));
-        for (host, link, last) in [(hub, format!("lift{index}"), 1), (host, "lift".to_owned(), 2)] {
-            ip(&format!("-n {host} address add 198.18.{}.{last}/24 dev {link}", 100 + index));
-            ip(&format!("-n {host} link set {link} up"));
-        }
-        lift
     }
 
     /// The address of host `index` towards the one before it.

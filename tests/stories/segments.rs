@@ -1,12 +1,14 @@
 //! A chain of segments that do not forward: coordinator — dmz — seg1 — seg2. The last node works as any other.
 
+mod cut_off;
+
 use crate::harness::{
-    Capture, Chain, HOST_PORT, Hosts, Lift, Mesh, Process, Recorder, as_soon_as, holds, may_make_hosts, results_written,
+    Capture, Chain, HOST_PORT, Hosts, Mesh, Process, Recorder, as_soon_as, holds, may_make_hosts, results_written,
+    stdout_of,
 };
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 /// The hosts by their place in the chain; the last one is scanned.
 const NAMES: [&str; 5] = ["hub", "dmz", "seg1", "seg2", "plant"];
@@ -24,62 +26,108 @@ const BANNER: &str = "OpenSSH";
 const LASTS: [u8; 3] = [10, 11, 12];
 
 struct Lab {
-    /// From the hub to the nodes that enrol, until they have; the hub tells of the addresses that it has at its start.
-    lifts: BTreeMap<usize, Lift>,
     chain: Chain,
     mesh: Mesh,
     /// dmz, seg1, seg2.
     nodes: Vec<Process>,
+    /// Their keys.
+    keys: Vec<String>,
     _plant: Hosts,
 }
 
 impl Lab {
-    fn new() -> Self {
-        let chain = Chain::new(&NAMES, 1);
+    /// The chain from 198.18.`first`.0/24 on, with nobody in the mesh but its coordinator.
+    fn new(first: u8) -> Self {
+        let chain = Chain::new(&NAMES, first);
         let mut plant = Hosts::default();
         for last in LASTS {
             let address = SocketAddr::from((chain.add_address(PLANT, last), 2222));
             plant.greet(chain.hosts[PLANT].inside(|| TcpListener::bind(address).unwrap()), GREETING);
         }
-        let lifts = [SEG1, SEG2].map(|index| (index, chain.lift(index))).into_iter().collect();
         let mesh = Mesh::start_in(&chain.hosts[HUB]);
-        Self { lifts, chain, mesh, nodes: Vec::new(), _plant: plant }
+        Self { chain, mesh, nodes: Vec::new(), keys: Vec::new(), _plant: plant }
     }
 
-    /// Where a node of the chain listens: towards both sides.
-    fn listens(&self, index: usize) -> Vec<Ipv4Addr> {
-        vec![self.chain.left(index), self.chain.right(index)]
+    /// The network that the last node is to scan, as `198.18.n`.
+    fn plant(&self) -> String {
+        let plant = self.chain.left(PLANT).to_string();
+        plant.rsplit_once('.').unwrap().0.to_owned()
     }
 
     fn start(&self, index: usize, invite: Option<&str>) -> Process {
-        self.mesh.start_node_in(&self.chain.hosts[index], NAMES[index], &self.listens(index), invite)
+        self.start_beside(index, NAMES[index], HOST_PORT, invite)
     }
 
-    /// Lets in the next node of the chain over a link that is cut then, so that only its neighbours are left.
-    fn add(&mut self, index: usize, ranges: &str) {
-        let node = self.start(index, Some(&self.mesh.invite()));
-        let line = node.line("this node is ");
-        let fingerprint = line.split("this node is ").nth(1).unwrap().trim().to_owned();
-        node.line("waiting for approval");
-        let output = self.mesh.output(&["keys", "approve", &fingerprint, "--label", NAMES[index], "--ranges", ranges]);
-        assert!(output.status.success(), "{output:?}");
-        node.line("connected to the coordinator");
-        if let Some(lift) = self.lifts.remove(&index) {
-            node.line("connected to node ");
-            drop(lift);
-            node.line("the connection to the coordinator is lost");
-        }
+    /// Starts a node on host `index` of the chain, which listens towards both sides.
+    fn start_beside(&self, index: usize, name: &str, port: u16, invite: Option<&str>) -> Process {
+        let listen = [self.chain.left(index), self.chain.right(index)].map(|ip| SocketAddr::from((ip, port)));
+        self.mesh.start_node_in(&self.chain.hosts[index], name, &listen, invite)
+    }
+
+    /// Lets in the next node of the chain, to scan itself and nothing else. There is no other way than from host to host.
+    fn add(&mut self, index: usize) {
+        self.assert_cut();
+        let node = self.start(index, Some(&self.invite_for(index)));
+        let key = self.let_in(&node, NAMES[index], index.checked_sub(DMZ + 1));
         self.nodes.push(node);
-        self.mesh.until(&fingerprint, "online");
+        self.keys.push(key);
+        self.assert_cut();
     }
 
-    /// Proves that the chain is one: nobody reaches further than the next host.
+    /// The first node of the chain asks the coordinator; each other one knows only the node before it.
+    fn invite_for(&self, index: usize) -> String {
+        if index == DMZ {
+            return self.mesh.invite();
+        }
+        let sponsor = index - 1;
+        stdout_of(&mut self.mesh.command(&["keys", "approve", &self.keys[sponsor - 1], "--sponsor"]));
+        self.nodes[sponsor - 1].line("passing on requests to join");
+        let desk = SocketAddr::from((self.chain.right(sponsor), HOST_PORT + 1)).to_string();
+        let invite = self.mesh.json(&["invites", "create", "--address", &desk]);
+        assert_eq!(invite["addresses"], json!([desk]));
+        invite["invite"].as_str().unwrap().to_owned()
+    }
+
+    /// Approves a node that asks, and waits until it is one of the mesh; gives its key. `sponsor` is the node, as in
+    /// [`Self::nodes`], through which it asks.
+    fn let_in(&self, node: &Process, name: &str, sponsor: Option<usize>) -> String {
+        let line = node.line("this node is ");
+        let key = line.split("this node is ").nth(1).unwrap().trim().to_owned();
+        node.line("waiting for approval");
+        let seen = self.mesh.json(&["keys", "show", &key]);
+        assert_eq!(seen["asked_through"], json!(sponsor.map(|sponsor| &self.keys[sponsor])), "{seen:#}");
+        let nothing = self.chain.left(DMZ).to_string();
+        stdout_of(&mut self.mesh.command(&["keys", "approve", &key, "--label", name, "--ranges", &nothing]));
+        node.line("connected to ");
+        self.mesh.until(&key, "online");
+        key
+    }
+
+    /// Lets a node scan the plant, and waits until it knows.
+    fn let_scan(&self, node: &Process, key: &str) {
+        let ranges = format!("{}.0/24", self.plant());
+        stdout_of(&mut self.mesh.command(&["keys", "approve", key, "--ranges", &ranges]));
+        node.line(&format!("roster epoch {} is in force", self.epoch()));
+    }
+
+    fn epoch(&self) -> u64 {
+        self.mesh.get("/roster")["epoch"].as_u64().unwrap()
+    }
+
+    fn create_scan(&self, arguments: &str) {
+        let targets = format!("{}.{}-{}", self.plant(), LASTS[0], LASTS[2]);
+        let arguments = format!("--args={arguments}");
+        self.mesh.json(&["scans", "create", "plant", "--targets", &targets, "--ports", "2222,8080", &arguments]);
+    }
+
+    /// Proves that the chain is one: everybody reaches the host before and nobody a further one, of those that serve.
     fn assert_cut(&self) {
-        let services = [(HUB, self.chain.right(HUB)), (DMZ, self.chain.right(DMZ)), (SEG1, self.chain.right(SEG1))];
-        for (from, host) in self.chain.hosts.iter().enumerate() {
-            for (to, address) in services.iter().filter(|(to, _)| from.abs_diff(*to) > 1) {
-                let failure = host.probe(SocketAddr::from((*address, HOST_PORT)));
-                assert!(failure.is_some(), "{} reaches {}", NAMES[from], NAMES[*to]);
+        for (to, name) in NAMES.iter().enumerate().take(self.nodes.len() + 1) {
+            let service = SocketAddr::from((self.chain.right(to), HOST_PORT));
+            for (from, host) in self.chain.hosts.iter().enumerate().filter(|(from, _)| *from != to) {
+                let failure = host.probe(service);
+                let is_next = from == to + 1;
+                assert_eq!(failure.is_none(), is_next, "{} to {name}: {failure:?}", NAMES[from]);
             }
         }
     }
@@ -97,19 +145,10 @@ impl Lab {
     }
 }
 
-/// The whole chain with its nodes let in, and a scan of the plant.
-fn lab() -> Lab {
-    let mut lab = Lab::new();
-    let plant = lab.chain.left(PLANT).to_string();
-    let net = plant.rsplit_once('.').unwrap().0.to_owned();
-    // Those between scan nothing but themselves.
-    let (dmz, seg1) = (lab.chain.left(DMZ).to_string(), lab.chain.left(SEG1).to_string());
-    for (index, ranges) in [(DMZ, dmz), (SEG1, seg1), (SEG2, format!("{net}.0/24"))] {
-        lab.add(index, &ranges);
-        lab.assert_cut();
-    }
-    let targets = format!("{net}.{}-{}", LASTS[0], LASTS[2]);
-    lab.mesh.json(&["scans", "create", "plant", "--targets", &targets, "--ports", "2222,8080", "--args=-sV"]);
+/// The chain with its nodes let in, up to this one.
+fn lab(first: u8, last: usize) -> Lab {
+    let mut lab = Lab::new(first);
+    (DMZ..=last).for_each(|index| lab.add(index));
     lab
 }
 
@@ -127,8 +166,12 @@ fn a_node_three_segments_away_enrols_scans_and_delivers_and_nobody_between_reads
     if !may_make_hosts() {
         return;
     }
-    let mut lab = lab();
+    let mut lab = lab(1, SEG1);
     let capture = Capture::on(&lab.chain.hosts[DMZ]);
+    lab.add(SEG2);
+    let (far, plant) = (SEG2 - 1, lab.plant());
+    lab.let_scan(&lab.nodes[far], &lab.keys[far]);
+    lab.create_scan("-sV");
     let ended = lab.run();
     assert_eq!((&ended["state"], &ended["hosts_up"]), (&json!("completed"), &json!(3)), "{ended:#}");
     let export = lab.mesh.output(&["reports", "export", &ended["id"].to_string(), "--format", "xml"]);
@@ -137,16 +180,14 @@ fn a_node_three_segments_away_enrols_scans_and_delivers_and_nobody_between_reads
     send_plainly(&lab.chain, "a capture that sees");
     let captured = capture.end();
     assert!(holds(&captured, "a capture that sees") && captured.len() > 10_000, "{} bytes", captured.len());
-    let plant = lab.chain.left(PLANT).to_string();
-    let net = plant.rsplit_once('.').unwrap().0;
-    for text in [BANNER, "SSH-2.0", net, "plant", "seg2"] {
+    for text in [BANNER, "SSH-2.0", &plant, "plant", "seg2"] {
         assert!(!holds(&captured, text), "dmz reads {text:?}");
     }
     // A run during which the only way goes away and comes back.
     let run = lab.mesh.json(&["scans", "run", "plant"])["id"].clone();
-    lab.nodes[SEG2 - 1].line(&format!("task {run}.0 started"));
+    lab.nodes[far].line(&format!("task {run}.0 started"));
     lab.nodes[DMZ - 1].kill();
-    lab.nodes[SEG2 - 1].line(&format!("task {run}.0 done"));
+    lab.nodes[far].line(&format!("task {run}.0 done"));
     lab.nodes[DMZ - 1] = lab.start(DMZ, None);
     let ended = lab.ended(&run);
     assert_eq!((&ended["state"], &ended["hosts_up"]), (&json!("completed"), &json!(3)), "{ended:#}");

@@ -8,7 +8,7 @@ use crate::accounts::{Actor, Role};
 use crate::audit;
 use crate::events::Event;
 use crate::registry::issuing::{Issued, Issuer};
-use crate::registry::{Admission, Approval, MAX_PENDING, NodeRecord};
+use crate::registry::{Admission, Approval, MAX_PENDING, MAX_PENDING_THROUGH_ANY, MAX_PENDING_THROUGH_ONE, NodeRecord};
 use crate::store::tables::{INVITES, NODES};
 use crate::store::{Draft, Reads, StoreError};
 use protocol::card::Endorsement;
@@ -162,8 +162,8 @@ impl Hub {
         if let Some(reason) = self.mesh.roster().and_then(|roster| revoked(roster, key)).filter(|_| !known) {
             return Ok(Outcome::Decided(Decision::Denied(reason)));
         }
-        let issuer = self.enrolment.issuer.clone();
-        match self.store.update(move |draft| consider(draft, key, &request, &issuer, now)).await? {
+        let (issuer, sponsor) = (self.enrolment.issuer.clone(), came.0);
+        match self.store.update(move |draft| consider(draft, key, &request, sponsor, &issuer, now)).await? {
             Outcome::Decided(Decision::Pending) => Ok(Outcome::Decided(self.as_the_roster_says(key))),
             outcome @ (Outcome::Waiting { .. } | Outcome::Let(_) | Outcome::Decided(_)) => Ok(outcome),
         }
@@ -208,6 +208,7 @@ fn consider(
     draft: &mut Draft,
     key: NodeId,
     request: &EnrolRequest,
+    sponsor: Option<NodeId>,
     issuer: &Issuer,
     now: Timestamp,
 ) -> Result<Outcome, StoreError> {
@@ -229,6 +230,7 @@ fn consider(
     let mut node = known.unwrap_or_else(|| NodeRecord::asked(key, request, now));
     let noted = node.last_asked;
     (node.last_asked, node.facts, node.sealing) = (now, request.facts.clone(), Some(request.sealing));
+    node.sponsor = sponsor;
     if let Some(proof) = &request.secret {
         let name = proof.verify(issuer.mesh_key.id(), key).ok();
         return match name.map(|name| redeem(draft, &name, key, now)).transpose()?.flatten() {
@@ -239,7 +241,7 @@ fn consider(
             }
         };
     }
-    if is_new && !make_room(draft, now)? {
+    if is_new && !make_room(draft, sponsor, now)? {
         let reason = "too many nodes wait for a decision; try again later";
         return Ok(Outcome::Decided(Decision::Refused(reason.into())));
     }
@@ -308,13 +310,49 @@ pub(crate) fn let_in(
     issuer.issue(draft, now)
 }
 
-/// Forgets nodes that asked long ago; false when the list is still full.
-fn make_room(draft: &mut Draft, now: Timestamp) -> Result<bool, StoreError> {
+/// Forgets nodes that asked long ago; false when the list, or the share of those who ask this way, is still full.
+fn make_room(draft: &mut Draft, sponsor: Option<NodeId>, now: Timestamp) -> Result<bool, StoreError> {
     let nodes = crate::use_case::nodes::all(draft)?;
-    let pending: Vec<&NodeRecord> = nodes.iter().filter(|node| node.is_pending()).collect();
-    let stale: Vec<NodeId> = pending.iter().filter(|node| node.is_stale(now)).map(|node| node.key).collect();
-    for key in &stale {
-        draft.remove(&NODES, key)?;
+    let pending = nodes.iter().filter(|node| node.is_pending());
+    let (stale, pending): (Vec<&NodeRecord>, Vec<&NodeRecord>) = pending.partition(|node| node.is_stale(now));
+    for node in stale {
+        draft.remove(&NODES, &node.key)?;
     }
-    Ok(pending.len() - stale.len() < MAX_PENDING)
+    let through: Vec<NodeId> = pending.iter().filter_map(|node| node.sponsor).collect();
+    Ok(has_room(pending.len(), &through, sponsor))
+}
+
+/// Whether one more fits that asks through `sponsor`, beside so many others, of which some asked `through` sponsors.
+fn has_room(pending: usize, through: &[NodeId], sponsor: Option<NodeId>) -> bool {
+    let has_share = sponsor.is_none_or(|sponsor| {
+        let through_it = through.iter().filter(|other| **other == sponsor).count();
+        through_it < MAX_PENDING_THROUGH_ONE && through.len() < MAX_PENDING_THROUGH_ANY
+    });
+    pending < MAX_PENDING && has_share
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sponsors_have_a_share_of_the_list_each_and_in_all() {
+        let id = |number: u8| NodeId::from_bytes([number; 32]);
+        let fill = |sponsors: std::ops::Range<u8>, each: usize| {
+            sponsors.flat_map(|number| std::iter::repeat_n(id(number), each)).collect::<Vec<NodeId>>()
+        };
+        let table = [
+            (0, vec![], Some(id(1)), true),
+            (499, vec![], None, true),
+            (500, vec![], None, false),
+            (499, fill(1..2, 49), Some(id(1)), true),
+            (499, fill(1..2, 50), Some(id(1)), false),
+            (499, fill(1..2, 50), Some(id(2)), true),
+            (499, fill(1..6, 50), Some(id(9)), false),
+            (499, fill(1..6, 50), None, true),
+        ];
+        for (row, (pending, through, sponsor, expected)) in table.iter().enumerate() {
+            assert_eq!(has_room(*pending, through, *sponsor), *expected, "row {row}");
+        }
+    }
 }

@@ -13,8 +13,8 @@ use protocol::clock::difference_ms;
 use protocol::envelope::{Envelope, EnvelopeError, Header, Kind, Message, Verified};
 use protocol::letter::Letter;
 use protocol::message::{
-    Answer, ChunksWanted, LeaseLost, MAX_LINKS, Presence as PresenceMessage, Receipt, ReceiptOutcome, ResultChunk,
-    ResultOffer, RunningTask, SponsoredRequest, TaskAnswer, TaskResult,
+    Answer, ChunksWanted, LeaseLost, MAX_LINKS, Presence as PresenceMessage, PresenceHeard, Receipt, ReceiptOutcome,
+    ResultChunk, ResultOffer, RunningTask, SponsoredRequest, TaskAnswer, TaskResult,
 };
 use protocol::roster::Role;
 use protocol::task::TaskId;
@@ -88,6 +88,9 @@ impl Hub {
             Kind::TaskAnswer | Kind::ResultOffer | Kind::ResultChunk if is_alarmed => Ok(()),
             Kind::Presence => {
                 let presence = self.believe::<PresenceMessage>(envelope, came, now)?;
+                if came.by != header.sender {
+                    self.write_to(header.sender, &PresenceHeard { clock: presence.message().clock }, now);
+                }
                 self.on_presence(presence, now).await
             }
             Kind::TaskAnswer => {
@@ -116,7 +119,8 @@ impl Hub {
             | Kind::LeaseLost
             | Kind::EnrolRequest
             | Kind::EnrolAnswer
-            | Kind::SponsoredAnswer) => {
+            | Kind::SponsoredAnswer
+            | Kind::PresenceHeard) => {
                 self.refused.wrong_role += 1;
                 tracing::warn!(node.id = %header.sender, ?kind, "a node sent what only others may send");
                 Ok(())

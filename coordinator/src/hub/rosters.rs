@@ -42,10 +42,12 @@ impl Hub {
                 self.awaited = Some((roster.epoch, roster.hash()));
                 self.read_anew(now).await;
                 self.tell_awaited(now);
+                self.move_work(now).await;
             }
             Issued::Unchanged => {
                 self.awaited = None;
                 self.read_anew(now).await;
+                self.move_work(now).await;
             }
         }
         for node in decided {
@@ -62,11 +64,13 @@ impl Hub {
         }
         self.awaited = None;
         self.read_anew(now).await;
-        self.publish_head(self.roster.epoch, self.roster.hash(), now);
+        let CurrentRoster { epoch, signed } = self.roster.clone();
+        self.publish_head(epoch, signed.hash(), Some(signed), now);
         self.send_beacon(now);
+        self.move_work(now).await;
     }
 
-    /// Goes on with the nodes that are in now: what the others held goes to them.
+    /// Goes on with the nodes that are in now.
     async fn read_anew(&mut self, now: Timestamp) {
         if let Err(error) = self.read_members(now).await {
             return tracing::error!(%error, "cannot read the nodes");
@@ -74,6 +78,10 @@ impl Hub {
         self.presences.keep(|node| self.members.contains_key(node));
         self.uploads.forget(|(node, _, _)| !self.members.contains_key(node));
         self.look_around(now);
+    }
+
+    /// What nodes hold that are out goes to others. Everyone has been told by now, since this writes to disk.
+    async fn move_work(&mut self, now: Timestamp) {
         let is_gone = |holder: &NodeId| !self.members.contains_key(holder);
         let held: Vec<_> = self.work.leased().filter(|task| task.holder.as_ref().is_some_and(is_gone)).collect();
         let held: Vec<_> = held.into_iter().map(|task| (task.id, task.fence)).collect();
@@ -88,8 +96,8 @@ impl Hub {
     }
 
     /// Tells everyone of a roster, and whom to shut out until it comes.
-    fn publish_head(&mut self, epoch: u64, hash: RosterHash, now: Timestamp) {
-        let head = RosterHead { epoch, hash, revoked: self.revoked.clone() };
+    fn publish_head(&mut self, epoch: u64, hash: RosterHash, roster: Option<SignedRoster>, now: Timestamp) {
+        let head = RosterHead { epoch, hash, revoked: self.revoked.clone(), roster }.fitting();
         let head = self.author.sign(&head, self.roster.epoch, now);
         self.mesh.publish(head);
     }
@@ -97,7 +105,7 @@ impl Hub {
     /// Keys that were revoked are shut out before the mesh key has signed so; others wait for it.
     pub(super) fn tell_awaited(&mut self, now: Timestamp) {
         if let Some((epoch, hash)) = self.awaited.filter(|_| !self.revoked.is_empty()) {
-            self.publish_head(epoch, hash, now);
+            self.publish_head(epoch, hash, None, now);
         }
     }
 

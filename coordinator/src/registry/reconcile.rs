@@ -39,6 +39,7 @@ fn unheard(key: NodeId, now: Timestamp) -> NodeRecord {
         sealing: None,
         label: Text::new(&label),
         facts: NodeFacts::default(),
+        sponsor: None,
         first_asked: now,
         last_asked: now,
         admission: Admission::Pending,

@@ -14,13 +14,17 @@ use crate::registry::{Admission, NodeRecord};
 use crate::store::tables::{NODES, ROSTER};
 use crate::store::{Reads, StoreError};
 use protocol::roster::{MemberState, Roster};
-use protocol::{Fingerprint, Timestamp};
+use protocol::text::Text;
+use protocol::{Fingerprint, NodeId, Timestamp};
+use std::collections::BTreeMap;
 
 /// A node with what is known of it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeView {
     /// As kept.
     pub record: NodeRecord,
+    /// What people call the member through which it asked, when there is one.
+    pub sponsor: Option<Text>,
     /// What it last said; `None` when it was not heard since the coordinator started.
     pub presence: Option<Presence>,
     /// How it is.
@@ -91,8 +95,13 @@ impl Coordinator {
         let now = Timestamp::now();
         let (records, held) = self.store().read(|view| Ok((all(view)?, view.get(&ROSTER, &())?))).await?;
         let roster = held.and_then(|held| held.signed.verify(self.mesh_id()).ok());
+        let labels: BTreeMap<NodeId, Text> = records.iter().map(|node| (node.key, node.label.clone())).collect();
         let fresh = records.into_iter().filter(|node| !node.is_stale(now));
-        let mut views: Vec<NodeView> = fresh.map(|node| self.view_node(node, roster.as_ref(), now)).collect();
+        let view = |node: NodeRecord| {
+            let sponsor = node.sponsor.and_then(|sponsor| labels.get(&sponsor).cloned());
+            NodeView { sponsor, ..self.view_node(node, roster.as_ref(), now) }
+        };
+        let mut views: Vec<NodeView> = fresh.map(view).collect();
         views.sort_by_key(|view| (!view.record.is_pending(), view.record.label.clone(), view.record.key));
         Ok(views)
     }
@@ -125,6 +134,6 @@ impl Coordinator {
             (Admission::Revoked { .. }, Some(_)) => is_named_in,
             _ => record.member().as_ref() != named,
         };
-        NodeView { is_awaited, record, presence, status, ending }
+        NodeView { is_awaited, record, sponsor: None, presence, status, ending }
     }
 }

@@ -5,7 +5,7 @@ use protocol::codec;
 use protocol::envelope::{Author, EnvelopeError, Kind, Message, ReplayGuard, Verified};
 use protocol::identity::NodeId;
 use protocol::letter::{BadSealingKey, CannotOpen, Letter, Opener, Purpose};
-use protocol::message::{Announcement, ChunksWanted, LeaseLost, Receipt, SponsoredAnswer};
+use protocol::message::{Announcement, ChunksWanted, LeaseLost, PresenceHeard, Receipt, SponsoredAnswer};
 use protocol::task::{Task, TaskSpec, seal_context};
 use protocol::time::Timestamp;
 use std::time::Duration;
@@ -28,6 +28,7 @@ pub(super) enum Received {
     Receipt(Receipt),
     LeaseLost(LeaseLost),
     Sponsored(SponsoredAnswer),
+    Heard(PresenceHeard),
 }
 
 /// Why a letter or a task is not believed.
@@ -90,6 +91,8 @@ impl Post {
             self.first_time(envelope.verify::<LeaseLost>(mesh, now)?).map(Received::LeaseLost)
         } else if header.kind == Kind::SponsoredAnswer {
             self.first_time(envelope.verify::<SponsoredAnswer>(mesh, now)?).map(Received::Sponsored)
+        } else if header.kind == Kind::PresenceHeard {
+            self.first_time(envelope.verify::<PresenceHeard>(mesh, now)?).map(Received::Heard)
         } else {
             Err(PostError::Unexpected(header.kind))
         }

@@ -4,6 +4,7 @@ use super::leases::Phase;
 use super::{Agent, Engine};
 use crate::facts;
 use crate::spool::ResultKey;
+use crate::timing::Timing;
 use protocol::mesh::{LetterId, MeshEvent};
 use protocol::message::{Link, MAX_LINKS, Presence, RunningTask};
 use protocol::time::Timestamp;
@@ -16,16 +17,24 @@ const MOST_TOLD: usize = 512;
 /// How long the last word may take to arrive; a coordinator that misses it finds out by the silence.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 
-/// When the next presence is due, and which leases the last one renewed.
+/// So many times the wait between two words, the coordinator may take to answer one that others pass on: it hears the
+/// next one, which goes another way, before it misses the node.
+const UNHEARD_FOR: u32 = 2;
+
+/// When the next presence is due, which leases the last one renewed, and whether it arrived.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     due: Instant,
     told: Option<(LetterId, Vec<ResultKey>)>,
+    /// Letters lost in a row.
+    losses: u32,
+    /// The first word that is not answered, by its clock, and since when.
+    unheard: Option<(Timestamp, Instant)>,
 }
 
 impl Heartbeat {
     pub(super) fn new(now: Instant) -> Self {
-        Self { due: now, told: None }
+        Self { due: now, told: None, losses: 0, unheard: None }
     }
 
     /// Something changed: the coordinator is told at once.
@@ -43,7 +52,41 @@ impl Heartbeat {
 
     /// The leases that were renewed, when it is the latest presence that was taken.
     pub(super) fn letter_taken(&mut self, id: LetterId) -> Option<Vec<ResultKey>> {
-        self.told.take_if(|(told, _)| *told == id).map(|(_, keys)| keys)
+        let taken = self.told.take_if(|(told, _)| *told == id);
+        if taken.is_some() {
+            self.losses = 0;
+        }
+        taken.map(|(_, keys)| keys)
+    }
+
+    /// A letter was lost. The next word does not wait for its turn.
+    pub(super) fn letter_lost(&mut self, id: LetterId, timing: &Timing, now: Instant) {
+        if self.told.take_if(|(told, _)| *told == id).is_some() {
+            self.losses = self.losses.saturating_add(1);
+            self.due = self.due.min(now + timing.retry_after(self.losses));
+            self.unheard = None;
+        }
+    }
+
+    /// The word with this clock is on its way, through others or not.
+    fn sent(&mut self, clock: Timestamp, is_passed_on: bool, now: Instant) {
+        if is_passed_on {
+            self.unheard.get_or_insert((clock, now));
+        } else {
+            self.unheard = None;
+        }
+    }
+
+    /// The coordinator has heard the word with this clock.
+    pub(super) fn heard(&mut self, clock: Timestamp) {
+        self.unheard.take_if(|(first, _)| *first <= clock);
+    }
+
+    /// True once when a word was said to be delivered, and the coordinator, which `is_there`, has not answered it.
+    fn is_swallowed(&mut self, is_there: bool, timing: &Timing, now: Instant) -> bool {
+        let patience = timing.presence_every * UNHEARD_FOR;
+        let late = self.unheard.take_if(|(_, since)| !is_there || now.saturating_duration_since(*since) >= patience);
+        late.is_some() && is_there
     }
 }
 
@@ -53,10 +96,15 @@ impl<E: Engine> Agent<E> {
             return;
         }
         self.heartbeat.due = now + self.timing.presence_every;
+        if self.heartbeat.is_swallowed(self.hearing.there(now).is_some(), &self.timing, now) {
+            tracing::info!(through = ?self.mesh.through(), "the coordinator does not answer; another way is tried");
+            self.mesh.seek_other_way();
+        }
         let keys: Vec<ResultKey> = self.leases.all().take(MOST_TOLD).map(|(key, _)| key).collect();
         let presence = self.presence();
         if let Some(id) = self.send(&presence, time) {
             self.heartbeat.told = Some((id, keys));
+            self.heartbeat.sent(presence.clock, presence.through.is_some(), now);
         }
     }
 
@@ -102,5 +150,53 @@ impl<E: Engine> Agent<E> {
             (Phase::Delivering, _) => (1, 1, 0),
         };
         RunningTask { task: key.task, fence: key.fence, cells_done, cells_total, hosts_found }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_word_is_said_again_early_and_no_later_than_its_turn() {
+        let (timing, start) = (Timing::default(), Instant::now());
+        let turn = start + timing.presence_every;
+        let mut heartbeat = Heartbeat::new(start);
+        let mut waits = Vec::new();
+        for loss in 1..=6 {
+            (heartbeat.due, heartbeat.told) = (turn, Some((LetterId(loss), Vec::new())));
+            heartbeat.letter_lost(LetterId(loss + 1), &timing, start);
+            assert_eq!(heartbeat.due, turn, "another letter was lost");
+            heartbeat.letter_lost(LetterId(loss), &timing, start);
+            waits.push(heartbeat.due - start);
+        }
+        assert!(waits[0] <= timing.retry_first && waits[5] == timing.presence_every, "{waits:?}");
+        heartbeat.told = Some((LetterId(9), Vec::new()));
+        assert_eq!(heartbeat.letter_taken(LetterId(9)), Some(Vec::new()));
+        heartbeat.told = Some((LetterId(10), Vec::new()));
+        heartbeat.letter_lost(LetterId(10), &timing, start);
+        assert!(heartbeat.due - start <= timing.retry_first, "the first loss in a row");
+    }
+
+    #[test]
+    fn a_word_that_others_pass_on_is_missed_when_the_coordinator_does_not_answer_it() {
+        let (timing, start) = (Timing::default(), Instant::now());
+        let (at, clock) = (|seconds| start + Duration::from_secs(seconds), Timestamp::from_millis);
+        let mut heartbeat = Heartbeat::new(start);
+        let is_swallowed = |heartbeat: &mut Heartbeat, seconds| heartbeat.is_swallowed(true, &timing, at(seconds));
+        heartbeat.sent(clock(5), false, at(0));
+        assert!(!is_swallowed(&mut heartbeat, 60), "nobody could keep it");
+        heartbeat.sent(clock(6), true, at(60));
+        heartbeat.sent(clock(7), true, at(70));
+        heartbeat.heard(clock(5));
+        assert!(!is_swallowed(&mut heartbeat, 79));
+        assert!(is_swallowed(&mut heartbeat, 80), "an earlier one was heard");
+        assert!(!is_swallowed(&mut heartbeat, 100), "told once");
+        heartbeat.sent(clock(8), true, at(100));
+        heartbeat.heard(clock(9));
+        assert!(!is_swallowed(&mut heartbeat, 160), "a later one was heard");
+        heartbeat.sent(clock(10), true, at(160));
+        assert!(!heartbeat.is_swallowed(false, &timing, at(190)), "the coordinator is away");
+        assert!(!is_swallowed(&mut heartbeat, 191), "and its return starts anew");
     }
 }

@@ -8,7 +8,7 @@ use crate::spool::{ResultKey, SetAside, SpoolError};
 use protocol::envelope::Message;
 use protocol::letter::Letter;
 use protocol::mesh::LetterId;
-use protocol::message::{ChunksWanted, LeaseLost, Receipt, ReceiptOutcome, ResultChunk, ResultOffer};
+use protocol::message::{ChunksWanted, LeaseLost, PresenceHeard, Receipt, ReceiptOutcome, ResultChunk, ResultOffer};
 use protocol::time::Timestamp;
 use tokio::time::Instant;
 
@@ -126,6 +126,7 @@ impl<E: Engine> Agent<E> {
                 }
             }
             Ok(Received::Sponsored(answer)) => self.on_sponsored_answer(answer, time),
+            Ok(Received::Heard(PresenceHeard { clock })) => self.heartbeat.heard(clock),
             Err(error) => tracing::warn!(%error, "a letter is not believed and does nothing"),
         }
     }

@@ -1,18 +1,23 @@
-//! Whether this node still belongs to the mesh, asked where strangers ask: one that was thrown out hears nothing else,
-//! and one that was away for long learns there who is in now.
+//! Whether this node still belongs to the mesh, asked where strangers ask, at the coordinator or at a sponsor: one that
+//! was thrown out hears nothing else, and one that was away for long learns there who is in now.
 
 use super::{Agent, AgentError};
 use crate::engine::Engine;
 use crate::join::{self, Asker};
+use protocol::card::Card;
 use protocol::mesh::{self, AskError, EnrolReply};
 use protocol::message::{EnrolAnswer, Enrolment};
-use protocol::roster::{Precedence, SignedRoster};
+use protocol::roster::{Member, Precedence, Role, SignedRoster};
 use protocol::time::Timestamp;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
+
+/// How many addresses of members that may sponsor are tried in one question, and of each of them.
+const SPONSORS: usize = 8;
+const EACH: usize = 2;
 
 /// How much longer than the silence that leads to the first question the next ones wait.
 const PATIENCE: u32 = 5;
@@ -24,12 +29,14 @@ type Answer = Result<(SocketAddr, EnrolAnswer), AskError>;
 pub(super) struct Standing {
     due: Instant,
     asking: Option<JoinHandle<Answer>>,
+    /// How many questions there were.
+    asked: usize,
 }
 
 impl Standing {
     /// The first question after this much silence.
     pub(super) fn new(silence: Duration, now: Instant) -> Self {
-        Self { due: now + silence, asking: None }
+        Self { due: now + silence, asking: None, asked: 0 }
     }
 
     /// The coordinator was heard: nothing to ask for as long as it takes to fall silent.
@@ -80,7 +87,8 @@ impl<E: Engine> Agent<E> {
         };
         let request = asker.request(None, Timestamp::now());
         let me = self.me;
-        let addresses = enrolment_ports(&self.state.coordinator().addresses);
+        let addresses = self.desks(Timestamp::now());
+        self.standing.asked = self.standing.asked.wrapping_add(1);
         let patience = self.timing.enrol_patience;
         let asking = async move {
             let believe = |from, reply: EnrolReply| {
@@ -92,12 +100,26 @@ impl<E: Engine> Agent<E> {
         self.standing.asking = Some(tokio::spawn(asking));
     }
 
+    /// Where requests to join are taken: at the coordinator, and at members that may sponsor, since far from it there is
+    /// nobody else. Of many sponsors each question takes others.
+    fn desks(&self, now: Timestamp) -> Vec<SocketAddr> {
+        let is_sponsor = |member: &&Member| member.role == Role::Node && member.may_sponsor && member.key != self.me;
+        let sponsors = self.state.roster().approved(now).filter(is_sponsor);
+        let cards = sponsors.filter_map(|member| self.mesh.card(&member.key));
+        let ports = |card: &Card| enrolment_ports(&card.addresses).into_iter().take(EACH).collect::<Vec<_>>();
+        let mut sponsors: Vec<SocketAddr> = cards.flat_map(ports).collect();
+        let turn = (self.standing.asked.wrapping_mul(SPONSORS)).checked_rem(sponsors.len()).unwrap_or_default();
+        sponsors.rotate_left(turn);
+        let coordinator = enrolment_ports(&self.state.coordinator().addresses);
+        coordinator.into_iter().chain(sponsors.into_iter().take(SPONSORS)).collect()
+    }
+
     /// Takes what the coordinator says of this node: a newer roster, or that it is out.
     pub(super) async fn on_standing(&mut self, answer: Result<Answer, JoinError>) -> Result<(), AgentError> {
         let decision = match answer {
             Ok(Ok((_, answer))) => answer.decision,
             Ok(Err(error)) => {
-                tracing::debug!(%error, "the coordinator's enrolment port cannot be reached either");
+                tracing::debug!(%error, "no enrolment port gives an answer either");
                 return Ok(());
             }
             Err(error) => {

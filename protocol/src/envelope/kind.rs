@@ -35,6 +35,8 @@ pub enum Kind {
     SponsoredRequest,
     /// Answers that.
     SponsoredAnswer,
+    /// A presence that others passed on has come.
+    PresenceHeard,
 }
 
 /// On which way a kind travels.
@@ -66,7 +68,7 @@ const KIB: usize = 1024;
 struct Rule(Kind, Channel, SenderRole, usize, u64);
 
 /// Kind, channel, sender, largest body in bytes, time to live in seconds; the row is the kind's number, from 1.
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 16] = [
     Rule(Kind::Beacon, Channel::Control, SenderRole::Coordinator, KIB, 60),
     Rule(Kind::RosterHead, Channel::Control, SenderRole::Coordinator, 48 * KIB, 3600),
     Rule(Kind::Cancel, Channel::Control, SenderRole::Coordinator, KIB, 3600),
@@ -83,6 +85,7 @@ const RULES: [Rule; 15] = [
     Rule(Kind::EnrolAnswer, Channel::Enrolment, SenderRole::Coordinator, 250 * KIB, 120),
     Rule(Kind::SponsoredRequest, Channel::Letter, SenderRole::Node, 8 * KIB, 120),
     Rule(Kind::SponsoredAnswer, Channel::Letter, SenderRole::Coordinator, 252 * KIB, 120),
+    Rule(Kind::PresenceHeard, Channel::Letter, SenderRole::Coordinator, KIB, 60),
 ];
 
 impl Kind {
@@ -134,10 +137,10 @@ mod tests {
     #[test]
     fn every_kind_has_its_own_number() {
         let numbers: Vec<u8> = Kind::all().map(Kind::number).collect();
-        assert_eq!(numbers, (1..=15).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=16).collect::<Vec<u8>>());
         assert!(Kind::all().all(|kind| Kind::from_number(kind.number()) == Some(kind)));
-        assert_eq!((Kind::from_number(0), Kind::from_number(16)), (None, None));
-        let last = Kind::SponsoredAnswer;
+        assert_eq!((Kind::from_number(0), Kind::from_number(17)), (None, None));
+        let last = Kind::PresenceHeard;
         assert_eq!(last as usize + 1, RULES.len(), "a kind without a row");
     }
 }

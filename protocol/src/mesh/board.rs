@@ -30,6 +30,8 @@ pub(super) struct Board {
     open_bytes: usize,
     seen: BTreeMap<TaskId, Seen>,
     cancelled: BTreeMap<RunId, Cancelled>,
+    /// The head of the highest epoch, and until when it is good.
+    head: Option<(u64, Timestamp, Envelope)>,
     once: ReplayGuard,
     tally: Tally,
 }
@@ -160,13 +162,22 @@ impl Board {
         open.map(|(_, cancelled)| cancelled.envelope.clone()).collect()
     }
 
-    /// Whether this head was heard before.
-    pub(super) fn head(&mut self, head: &Verified<RosterHead>) -> Novelty {
-        self.once(head.header())
+    /// Whether this head was heard before. The one of the highest epoch is kept.
+    pub(super) fn head(&mut self, head: &Verified<RosterHead>, envelope: Envelope) -> Novelty {
+        let (header, epoch) = (head.header(), head.message().epoch);
+        if !self.once.admit(header) {
+            return Novelty::Outdated;
+        }
+        if self.head.as_ref().is_none_or(|(held, ..)| *held <= epoch) {
+            self.head = Some((epoch, header.issued.plus(header.time_to_live), envelope));
+        }
+        Novelty::First
     }
 
-    fn once(&mut self, header: &Header) -> Novelty {
-        if self.once.admit(header) { Novelty::First } else { Novelty::Outdated }
+    /// The newest head, for someone who holds the roster of epoch `held`.
+    pub(super) fn head_after(&self, held: u64, now: Timestamp) -> Option<Envelope> {
+        let head = self.head.as_ref().filter(|(epoch, until, _)| *epoch > held && *until >= now);
+        head.map(|(_, _, envelope)| envelope.clone())
     }
 
     /// This lease ended.

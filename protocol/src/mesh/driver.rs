@@ -2,6 +2,7 @@
 
 use super::behaviour::{MeshBehaviour, MeshBehaviourEvent};
 use super::board::Novelty;
+use super::chance::{jitter, lot};
 use super::dialler::{Badness, Standing};
 use super::gossip::{self, Heard, Refusal};
 use super::letters::Allowance;
@@ -10,7 +11,7 @@ use super::ways::BeaconId;
 use super::{Mesh, MeshError, MeshEvent, PeerLink, peer, transport};
 use crate::envelope::{Envelope, Kind};
 use crate::identity::NodeId;
-use crate::roster::{Precedence, Role, RosterHash};
+use crate::roster::Role;
 use crate::time::Timestamp;
 use futures::{FutureExt, StreamExt};
 use libp2p::core::ConnectedPoint;
@@ -32,6 +33,9 @@ const SETTLING: Duration = Duration::from_secs(1);
 /// The least time between two warnings about clocks.
 const CLOCK_WARNING: Duration = Duration::from_secs(300);
 
+/// The most events that are dealt with before our owner goes on.
+const AT_A_TIME: usize = 1_024;
+
 /// Unanswered pings that close a connection.
 const MAX_MISSED_PINGS: u32 = 2;
 
@@ -44,12 +48,14 @@ pub(super) struct Neighbour {
     missed_pings: u32,
     pub(super) allowance: Allowance,
     pub(super) asked: Option<Instant>,
+    /// The highest roster epoch that it said it holds.
+    pub(super) epoch: u64,
 }
 
 impl Neighbour {
     fn new(address: Option<SocketAddr>, is_dialled: bool) -> Self {
         let allowance = Allowance::new(Instant::now());
-        Self { address, is_dialled, round_trip: None, missed_pings: 0, allowance, asked: None }
+        Self { address, is_dialled, round_trip: None, missed_pings: 0, allowance, asked: None, epoch: 0 }
     }
 
     fn badness(&self) -> Badness {
@@ -71,11 +77,17 @@ impl Mesh {
                 self.on_swarm(event, self.time());
             }
             // Who listens at every address tells of one after another, all of them known by now.
-            while let Some(event) = self.swarm.select_next_some().now_or_never() {
-                self.on_swarm(event, Timestamp::now());
-            }
+            self.let_go(self.time());
         };
         transport::in_time(heard, wanted).await
+    }
+
+    /// Gives what is to be said to the connections, which say it while our owner is busy.
+    pub(super) fn let_go(&mut self, now: Timestamp) {
+        for _ in 0..AT_A_TIME {
+            let Some(event) = self.swarm.select_next_some().now_or_never() else { break };
+            self.on_swarm(event, now);
+        }
     }
 
     /// Waits for one thing to happen, and deals with it. Nothing is lost when the wait is given up.
@@ -98,6 +110,7 @@ impl Mesh {
                 self.board.sweep(time);
                 self.pull_from_best();
             }
+            self.pull_late_roster(now);
             self.close_surplus(now);
         }
         self.give_up_late(now);
@@ -308,7 +321,7 @@ impl Mesh {
     fn keep(&mut self, heard: &Heard, envelope: Envelope) -> Novelty {
         match heard {
             Heard::Beacon(beacon) => self.board.beacon(beacon, envelope),
-            Heard::Head(head) => self.board.head(head),
+            Heard::Head(head) => self.board.head(head, envelope),
             Heard::Cancel(cancel) => self.board.cancel(cancel, envelope),
             Heard::Announcement(announcement) => self.board.announcement(announcement, envelope),
         }
@@ -321,27 +334,16 @@ impl Mesh {
                 let coordinator = self.neighbours.keys().find(|node| self.gate.is_coordinator(node));
                 let parent = *coordinator.unwrap_or(&from);
                 self.ways.heard(BeaconId { boot: beacon.header().boot, counter: message.counter }, parent);
-                if self.lacks((message.roster_epoch, message.roster_hash)) || self.board.missing().is_some() {
+                self.seek_roster((message.roster_epoch, message.roster_hash));
+                if self.board.missing().is_some() {
                     self.pull_from_best();
                 }
                 self.events.push_back(MeshEvent::Beacon(beacon));
             }
-            Heard::Head(head) => {
-                let message = head.message();
-                if self.lacks((message.epoch, message.hash)) {
-                    self.gate.bar(message);
-                    self.apply_gate(now);
-                    self.pull_from_best();
-                }
-            }
+            Heard::Head(head) => self.heed_head(head.into_message(), from, now),
             Heard::Cancel(cancel) => self.events.push_back(MeshEvent::Cancel(cancel)),
             Heard::Announcement(announcement) => self.events.push_back(MeshEvent::Announcement(announcement)),
         }
-    }
-
-    /// True when a roster like this is to be pulled: to be taken, or as proof of two truths.
-    fn lacks(&mut self, offered: (u64, RosterHash)) -> bool {
-        matches!(self.gate.seek(offered), Precedence::Newer | Precedence::Conflict)
     }
 
     pub(super) fn gossip_own(&mut self, envelope: Envelope, now: Timestamp) {
@@ -361,10 +363,14 @@ impl Mesh {
             Heard::Beacon(_) | Heard::Head(_) | Heard::Cancel(_) => self.topics.control.clone(),
         };
         let bytes = envelope.as_bytes().to_vec();
+        let is_urgent = matches!(heard, Heard::Head(_));
         self.keep(&heard, envelope);
         match self.swarm.behaviour_mut().gossip.publish(topic, bytes) {
             Ok(_) | Err(PublishError::NoPeersSubscribedToTopic | PublishError::Duplicate) => {}
             Err(error) => tracing::warn!(%error, "gossip did not take a message; members will pull it"),
+        }
+        if is_urgent {
+            self.let_go(now);
         }
     }
 }
@@ -377,19 +383,4 @@ fn dial(swarm: &mut Swarm<MeshBehaviour>, node: &NodeId, addresses: &[SocketAddr
         .allocate_new_port()
         .build();
     swarm.dial(options).map_err(|error| transport::dial_reason(&error))
-}
-
-/// Draws among members to dial.
-fn lot() -> u64 {
-    // Without randomness it is always the same members, which is no harm either.
-    getrandom::u64().unwrap_or_default()
-}
-
-/// Keeps members that lost the same neighbour from coming back all at once.
-fn jitter() -> u8 {
-    let mut byte = [128];
-    // Without randomness every wait has its middle length, which is no harm.
-    let _ = getrandom::fill(&mut byte);
-    let [jitter] = byte;
-    jitter
 }

@@ -175,9 +175,9 @@ mod tests {
         let mut gate = Gate::new(kit::mesh_id(), key(1));
         gate.adopt(kit::roster(1, &[(1, Role::Coordinator), (2, Role::Node)])).unwrap();
         gate.changes(NOW);
-        gate.bar(&RosterHead { epoch: 1, hash: [0; 32], revoked: vec![key(2)] });
+        gate.bar(&RosterHead { epoch: 1, hash: [0; 32], revoked: vec![key(2)], roster: None });
         assert_eq!(gate.changes(NOW), Changes::default(), "a head that is not newer changes nothing");
-        gate.bar(&RosterHead { epoch: 3, hash: [0; 32], revoked: vec![key(2)] });
+        gate.bar(&RosterHead { epoch: 3, hash: [0; 32], revoked: vec![key(2)], roster: None });
         assert_eq!(gate.changes(NOW).leaving, [key(2)]);
         gate.adopt(kit::roster(2, &[(1, Role::Coordinator), (2, Role::Node)])).unwrap();
         assert_eq!(gate.changes(NOW), Changes::default());

@@ -187,7 +187,8 @@ pub(super) fn read(
         | Kind::EnrolRequest
         | Kind::EnrolAnswer
         | Kind::SponsoredRequest
-        | Kind::SponsoredAnswer => return Ok(None),
+        | Kind::SponsoredAnswer
+        | Kind::PresenceHeard => return Ok(None),
     }))
 }
 

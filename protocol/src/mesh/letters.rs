@@ -1,7 +1,7 @@
 //! Letters, from neighbour to neighbour up to their reader. Each answers the one before it when it has been answered
 //! itself, so `Taken` means that the reader has the letter.
 //!
-//! What a letter says of its way is believed by nobody: it can lead a letter astray, which is then sent again.
+//! What a letter says of its way can lead it astray, and it is then sent again. Whose answers come back by it is proven.
 
 use super::wire::{Carried, LetterAnswer, LetterDialect, TalkEvent, Way};
 use super::{LetterId, Mesh, MeshEvent, NotConnected, peer};
@@ -14,7 +14,9 @@ use outbox::{Load, MAX_HOPS, Told};
 use std::time::Duration;
 use tokio::time::Instant;
 
+mod claims;
 mod outbox;
+pub(super) use claims::Claims;
 pub(super) use outbox::Outbox;
 
 /// Letters that one neighbour may hand over in a burst.
@@ -77,7 +79,8 @@ impl Mesh {
             Some(reader) => (self.ways.newest().map(|(beacon, _)| beacon).unwrap_or_default(), reader),
             None => self.ways.first_hop(&neighbours(), now)?,
         };
-        Some((next, Way::Up { from, beacon }))
+        let claim = self.claims.make(&self.author, beacon);
+        Some((next, Way::Up { from, beacon, claim }))
     }
 
     pub(super) fn on_letters(&mut self, event: TalkEvent<LetterDialect>) {
@@ -146,6 +149,12 @@ impl Mesh {
             self.counters.busy += 1;
             return Err(LetterAnswer::Busy);
         }
+        if let Way::Up { from, beacon, claim } = *way
+            && !self.claims.holds(self.author.mesh(), from, beacon, claim)
+        {
+            self.counters.forged += 1;
+            return Err(LetterAnswer::NoWay);
+        }
         Ok(Step::PassOn(load))
     }
 
@@ -163,8 +172,9 @@ impl Mesh {
     fn pass_on(&mut self, load: Load, carried: Carried, channel: ResponseChannel<LetterAnswer>, now: Instant) {
         let Some(peer) = peer::peer_id(&load.to) else { return };
         let Carried { letter, way, hops } = carried;
-        if let Way::Up { from: writer, .. } = way
+        if let Way::Up { from: writer, beacon, claim: _ } = way
             && self.gate.lets_in(&writer)
+            && (writer == load.from || self.ways.parent(beacon).is_some())
         {
             self.ways.came_by(writer, load.from, now);
         }

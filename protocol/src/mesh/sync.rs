@@ -1,21 +1,21 @@
-//! Pulls: neighbours are asked for what gossip may have lost, and for the cards that differ.
+//! Pulls: neighbours are asked for what gossip may have lost, and for the cards that differ. Rosters are handed on.
 
 use super::board::Novelty;
 use super::cards::Offered;
 use super::gossip::Refusal;
 use super::wire::{SyncDialect, TalkEvent};
-use super::{Mesh, MeshEvent, peer};
+use super::{Mesh, peer};
 use crate::card::SignedCard;
 use crate::codec;
 use crate::envelope::Envelope;
 use crate::identity::NodeId;
-use crate::roster::{Precedence, SignedRoster};
 use crate::time::Timestamp;
 use libp2p::request_response::{Event, Message, OutboundFailure, OutboundRequestId};
 use std::collections::BTreeMap;
 use tokio::time::Instant;
 use words::{CardsAnswer, CardsRequest, NewsAnswer, NewsRequest, SyncAnswer, SyncRequest};
 
+mod rosters;
 pub(super) mod words;
 
 /// Neighbours that are asked at once when the coordinator is none of them.
@@ -49,6 +49,8 @@ enum Wanted {
         /// The shares that were asked for, and those that did not fit into the request.
         shares: Vec<u8>,
     },
+    /// That the roster of this epoch, which was handed over, is taken.
+    Roster { epoch: u64 },
 }
 
 impl Pulls {
@@ -63,6 +65,10 @@ impl Pulls {
 
     fn waits_for_cards(&self, node: &NodeId) -> bool {
         self.0.values().any(|pull| pull.node == *node && matches!(pull.wanted, Wanted::Cards { .. }))
+    }
+
+    fn is_handing_roster_to(&self, node: &NodeId) -> bool {
+        self.0.values().any(|pull| pull.node == *node && matches!(pull.wanted, Wanted::Roster { .. }))
     }
 }
 
@@ -128,7 +134,7 @@ impl Mesh {
         match event {
             Event::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
                 let Some(node) = peer::node_id(&peer).filter(|node| self.gate.lets_in(node)) else { return };
-                let answer = self.answer(&request, now);
+                let answer = self.answer(node, &request, now);
                 if self.swarm.behaviour_mut().sync.send_response(channel, answer).is_err() {
                     tracing::debug!(%peer, "a neighbour left before its pull was answered");
                 }
@@ -151,20 +157,30 @@ impl Mesh {
 
     fn on_pull_failed(&mut self, pull: &Pull, error: &OutboundFailure) {
         tracing::debug!(node.id = %pull.node, %error, "a pull failed");
-        if matches!(error, OutboundFailure::ConnectionClosed) && self.connected(&pull.node) {
-            // One of two connections was closed; the other one serves.
-            self.pull_from(pull.node);
-        } else if self.gate.is_coordinator(&pull.node) {
-            self.pull_from_others(Some(pull.node));
+        // One of two connections was closed; the other one serves.
+        let has_other = matches!(error, OutboundFailure::ConnectionClosed) && self.connected(&pull.node);
+        match pull.wanted {
+            Wanted::Roster { .. } if has_other => self.hand_roster_to(pull.node),
+            // It pulls what it lacks.
+            Wanted::Roster { .. } => {}
+            Wanted::News { .. } | Wanted::Cards { .. } if has_other => self.pull_from(pull.node),
+            Wanted::News { .. } | Wanted::Cards { .. } if self.gate.is_coordinator(&pull.node) => {
+                self.pull_from_others(Some(pull.node));
+            }
+            Wanted::News { .. } | Wanted::Cards { .. } => {}
         }
     }
 
-    fn answer(&mut self, request: &SyncRequest, now: Timestamp) -> SyncAnswer {
+    fn answer(&mut self, node: NodeId, request: &SyncRequest, now: Timestamp) -> SyncAnswer {
         match request {
             SyncRequest::News(request) => SyncAnswer::News(self.news_for(request, now)),
             SyncRequest::Cards(CardsRequest { shares, list }) => {
                 let (cards, more) = self.cards.lacking(shares, list, CARDS_BYTES);
                 SyncAnswer::Cards(CardsAnswer { cards, more })
+            }
+            SyncRequest::Roster(handed) => {
+                self.take_handed(node, handed, now);
+                SyncAnswer::Roster { epoch: self.gate.epoch() }
             }
         }
     }
@@ -179,7 +195,9 @@ impl Mesh {
         let cancels = self.board.cancels_but(&request.cancelled, now);
         let size =
             |envelopes: &[Envelope]| envelopes.iter().map(|envelope| envelope.as_bytes().len() + 8).sum::<usize>();
+        let head = self.board.head_after(request.epoch, now);
         let taken = roster.as_ref().map_or(0, |roster| codec::encode(roster).len()) + size(&cancels);
+        let taken = taken + size(head.as_slice());
         let room = ANSWER_BYTES.saturating_sub(taken);
         let (announcements, more) = self.board.open_for(request.holder.as_ref(), &request.have, room, now);
         let newer = self
@@ -188,14 +206,19 @@ impl Mesh {
             .filter(|(beacon, _)| Some((beacon.header().boot, beacon.message().counter)) > request.beacon);
         let beacon = newer.map(|(_, envelope)| envelope.clone());
         let cards = if self.cards.digest() == request.cards { Vec::new() } else { self.cards.sums().to_vec() };
-        NewsAnswer { epoch: self.gate.epoch(), roster, beacon, announcements, cancels, more, cards }
+        NewsAnswer { epoch: self.gate.epoch(), roster, head, beacon, announcements, cancels, more, cards }
     }
 
     /// Whoever asks may itself hold what is newer.
     fn ask_back(&mut self, node: NodeId, request: &SyncRequest, now: Timestamp) {
         match request {
-            SyncRequest::News(request) if request.epoch > self.gate.epoch() => self.pull_from(node),
-            SyncRequest::News(_) => {}
+            SyncRequest::News(request) => {
+                self.note_epoch(node, request.epoch);
+                if request.epoch > self.gate.epoch() {
+                    self.pull_from(node);
+                }
+            }
+            SyncRequest::Roster(_) => {}
             SyncRequest::Cards(CardsRequest { shares, list }) => {
                 if self.cards.lacks(list, self.gate.inside(), now) {
                     self.ask_for_cards(node, shares.clone());
@@ -209,16 +232,24 @@ impl Mesh {
         match (wanted, answer) {
             (Wanted::News { goal, sought }, SyncAnswer::News(news)) => self.learn_news(node, goal, sought, news, now),
             (Wanted::Cards { shares }, SyncAnswer::Cards(answer)) => self.learn_cards(node, shares, answer, now),
-            (Wanted::News { .. }, SyncAnswer::Cards(_)) | (Wanted::Cards { .. }, SyncAnswer::News(_)) => {
-                tracing::warn!(node.id = %node, "a neighbour answered what it was not asked");
-            }
+            (Wanted::Roster { epoch }, SyncAnswer::Roster { epoch: held }) => self.on_roster_taken(node, epoch, held),
+            (
+                Wanted::News { .. } | Wanted::Cards { .. } | Wanted::Roster { .. },
+                SyncAnswer::News(_) | SyncAnswer::Cards(_) | SyncAnswer::Roster { .. },
+            ) => tracing::warn!(node.id = %node, "a neighbour answered what it was not asked"),
         }
     }
 
     fn learn_news(&mut self, node: NodeId, goal: Option<(u64, u64)>, sought: u64, news: NewsAnswer, now: Timestamp) {
-        let NewsAnswer { epoch: _, roster, beacon, announcements, cancels, more, cards } = news;
-        if let Some(signed) = roster {
-            self.learn_roster(signed, node, now);
+        let NewsAnswer { epoch, roster, head, beacon, announcements, cancels, more, cards } = news;
+        self.note_epoch(node, epoch);
+        if let Some(head) = head {
+            self.learn_head(node, head, now);
+        }
+        if let Some(signed) = roster
+            && self.learn_roster(signed, node, now)
+        {
+            self.hand_roster_on();
         }
         // Before the announcements: what was cancelled is not begun.
         let Some(_) = self.hear_all(node, cancels, now) else { return };
@@ -291,35 +322,5 @@ impl Mesh {
             self.dialler.learn(card.key, &card.addresses, Instant::now());
         }
         offered
-    }
-
-    fn learn_roster(&mut self, signed: SignedRoster, from: NodeId, now: Timestamp) {
-        match self.gate.adopt(signed.clone()) {
-            Ok(Precedence::Newer) => {
-                self.apply_gate(now);
-                if let Some(roster) = self.gate.roster().cloned() {
-                    tracing::info!(roster.epoch = roster.epoch, node.id = %from, "a newer roster is in force");
-                    self.events.push_back(MeshEvent::RosterAdopted { signed, roster });
-                }
-                self.offer_roster(from);
-            }
-            Ok(Precedence::Conflict) => {
-                if let Some((epoch, held)) = self.gate.version() {
-                    let offered = signed.hash();
-                    self.events.push_back(MeshEvent::RosterConflict { epoch, held, offered, from });
-                }
-            }
-            Ok(Precedence::Same | Precedence::Older) => {}
-            Err(error) => {
-                self.counters.forged += 1;
-                tracing::warn!(node.id = %from, %error, "a neighbour handed over a bad roster");
-            }
-        }
-    }
-
-    /// A neighbour that is asked by someone with a newer roster asks back: so a roster runs on without the coordinator.
-    fn offer_roster(&mut self, from: NodeId) {
-        let others: Vec<NodeId> = self.neighbours.keys().copied().filter(|node| *node != from).collect();
-        others.into_iter().for_each(|node| self.pull_from(node));
     }
 }

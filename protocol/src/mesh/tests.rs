@@ -2,6 +2,7 @@
 
 mod enrolment;
 mod frames;
+mod handed;
 mod hostile;
 mod intruder;
 pub(super) mod kit;

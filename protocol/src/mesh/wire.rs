@@ -7,7 +7,7 @@ use super::sync::words::{SyncAnswer, SyncRequest};
 use super::ways::BeaconId;
 use crate::codec::{self, Decode, Encode};
 use crate::envelope::Envelope;
-use crate::identity::NodeId;
+use crate::identity::{NodeId, SignatureBytes};
 use crate::letter::{Letter, MAX_LETTER_BYTES};
 use futures::prelude::*;
 use libp2p::StreamProtocol;
@@ -52,6 +52,8 @@ pub(super) enum Way {
         from: NodeId,
         /// The beacon that is followed.
         beacon: BeaconId,
+        /// The writer's word for that.
+        claim: SignatureBytes,
     },
     /// From the coordinator, back along the way of the reader's latest letter.
     Down,
@@ -79,7 +81,8 @@ impl Dialect for SyncDialect {
     const NAME: &'static str = "/portdrift/sync/1";
     const REQUEST_BYTES: usize = 256 * KIB;
     const RESPONSE_BYTES: usize = 1536 * KIB;
-    const AT_ONCE: usize = 4;
+    // News, cards and a roster, both ways.
+    const AT_ONCE: usize = 8;
     const PATIENCE: Duration = Duration::from_secs(20);
     type Request = SyncRequest;
     type Response = SyncAnswer;
@@ -206,10 +209,11 @@ mod tests {
 
     #[test]
     fn the_frames_keep_their_bytes() {
-        let way = Way::Up { from: NodeId::from_bytes([5; 32]), beacon: BeaconId { boot: 6, counter: 300 } };
+        let beacon = BeaconId { boot: 6, counter: 300 };
+        let way = Way::Up { from: NodeId::from_bytes([5; 32]), beacon, claim: [8; 64] };
         let letter = Letter { to: NodeId::from_bytes([9; 32]), sealed: Sealed::from_bytes(vec![7; 3]) };
         let carried = [way, Way::Down].map(|way| Carried { letter: letter.clone(), way, hops: 2 });
-        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&carried)), @"0109090909090909090909090909090909090909090909090909090909090909090307070700050505050505050505050505050505050505050505050505050505050505050506fb2c01020909090909090909090909090909090909090909090909090909090909090909030707070102");
+        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&carried)), @"0109090909090909090909090909090909090909090909090909090909090909090307070700050505050505050505050505050505050505050505050505050505050505050506fb2c0108080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808020909090909090909090909090909090909090909090909090909090909090909030707070102");
         use LetterAnswer::{Busy, Late, NoWay, Taken, TooFar};
         insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&[Taken, Busy, NoWay, TooFar, Late])), @"010001020304");
     }

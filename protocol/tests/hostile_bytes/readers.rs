@@ -86,6 +86,7 @@ fn by_kind(kind: Kind, bytes: &[u8]) -> [Result<(), String>; 2] {
         Kind::EnrolAnswer => both::<EnrolAnswer>(bytes),
         Kind::SponsoredRequest => both::<SponsoredRequest>(bytes),
         Kind::SponsoredAnswer => both::<SponsoredAnswer>(bytes),
+        Kind::PresenceHeard => both::<PresenceHeard>(bytes),
     }
 }
 

@@ -101,6 +101,10 @@ pub(in crate::cli) fn details(node: &Node) -> String {
         ("engines", list(&engines)),
         ("own policy", node.policy_ranges.as_ref().map_or_else(|| "no limit".to_owned(), ToString::to_string)),
         ("asked", node.asked.to_string()),
+        (
+            "asked through",
+            node.asked_through.as_ref().map_or_else(|| "the coordinator itself".to_owned(), ToString::to_string),
+        ),
         ("approved", approval),
         ("ends", ends(node)),
         (

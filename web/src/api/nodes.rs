@@ -49,6 +49,9 @@ pub struct Node {
     pub policy_ranges: Option<TargetSet>,
     /// What it can scan with.
     pub engines: Vec<Engine>,
+    /// The node that passed its request on; absent when it asked the coordinator itself.
+    #[schema(value_type = Option<String>)]
+    pub asked_through: Option<Fingerprint>,
     /// When it first asked to join.
     #[schema(value_type = String, format = DateTime)]
     pub asked: Timestamp,
@@ -175,8 +178,8 @@ impl From<coordinator::registry::Approval> for Approval {
 
 impl From<NodeView> for Node {
     fn from(view: NodeView) -> Self {
-        let NodeView { record, presence, status, is_awaited, ending } = view;
-        let NodeRecord { key, sealing: _, label, facts, first_asked, last_asked, admission, hidden } = record;
+        let NodeView { record, sponsor: _, presence, status, is_awaited, ending } = view;
+        let NodeRecord { key, sealing: _, label, facts, sponsor, first_asked, last_asked, admission, hidden } = record;
         let NodeFacts { hostname, version, system, addresses, macs, engines, policy_ranges } = facts;
         let now = presence.as_ref();
         Self {
@@ -191,6 +194,7 @@ impl From<NodeView> for Node {
             connected_from: now.and_then(|presence| presence.address),
             policy_ranges,
             engines: engines.into_iter().map(Engine::from).collect(),
+            asked_through: sponsor.map(|sponsor| sponsor.fingerprint()),
             asked: first_asked,
             last_seen: last_seen(&admission, &status, now, last_asked),
             load: now.map(|presence| f64::from(presence.load_hundredths) / 100.0),

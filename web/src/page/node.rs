@@ -5,7 +5,7 @@ use crate::error::WebError;
 use crate::faults::Faults;
 use crate::filters;
 use crate::look::Badge;
-use crate::page::nodes::{ApprovalForm, state};
+use crate::page::nodes::{ApprovalForm, state, through};
 use crate::page::{Head, Page, Section, View};
 use crate::session::Caller;
 use askama::Template;
@@ -125,6 +125,7 @@ fn facts(view: &NodeView) -> Vec<(&'static str, String)> {
         ("Engines", list(facts.engines.iter().map(engine).collect())),
         ("Own policy", policy),
     ];
+    rows.extend(through(view).map(|sponsor| ("Asked through", sponsor)));
     if let Some(approval) = view.record.approval() {
         rows.push(("May scan", approval.ranges.to_string()));
         rows.push(("Site", approval.site.to_string()));

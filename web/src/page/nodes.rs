@@ -49,6 +49,8 @@ pub(crate) struct PendingCard {
     pub(crate) address: String,
     pub(crate) claimed: String,
     pub(crate) version: String,
+    /// The node that passed its request on.
+    pub(crate) through: Option<String>,
     pub(crate) asked: Timestamp,
     pub(crate) state: Badge,
     pub(crate) approval: ApprovalForm,
@@ -197,6 +199,7 @@ impl From<&NodeView> for PendingCard {
             host: or_none(facts.hostname.to_string()),
             address: or_none(address),
             version: facts.version.to_string(),
+            through: through(view),
             asked: record.last_asked,
             state: Badge::pending(),
             approval: ApprovalForm {
@@ -235,6 +238,12 @@ impl From<&NodeView> for NodeRow {
             seen: seen.or_else(|| view.presence.as_ref().map(|presence| presence.last_seen)),
         }
     }
+}
+
+/// The node through which this one asked, as people and as keys name it.
+pub(crate) fn through(view: &NodeView) -> Option<String> {
+    let sponsor = view.record.sponsor?.fingerprint();
+    Some(view.sponsor.as_ref().map_or_else(|| sponsor.to_string(), |label| format!("{label} ({sponsor})")))
 }
 
 /// What its disk keeps it from.

@@ -167,6 +167,7 @@ fn nodes(word: &str) -> nodes::Nodes {
         address: "10.1.0.7".into(),
         claimed: "10.1.0.0/24".into(),
         version: "0.1.0".into(),
+        through: Some(word.into()),
         asked: NOW.minus(Duration::from_secs(70)),
         state: Badge::plain(Tone::Medium, "diamond", "pending"),
         approval,

@@ -158,6 +158,12 @@ async fn a_stranger_that_asks_through_a_sponsor_is_held_and_answered_when_it_is_
     let_sponsor(&hub, &[sponsor.author.id()]).await;
     let stranger = author(9, &hub);
     assert_eq!(sponsor.asked(request(&stranger, None)).await, (stranger.id(), Decision::Pending));
+    let seen = hub.node(&ada(), &stranger.id().fingerprint()).await.unwrap();
+    assert_eq!(
+        (seen.record.sponsor, seen.sponsor),
+        (Some(sponsor.author.id()), Some("far".into())),
+        "told through whom"
+    );
     let held = sponsor.pass_on(request(&stranger, None));
     sponsor.delivered(held).await;
     approve(&hub, stranger.id()).await;

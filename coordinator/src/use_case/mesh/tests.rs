@@ -53,7 +53,7 @@ fn node(number: u8, status: NodeStatus, through: Option<u8>, links: Vec<Link>) -
         through: through.map(id),
         has_left: false,
     };
-    NodeView { record, presence: Some(presence), status, is_awaited: false, ending: None }
+    NodeView { record, sponsor: None, presence: Some(presence), status, is_awaited: false, ending: None }
 }
 
 /// One line for each member and each link.

@@ -94,7 +94,7 @@ async fn each_result_of_a_damaged_spool_is_delivered_bit_exact_or_its_task_is_ha
                     assert!(matches!(answer.answer, Answer::HandedBack(_)), "round {round}: {answer:?}");
                     back.insert(answer.task);
                 }
-                Seen::Presence(_) | Seen::Offer | Seen::Chunk => {}
+                Seen::Presence(_) | Seen::Offer | Seen::Chunk | Seen::Swallowed => {}
             }
         }
         assert_eq!(back, damaged, "round {round}: each damaged one is told, and no other");

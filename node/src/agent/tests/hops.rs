@@ -77,6 +77,30 @@ async fn what_a_lying_hop_swallows_is_sent_again_until_the_receipt() {
 }
 
 #[tokio::test]
+async fn a_node_whose_words_a_hop_swallows_is_heard_through_another_one() {
+    let (mut hub, home, hop) = Hub::behind_a_hop("127.0.0.0/8").await;
+    let (mut node, address) = start(&home, &hop, Knocker::default()).await;
+    let heard = async {
+        loop {
+            hub.beat().await;
+            if tokio::time::timeout(Duration::from_millis(200), hub.presence()).await.is_ok() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, heard).await.unwrap();
+    // The beacon came by the first one, and no other one follows.
+    let other = hop.beside().await;
+    other.dial(home.id, address).await;
+    node.told(|notice| *notice == Notice::Connected { node: other.id, coordinator: false }).await;
+    *hub.losses.liar.lock().unwrap() = Some(hop.id);
+    hub.saw(|seen| matches!(seen, Seen::Swallowed).then_some(())).await;
+    hub.rest();
+    hub.presence().await;
+    node.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_result_waits_while_the_hop_is_away_and_arrives_after_its_return() {
     let (mut hub, home, mut hop) = Hub::behind_a_hop("127.0.0.0/8").await;
     let engine = Knocker { noise: 700_000, ..Knocker::default() };

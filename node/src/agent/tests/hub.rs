@@ -7,16 +7,16 @@ use protocol::envelope::{Author, Envelope, Kind, Message};
 use protocol::letter::{Letter, Opener, Purpose, Sealed, SealingKey};
 use protocol::mesh::{Mesh, MeshConfig, MeshEvent};
 use protocol::message::{
-    Announcement, Beacon, CHUNK_BYTES, Cancel, ChunksWanted, Presence, Receipt, ReceiptOutcome, ResultChunk,
-    ResultManifest, ResultOffer, TaskAnswer, TaskResult,
+    Announcement, Beacon, CHUNK_BYTES, Cancel, ChunksWanted, Presence, PresenceHeard, Receipt, ReceiptOutcome,
+    ResultChunk, ResultManifest, ResultOffer, TaskAnswer, TaskResult,
 };
 use protocol::roster::{Role, SignedRoster};
 use protocol::task::{RunId, TaskId, TaskSpec, seal_context};
 use protocol::{NodeId, Timestamp};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -29,6 +29,8 @@ pub(super) enum Seen {
     Chunk,
     /// A whole result; its receipt went out, or was lost.
     Whole(Box<TaskResult>),
+    /// A letter that nobody reads.
+    Swallowed,
 }
 
 /// What goes wrong on the way; a test changes it while the hub runs.
@@ -40,6 +42,8 @@ pub(super) struct Losses {
     pub(super) chunks: AtomicU32,
     /// Letters that nobody reads, though the node is told that they were delivered: a hop lied.
     pub(super) letters: AtomicU32,
+    /// The neighbour that says so of every letter.
+    pub(super) liar: Mutex<Option<NodeId>>,
 }
 
 enum Command {
@@ -89,10 +93,11 @@ impl Hub {
     pub(super) async fn behind_a_hop(ranges: &str) -> (Self, Home, Hop) {
         let home = Home::new("127.0.0.1:1".parse().unwrap(), ranges);
         let member = |id: NodeId| crate::testing::member(id, Role::Node, ranges);
-        let roster = crate::testing::roster(2, vec![member(home.id), member(hop_author().id())]);
+        let hops = [HOP, OTHER_HOP].map(|seed| member(crate::testing::key(seed).node_id()));
+        let roster = crate::testing::roster(2, hops.into_iter().chain([member(home.id)]).collect());
         home.adopt(roster.clone());
         let mesh = mesh(coordinator(), Role::Coordinator, Some(roster.clone())).await;
-        let hop = Hop::start(mesh.listen_addresses()[0], roster).await;
+        let hop = Hop::start(HOP, mesh.listen_addresses()[0], roster).await;
         let (hub, home) = Self::serve(mesh, home);
         (hub, home, hop)
     }
@@ -205,6 +210,9 @@ impl Desk {
         if lose(&self.losses.letters) {
             return;
         }
+        if *self.losses.liar.lock().unwrap() == Some(by) {
+            return self.seen.try_send(Seen::Swallowed).expect("a test reads what comes");
+        }
         let mesh = mesh_key().mesh_id();
         let envelope = letter.open(&Opener::new(self.author.keypair()), mesh).unwrap();
         self.mesh.learn_way(envelope.header().unwrap().sender, by);
@@ -213,7 +221,11 @@ impl Desk {
         }
         let kind = envelope.header().unwrap().kind;
         let seen = if kind == Kind::Presence {
-            Seen::Presence(Box::new(body(&envelope)))
+            let presence: Presence = body(&envelope);
+            if by != self.node.0 {
+                self.reply(&PresenceHeard { clock: presence.clock });
+            }
+            Seen::Presence(Box::new(presence))
         } else if kind == Kind::TaskAnswer {
             Seen::Answer(body(&envelope))
         } else if kind == Kind::ResultOffer {
@@ -271,13 +283,15 @@ pub(super) struct Hop {
     task: JoinHandle<()>,
 }
 
-fn hop_author() -> Author {
-    Author::new(Arc::new(crate::testing::key(3)), mesh_key().mesh_id(), 1)
-}
+/// From which seeds the keys of two hops grow.
+const HOP: u8 = 3;
+const OTHER_HOP: u8 = 4;
 
 impl Hop {
-    async fn start(hub: SocketAddr, roster: SignedRoster) -> Self {
-        let mut mesh = mesh(hop_author(), Role::Node, Some(roster.clone())).await;
+    async fn start(seed: u8, hub: SocketAddr, roster: SignedRoster) -> Self {
+        let author = Author::new(Arc::new(crate::testing::key(seed)), mesh_key().mesh_id(), 1);
+        let id = author.id();
+        let mut mesh = mesh(author, Role::Node, Some(roster.clone())).await;
         mesh.dial(coordinator().id(), &[hub]);
         let (dials, mut inbox) = mpsc::channel::<(NodeId, SocketAddr)>(4);
         let task = tokio::spawn(async move {
@@ -288,7 +302,7 @@ impl Hop {
                 }
             }
         });
-        Self { id: hop_author().id(), hub, roster, dials, task }
+        Self { id, hub, roster, dials, task }
     }
 
     pub(super) async fn dial(&self, node: NodeId, address: SocketAddr) {
@@ -303,7 +317,12 @@ impl Hop {
 
     /// The same one after its [`Self::kill`], without memory.
     pub(super) async fn again(self) -> Self {
-        Self::start(self.hub, self.roster).await
+        Self::start(HOP, self.hub, self.roster).await
+    }
+
+    /// Another one beside this one.
+    pub(super) async fn beside(&self) -> Self {
+        Self::start(OTHER_HOP, self.hub, self.roster.clone()).await
     }
 }
 

@@ -9,7 +9,7 @@ async fn a_presence_tells_of_the_links_and_how_long_a_ping_takes() {
     let node = home.start(Knocker::default());
     let measured = |seen| match seen {
         Seen::Presence(presence) if presence.links.iter().any(|link| link.round_trip_us.is_some()) => Some(presence),
-        Seen::Presence(_) | Seen::Answer(_) | Seen::Offer | Seen::Chunk | Seen::Whole(_) => None,
+        Seen::Presence(_) | Seen::Answer(_) | Seen::Offer | Seen::Chunk | Seen::Whole(_) | Seen::Swallowed => None,
     };
     let presence = hub.saw(measured).await;
     let [link] = presence.links[..] else { panic!("one link: {presence:?}") };
@@ -26,7 +26,7 @@ async fn a_node_that_stops_in_order_says_so_last_and_names_no_task() {
     node.stop().await.unwrap();
     let farewell = |seen| match seen {
         Seen::Presence(presence) if presence.is_farewell => Some(presence),
-        Seen::Presence(_) | Seen::Answer(_) | Seen::Offer | Seen::Chunk | Seen::Whole(_) => None,
+        Seen::Presence(_) | Seen::Answer(_) | Seen::Offer | Seen::Chunk | Seen::Whole(_) | Seen::Swallowed => None,
     };
     assert_eq!(hub.saw(farewell).await.running, []);
     assert!(!hub.rest().iter().any(|seen| matches!(seen, Seen::Presence(_))), "nothing after it");

@@ -15,6 +15,8 @@ pub(in crate::mesh) enum SyncRequest {
     News(NewsRequest),
     /// Which cards are lacking here?
     Cards(CardsRequest),
+    /// Take this roster.
+    Roster(HandedRoster),
 }
 
 /// What the asker holds already.
@@ -50,6 +52,16 @@ pub(in crate::mesh) enum SyncAnswer {
     News(NewsAnswer),
     /// What was lacking.
     Cards(CardsAnswer),
+    /// Which roster is in force there now.
+    Roster { epoch: u64 },
+}
+
+/// A roster that nobody asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(in crate::mesh) struct HandedRoster {
+    /// What its epoch is said to be, so that one that is held costs no signature.
+    pub(in crate::mesh) epoch: u64,
+    pub(in crate::mesh) roster: SignedRoster,
 }
 
 /// What the asker does not hold yet.
@@ -59,6 +71,8 @@ pub(in crate::mesh) struct NewsAnswer {
     pub(in crate::mesh) epoch: u64,
     /// A newer roster, or another one of the same epoch.
     pub(in crate::mesh) roster: Option<SignedRoster>,
+    /// The coordinator's word on a newer one, which runs on by gossip.
+    pub(in crate::mesh) head: Option<Envelope>,
     /// The newest beacon, if the asker's is older.
     pub(in crate::mesh) beacon: Option<Envelope>,
     /// Open announcements for the holder.
@@ -83,6 +97,9 @@ pub(in crate::mesh) struct CardsAnswer {
 mod tests {
     use super::*;
     use crate::codec;
+    use crate::identity::Keypair;
+    use crate::roster::Roster;
+    use crate::time::Timestamp;
     use data_encoding::HEXLOWER;
 
     #[test]
@@ -99,6 +116,7 @@ mod tests {
         let answer = NewsAnswer {
             epoch: 4,
             roster: None,
+            head: Some(Envelope::from_bytes(vec![5])),
             beacon: Some(Envelope::from_bytes(vec![1, 2])),
             announcements: vec![Envelope::from_bytes(vec![3])],
             cancels: vec![Envelope::from_bytes(vec![4])],
@@ -107,10 +125,17 @@ mod tests {
         };
         let hex = |bytes: Vec<u8>| HEXLOWER.encode(&bytes);
         insta::assert_snapshot!(hex(codec::encode(&SyncRequest::News(news))), @"010003070707070707070707070707070707070707070707070707070707070707070701050601090909090909090909090909090909090909090909090909090909090909090901fb2c01020401fb2d0108");
-        insta::assert_snapshot!(hex(codec::encode(&SyncAnswer::News(answer))), @"010004000102010201010301010401020102");
+        insta::assert_snapshot!(hex(codec::encode(&SyncAnswer::News(answer))), @"010004000101050102010201010301010401020102");
         let request = CardsRequest { shares: vec![1, 31], list: Vec::new() };
         insta::assert_snapshot!(hex(codec::encode(&SyncRequest::Cards(request))), @"010102011f00");
         let answer = CardsAnswer { cards: Vec::new(), more: true };
         insta::assert_snapshot!(hex(codec::encode(&SyncAnswer::Cards(answer))), @"01010001");
+        let mesh_key = Keypair::from_seed(&[1; 32]);
+        let (issued, not_after) = (Timestamp::from_millis(5), Timestamp::from_millis(6));
+        let (mesh, members) = (mesh_key.mesh_id(), Vec::new());
+        let roster = Roster { mesh, epoch: 3, previous: [0; 32], issued, not_after, members };
+        let handed = HandedRoster { epoch: 3, roster: SignedRoster::sign(&roster, &mesh_key) };
+        insta::assert_snapshot!(hex(codec::encode(&SyncRequest::Roster(handed))), @"01020345018a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c030000000000000000000000000000000000000000000000000000000000000000050600af6f0ef99597e63cb0c0897b257bc54a675b27d8513490036ec8649f9b83bda84b58a03cb5838ad534ba3c0bfd5ebd3a23fe62484c12e7998d833f34f07f6a04");
+        insta::assert_snapshot!(hex(codec::encode(&SyncAnswer::Roster { epoch: 3 })), @"010203");
     }
 }

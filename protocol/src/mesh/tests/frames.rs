@@ -63,6 +63,7 @@ pub(super) fn genuine() -> [Vec<u8>; 6] {
     let answer = NewsAnswer {
         epoch: 4,
         roster: Some(kit::roster(4, &[(1, crate::roster::Role::Coordinator)])),
+        head: None,
         beacon: Some(Envelope::from_bytes(vec![1, 2])),
         announcements: vec![kit::announcement(1, 1, 1, 2).1],
         cancels: vec![Envelope::from_bytes(vec![4])],
@@ -70,7 +71,7 @@ pub(super) fn genuine() -> [Vec<u8>; 6] {
         cards: vec![1, 2],
     };
     let letter = Letter { to: kit::id(2), sealed: Sealed::from_bytes(vec![7; 60]) };
-    let up = Way::Up { from: kit::id(3), beacon: BeaconId { boot: 6, counter: 300 } };
+    let up = Way::Up { from: kit::id(3), beacon: BeaconId { boot: 6, counter: 300 }, claim: [8; 64] };
     [
         codec::encode(&SyncRequest::News(news)),
         codec::encode(&SyncRequest::Cards(CardsRequest { shares: vec![1, 31], list: Vec::new() })),

@@ -120,7 +120,7 @@ async fn a_message_is_acted_on_once_however_often_it_is_handed_over() {
         announce(&author, 1, 1, 1, 3),
         author.sign(&Beacon { counter: 1, roster_epoch: 1, roster_hash: held.hash(), announced: 1 }, 1, now),
         author.sign(&Cancel { run: RunId(9) }, 1, now),
-        author.sign(&RosterHead { epoch: 1, hash: held.hash(), revoked: vec![] }, 1, now),
+        author.sign(&RosterHead { epoch: 1, hash: held.hash(), revoked: vec![], roster: None }, 1, now),
     ];
     let again = recorded.clone();
     let firsts = hub
@@ -161,6 +161,7 @@ async fn a_neighbour_that_answers_with_forgeries_is_heard_no_further_than_the_fi
     let answer = NewsAnswer {
         epoch: 1,
         roster: None,
+        head: None,
         beacon: None,
         announcements,
         cancels: Vec::new(),

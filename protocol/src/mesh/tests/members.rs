@@ -144,7 +144,7 @@ async fn a_revoked_key_loses_its_connections_at_once_and_stays_out() {
     assert_eq!(hub.with(|mesh| mesh.set_roster(signed)).await.unwrap(), Precedence::Newer);
     hub.disconnected_from(revoked.id).await;
     revoked.disconnected_from(hub.id).await;
-    let head = RosterHead { epoch: 2, hash: new.hash(), revoked: vec![id(3)] };
+    let head = RosterHead { epoch: 2, hash: new.hash(), revoked: vec![id(3)], roster: None };
     hub.publish(kit::author(1).sign(&head, 2, Timestamp::now())).await;
     node.with(Mesh::pull).await;
     // A head only hints, so the order of these two is open.

@@ -2,6 +2,7 @@
 
 use super::intruder::{Intruder, Loot};
 use super::kit::{self, PATIENCE, Running, id, start, start_with};
+use crate::envelope::Envelope;
 use crate::identity::NodeId;
 use crate::mesh::Tunables;
 use crate::message::RosterHead;
@@ -30,6 +31,12 @@ fn without_the_revoked() -> SignedRoster {
             member.state = MemberState::Revoked;
         }
     })
+}
+
+/// The coordinator's word on it, as it is gossiped.
+fn head(new: &SignedRoster) -> Envelope {
+    let head = RosterHead { epoch: 2, hash: new.hash(), revoked: vec![id(REVOKED)], roster: Some(new.clone()) };
+    kit::author(1).sign(&head, 2, Timestamp::now())
 }
 
 /// The members with these seeds, each with four connections at least; all know of one another by their cards.
@@ -100,8 +107,7 @@ async fn fifty_members_cut_a_revoked_one_and_it_never_comes_back() {
     let new = without_the_revoked();
     let signed = new.clone();
     all[0].with(|mesh| mesh.set_roster(signed)).await.unwrap();
-    let head = RosterHead { epoch: 2, hash: new.hash(), revoked: vec![id(REVOKED)] };
-    all[0].publish(kit::author(1).sign(&head, 2, Timestamp::now())).await;
+    all[0].publish(head(&new)).await;
     let [cut, known] = cut_by_all(&all).await;
     println!("{} survivors: all have cut it after {cut:?}, all hold the roster after {known:?}", all.len());
     let healed = Instant::now();
@@ -126,12 +132,13 @@ async fn a_revocation_that_one_neighbour_knows_outlives_the_coordinator() {
     let mut all = mesh((1..=MEMBERS).filter(|seed| *seed != PARTED), &old).await;
     let revoked = all.pop().unwrap();
     connect_to_all(&revoked, &all[1..]).await;
-    // No head is gossiped: one neighbour asks, and right after its answer the coordinator is gone.
-    let hub = all.remove(0);
-    hub.with(|mesh| mesh.set_roster(without_the_revoked())).await.unwrap();
-    let witness = &mut all[3];
-    assert!(witness.with(|mesh| mesh.connected(&id(1))).await);
-    witness.with(|mesh| mesh.pull()).await;
+    all.remove(0).stop().await;
+    // It is back for one neighbour alone, and gone again as soon as that one knows.
+    let new = without_the_revoked();
+    let hub = start(1, Some(&new)).await;
+    hub.publish(head(&new)).await;
+    let witness = &all[3];
+    witness.dial(&hub).await;
     witness.until(|mesh| mesh.roster().is_some_and(|roster| roster.epoch == 2)).await;
     hub.stop().await;
     let [cut, known] = cut_by_all(&all).await;

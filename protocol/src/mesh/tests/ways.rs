@@ -6,6 +6,7 @@ use crate::codec;
 use crate::envelope::Envelope;
 use crate::identity::NodeId;
 use crate::letter::{CannotOpen, Letter, Opener, Sealed};
+use crate::mesh::letters::Claims;
 use crate::mesh::sync::words::{NewsAnswer, SyncAnswer};
 use crate::mesh::ways::BeaconId;
 use crate::mesh::wire::{Carried, LetterAnswer, Way};
@@ -41,6 +42,11 @@ fn envelope(from: u8) -> Envelope {
 
 fn letter(from: u8, to: u8) -> Letter {
     Letter::seal(&envelope(from), id(to), &Opener::new(&kit::keys(to)).key(), kit::mesh_id()).unwrap()
+}
+
+/// The way up by this beacon, in the name of `from` and by the word of `signer`.
+fn up_by(signer: u8, from: u8, beacon: BeaconId) -> Way {
+    Way::Up { from: id(from), beacon, claim: Claims::default().make(&kit::author(signer), beacon) }
 }
 
 async fn link(from: &mut Running, to: &mut Running) {
@@ -115,7 +121,7 @@ async fn a_letter_goes_up_a_chain_and_its_answer_down_and_nobody_between_can_rea
         assert_eq!(counters, Counters { forwarded: 2, ..Default::default() });
     }
     assert!(up.open(&Opener::new(&kit::keys(1)), kit::mesh_id()).is_ok());
-    let way = Way::Up { from: id(4), beacon: BeaconId { boot: 1, counter: 1 } };
+    let way = up_by(4, 4, BeaconId { boot: 1, counter: 1 });
     let seen = codec::encode(&Carried { letter: up, way, hops: 1 });
     let body = codec::encode(&LeaseLost { task: kit::task(0), fence: 7 });
     let holds = |all: &[u8], part: &[u8]| all.windows(part.len()).any(|window| window == part);
@@ -224,7 +230,8 @@ fn misbehave(seed: u8, towards: &Running, counter: u64, manner: Manner) -> mpsc:
                 })) => {
                     let (beacon, announcements, cancels, cards) = (Some(beacon(counter)), vec![], vec![], vec![]);
                     let (epoch, roster, more) = (1, None, false);
-                    let news = NewsAnswer { epoch, roster, beacon, announcements, cancels, more, cards };
+                    let head = None;
+                    let news = NewsAnswer { epoch, roster, head, beacon, announcements, cancels, more, cards };
                     let answer = SyncAnswer::News(news);
                     member.swarm.behaviour_mut().sync.send_response(channel, answer).unwrap();
                 }
@@ -323,7 +330,8 @@ async fn what_cannot_be_passed_on_is_answered_with_the_reason_and_counted() {
     let members = chain(2).await;
     let hop = &members[1];
     let mut sender = Sender::new(3, hop).await;
-    let up = |from: u8, counter: u64| Way::Up { from: id(from), beacon: BeaconId { boot: 1, counter } };
+    let up_by = |signer, from, counter| up_by(signer, from, BeaconId { boot: 1, counter });
+    let up = |from: u8, counter: u64| up_by(from, from, counter);
     let stub = Letter { to: id(1), sealed: Sealed::from_bytes(vec![1; 31]) };
     let table = [
         (Carried { letter: letter(3, 1), way: up(3, 1), hops: 15 }, LetterAnswer::Taken),
@@ -334,12 +342,13 @@ async fn what_cannot_be_passed_on_is_answered_with_the_reason_and_counted() {
         (Carried { letter: letter(3, 3), way: Way::Down, hops: 0 }, LetterAnswer::NoWay),
         (Carried { letter: letter(3, 1), way: up(2, 1), hops: 0 }, LetterAnswer::NoWay),
         (Carried { letter: stub, way: up(3, 1), hops: 0 }, LetterAnswer::NoWay),
+        (Carried { letter: letter(3, 1), way: up_by(3, 4, 1), hops: 0 }, LetterAnswer::NoWay),
     ];
     for (row, (carried, expected)) in table.into_iter().enumerate() {
         sender.send(carried);
         assert_eq!(sender.answer().await, expected, "row {row}");
     }
-    let expected = Counters { forwarded: 2, no_way: 4, circled: 1, too_many_hops: 1, ..Default::default() };
+    let expected = Counters { forwarded: 2, no_way: 4, circled: 1, too_many_hops: 1, forged: 1, ..Default::default() };
     // What was being read when a connection ended may count as unreadable.
     let counted = Counters { unreadable: 0, ..hop.with(|mesh| mesh.counters()).await };
     assert_eq!(counted, expected);
@@ -353,7 +362,7 @@ async fn a_flood_through_one_hop_is_bounded_and_others_still_get_through() {
     hop.connected_to(id(1)).await;
     let mut flooder = Sender::new(3, &hop).await;
     let large = |number: u8| Letter { to: id(1), sealed: Sealed::from_bytes(vec![number; 250 << 10]) };
-    let way = Way::Up { from: id(3), beacon: BeaconId::default() };
+    let way = up_by(3, 3, BeaconId::default());
     for number in 0..100 {
         flooder.send(Carried { letter: large(number), way, hops: 0 });
     }
@@ -368,4 +377,20 @@ async fn a_flood_through_one_hop_is_bounded_and_others_still_get_through() {
     hop.with(|mesh| mesh.send_letter(copy)).await.unwrap();
     let through = async { while held.recv().await.unwrap().letter != own {} };
     tokio::time::timeout(PATIENCE, through).await.expect("the hop's own letters have room of their own");
+}
+
+#[tokio::test]
+async fn nobody_draws_the_answers_of_another_to_itself() {
+    let mut members = chain(3).await;
+    assert_eq!(outcome(&mut members[2], letter(3, 1)).await, None);
+    members[0].with(|mesh| mesh.learn_way(id(3), id(2))).await;
+    // In the name of the one that is behind the hop: by the own word, and by a word that was heard long ago.
+    let mut thief = Sender::new(4, &members[1]).await;
+    let (mine, old) = (BeaconId { boot: 1, counter: 1 }, BeaconId { boot: 0, counter: 9 });
+    for (way, answer) in [(up_by(4, 3, mine), LetterAnswer::NoWay), (up_by(3, 3, old), LetterAnswer::Taken)] {
+        thief.send(Carried { letter: letter(4, 1), way, hops: 0 });
+        assert_eq!(thief.answer().await, answer);
+    }
+    let back = members[1].with(|mesh| mesh.ways.back(&id(3), tokio::time::Instant::now())).await;
+    assert_eq!(back, Some(id(3)));
 }
