@@ -2,6 +2,7 @@
 
 mod accept;
 mod alerts;
+mod audit;
 mod compare;
 mod coordinator;
 mod db;
@@ -9,6 +10,7 @@ mod demo;
 mod diff;
 mod exports;
 mod folder;
+mod hosts;
 mod import;
 mod invites;
 mod jobs;
@@ -24,15 +26,16 @@ mod scanner;
 mod scans;
 mod setup;
 mod stop;
+mod tokens;
 
-use crate::client::Client;
-use crate::exit::Exit;
+use crate::client::{CertificatePrint, Client, Trust};
+use crate::exit::{Exit, Failure};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use folder::Part;
 use print::Form;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What services log: their own doings, and of libp2p and the scheduler below ours only what is wrong.
@@ -71,12 +74,32 @@ pub(crate) struct Shared {
     log: Option<String>,
 }
 
-/// Whose data: the folder of a coordinator.
+/// Which coordinator: the one of a data folder on this machine, or one at a URL.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Place {
     /// The coordinator's data folder [default: /var/lib/portdrift/coordinator as root, else below $XDG_DATA_HOME]
     #[arg(long, global = true, env = "PORTDRIFT_DIR", value_name = "DIR")]
     dir: Option<PathBuf>,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// A coordinator that is asked over the network, with a token.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Another machine")]
+struct Remote {
+    /// Ask the coordinator whose dashboard is here, such as https://watch.example; takes a token
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
+    /// The file that holds the token, instead of the variable PORTDRIFT_TOKEN
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Trust certificates that the ones in this PEM file vouch for, instead of the system's
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "certificate")]
+    ca_file: Option<PathBuf>,
+    /// Trust the certificate with this SHA-256, as setup printed it, and no other
+    #[arg(long = "fingerprint", global = true, value_name = "SHA256")]
+    certificate: Option<CertificatePrint>,
 }
 
 impl Shared {
@@ -86,13 +109,44 @@ impl Shared {
 }
 
 impl Place {
+    /// The data folder, for what is done on this machine alone.
     fn folder(&self) -> anyhow::Result<PathBuf> {
+        if self.remote.url.is_some() {
+            let reason = "this works on a data folder of this machine; leave --url out, or run it over there";
+            return Err(Failure::usage(reason).into());
+        }
         Part::Coordinator.folder(self.dir.clone())
     }
 
     fn client(&self) -> anyhow::Result<Client> {
-        Client::of(&self.folder()?)
+        let Remote { url, token_file, ca_file, certificate } = &self.remote;
+        let Some(url) = url else {
+            return match (token_file, ca_file, certificate) {
+                (None, None, None) => Client::of(&self.folder()?),
+                _ => Err(Failure::usage("--token-file, --ca-file and --fingerprint belong to --url").into()),
+            };
+        };
+        let trust = match (ca_file, certificate) {
+            (Some(file), _) => Trust::Issuers(file.clone()),
+            (None, Some(print)) => Trust::Certificate(*print),
+            (None, None) => Trust::System,
+        };
+        Client::at(url, &token(token_file.as_deref())?, &trust)
     }
+}
+
+/// The token that is shown: from the file that was named, else from the environment. Never from an argument, which all
+/// users of a machine can read.
+fn token(file: Option<&Path>) -> anyhow::Result<String> {
+    let text = match file {
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?,
+        None => std::env::var("PORTDRIFT_TOKEN").map_err(|_| {
+            Failure::usage(
+                "--url needs a token; put it into a file for --token-file, or into the variable PORTDRIFT_TOKEN",
+            )
+        })?,
+    };
+    Ok(text.trim().to_owned())
 }
 
 #[derive(Subcommand)]
@@ -119,10 +173,16 @@ enum Command {
     Runs(runs::RunsArgs),
     /// Read what changed
     Reports(reports::ReportsArgs),
+    /// See what is known of every host
+    Hosts(hosts::HostsArgs),
     /// See what is open and why, and decide about it
     Alerts(alerts::AlertsArgs),
+    /// Read who did what, when and from where
+    Audit(audit::AuditArgs),
     /// Say which open ports are worth an alert
     Rules(rules::RulesArgs),
+    /// Let programs ask in a user's name
+    Tokens(tokens::TokensArgs),
     /// Compare two nmap XML files, without a coordinator
     Diff(diff::DiffArgs),
     /// Take what another scanner found as a run of a scan
@@ -164,8 +224,11 @@ impl Command {
             Self::Jobs(args) => block_on(jobs::run(args, shared))?,
             Self::Runs(args) => block_on(runs::run(args, shared))?,
             Self::Reports(args) => block_on(reports::run(args, shared))?,
+            Self::Hosts(args) => block_on(hosts::run(args, shared))?,
             Self::Alerts(args) => block_on(alerts::run(args, shared))?,
+            Self::Audit(args) => block_on(audit::run(args, shared))?,
             Self::Rules(args) => block_on(rules::run(args, shared))?,
+            Self::Tokens(args) => block_on(tokens::run(args, shared))?,
             Self::Diff(args) => return Ok(u8::try_from(diff::run(&args, shared.form())?)?.into()),
             Self::Import(args) => block_on(import::run(args, shared))?,
             Self::Db(args) => block_on(db::run(args, shared))?,

@@ -12,13 +12,16 @@
 
 mod harness;
 mod stories {
+    mod accessibility;
     mod alerts;
     mod away;
+    mod backups;
     mod bad_input;
     mod clocks;
     mod clones;
     mod damage;
     mod dashboard;
+    mod dashboard_hosts;
     mod dashboard_reports;
     mod demo;
     mod distribution;
@@ -35,7 +38,9 @@ mod stories {
     mod revocation;
     mod rotation;
     mod schedules;
+    mod schema;
     mod segments;
     mod sponsor;
     mod storm;
+    mod tokens;
 }

@@ -6,6 +6,8 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use protocol::Timestamp;
 use protocol::codec::{Decode, Encode};
 use protocol::text::Text;
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -73,6 +75,30 @@ pub struct Actor {
     pub name: Text,
     /// What they may do.
     pub role: Role,
+    /// Where the command came from.
+    pub from: Origin,
+}
+
+/// Where a command came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub enum Origin {
+    /// From this program itself, or from nowhere that is known.
+    #[default]
+    Unknown,
+    /// From the local socket.
+    Socket,
+    /// From this address.
+    Address(IpAddr),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str(""),
+            Self::Socket => f.write_str("local socket"),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
 }
 
 /// The actor's role does not allow it.
@@ -88,7 +114,17 @@ pub struct Forbidden {
 impl Actor {
     /// The owner of the running service, or root, on the local socket.
     pub fn local(uid: u32) -> Self {
-        Self { name: Text::new(&format!("os:{uid}")), role: Role::Admin }
+        Self::new(Text::new(&format!("os:{uid}")), Role::Admin).coming_from(Origin::Socket)
+    }
+
+    /// Somebody, from nowhere that is known.
+    pub fn new(name: Text, role: Role) -> Self {
+        Self { name, role, from: Origin::Unknown }
+    }
+
+    /// The same, with where the command came from.
+    pub fn coming_from(self, from: Origin) -> Self {
+        Self { from, ..self }
     }
 
     /// Refuses what the role does not allow.

@@ -1,6 +1,6 @@
-//! Who did what: an entry is part of the commit whose effect it describes.
+//! Who did what, when and from where: an entry is part of the commit whose effect it describes.
 
-use crate::accounts::{Actor, Role};
+use crate::accounts::{Actor, Origin, Role};
 use crate::store::tables::AUDIT;
 use crate::store::{Draft, Reads, StoreError};
 use protocol::Timestamp;
@@ -9,20 +9,32 @@ use protocol::text::Text;
 
 /// One thing that was done.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct AuditEntry {
+pub struct AuditEntry {
     /// When.
-    pub(crate) at: Timestamp,
+    pub at: Timestamp,
     /// By whom.
-    pub(crate) actor: Text,
+    pub actor: Text,
+    /// From where.
+    pub from: Origin,
     /// What, as `noun verb`.
-    pub(crate) action: Text,
+    pub action: Text,
     /// To what, and how.
-    pub(crate) subject: Text,
+    pub subject: Text,
 }
 
 /// Stands for what rosters and members make us do.
 pub(crate) fn mesh() -> Actor {
-    Actor { name: "mesh".into(), role: Role::Approver }
+    Actor::new("mesh".into(), Role::Approver)
+}
+
+/// Stands for the removal of runs that are not to be kept.
+pub(crate) fn retention() -> Actor {
+    Actor::new("retention".into(), Role::Admin)
+}
+
+/// Stands for whoever types a command on the data of a stopped coordinator.
+pub(crate) fn operator() -> Actor {
+    Actor::local(rustix::process::getuid().as_raw())
 }
 
 /// Notes what `actor` does in this draft.
@@ -34,7 +46,7 @@ pub(crate) fn note(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let number = draft.last(&AUDIT)?.map_or(0, |(number, _)| number) + 1;
-    let entry =
-        AuditEntry { at: now, actor: actor.name.clone(), action: Text::new(action), subject: Text::new(subject) };
+    let (actor, from) = (actor.name.clone(), actor.from);
+    let entry = AuditEntry { at: now, actor, from, action: Text::new(action), subject: Text::new(subject) };
     draft.put(&AUDIT, &number, &entry)
 }

@@ -1,8 +1,11 @@
-//! The data of a stopped coordinator: checked, or its index made anew.
+//! The data of a coordinator: checked, compacted, backed up, restored, reset. All but a backup need a stopped one.
 
+pub use crate::backup::{BackupError, BackupMade, RestoreMade, backup, restore};
 use crate::keys::DataFolder;
+pub use crate::reset::{ResetError, reset, reset_all};
 use crate::store;
-pub use crate::store::{CheckReport, Rebuilt, StoreError, TableReport};
+pub use crate::store::{CheckReport, Compacted, Rebuilt, StoreError, TableReport};
+use crate::store::{Store, StoreOptions};
 use std::path::Path;
 
 /// Reads the whole journal and compares the index with it; changes nothing.
@@ -18,4 +21,13 @@ pub fn table_name(prefix: u8) -> &'static str {
 /// Drops the index and makes it anew from the journal.
 pub fn rebuild(dir: &Path) -> Result<Rebuilt, StoreError> {
     store::rebuild(&DataFolder::new(dir).store())
+}
+
+/// Cuts the journal at a snapshot and makes the index without what is dead. `None`: nothing was written since the last
+/// time.
+pub async fn compact(dir: &Path) -> Result<Option<Compacted>, StoreError> {
+    let store = Store::open(&DataFolder::new(dir).store(), StoreOptions::default())?;
+    let compacted = store.compact().await;
+    store.close().await;
+    compacted
 }

@@ -15,7 +15,7 @@ pub(crate) use past::PastRun;
 use crate::analysis::coverage::RunCoverage;
 use crate::analysis::delta::KnownHost;
 use crate::store::tables::{HISTORY, RUN_LOOKS, RUNS_OF_SCAN};
-use crate::store::{Reads, Row, StoreError};
+use crate::store::{Reads, Row, Rows, StoreError};
 use protocol::TargetSet;
 use protocol::codec::{Decode, Encode};
 use protocol::task::{RunId, ScanId};
@@ -66,6 +66,20 @@ impl Versions<'_> {
         self.at(reported, run).map_or(Ok(None), Row::value)
     }
 
+    /// The versions that count, with the runs that wrote them, newest first.
+    pub(crate) fn newest_first<'a>(
+        &'a self,
+        reported: &'a BTreeSet<RunId>,
+    ) -> impl Iterator<Item = Result<(RunId, Version), StoreError>> + 'a {
+        let counts = self.rows.iter().rev().filter(move |row| reported.contains(&row.key.2));
+        counts.map(|row| row.value().map(|version| (row.key.2, version)))
+    }
+
+    /// The runs that wrote a version, the earliest first.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = RunId> + '_ {
+        self.rows.iter().map(|row| row.key.2)
+    }
+
     /// What `run` itself wrote.
     pub(crate) fn written(&self, run: RunId) -> Result<Option<Version>, StoreError> {
         self.rows.iter().find(|row| row.key.2 == run).map(Row::value).transpose()
@@ -84,10 +98,35 @@ pub(crate) fn versions<'a>(
     after: Option<IpAddr>,
 ) -> impl Iterator<Item = Result<Versions<'a>, StoreError>> {
     let rows = reads.within(&HISTORY, &scan);
-    let rows = match after {
+    by_host(match after {
         Some(address) => rows.after(&(scan, address, RunId(u64::MAX))),
         None => rows,
-    };
+    })
+}
+
+/// The hosts of a scan in order, from the address `first` on, or after it.
+pub(crate) fn versions_from<'a>(
+    reads: &'a impl Reads,
+    scan: ScanId,
+    first: IpAddr,
+    is_after: bool,
+) -> impl Iterator<Item = Result<Versions<'a>, StoreError>> {
+    let run = if is_after { RunId(u64::MAX) } else { RunId(0) };
+    by_host(reads.within(&HISTORY, &scan).after(&(scan, first, run)))
+}
+
+/// One host; `None` when no run ever wrote anything about it.
+pub(crate) fn versions_of<'a>(
+    reads: &'a impl Reads,
+    scan: ScanId,
+    address: IpAddr,
+) -> Result<Option<Versions<'a>>, StoreError> {
+    by_host(reads.within(&HISTORY, &(scan, address))).next().transpose()
+}
+
+fn by_host<'a>(
+    rows: Rows<'a, (ScanId, IpAddr, RunId), Version>,
+) -> impl Iterator<Item = Result<Versions<'a>, StoreError>> {
     let mut rows = rows.unread().peekable();
     std::iter::from_fn(move || {
         let first = match rows.next()? {

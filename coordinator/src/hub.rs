@@ -8,6 +8,7 @@ mod enrolment;
 mod ledger;
 mod letters;
 mod refused;
+mod restored;
 mod rosters;
 mod sponsored;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use protocol::message::{Beacon, Cancel};
 use protocol::roster::RosterHash;
 use protocol::task::RunId;
 use protocol::{NodeId, Timestamp};
+use restored::Listening;
 use rosters::Warned;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -132,6 +134,8 @@ pub(crate) struct Hub {
     /// The roster that waits for the mesh key.
     awaited: Option<(u64, RosterHash)>,
     warned: Warned,
+    /// The wait for the nodes after a restore.
+    listening: Option<Listening>,
     /// When they last changed their own ranges.
     ranges_taken: RangesTaken,
     full: Full,
@@ -176,6 +180,7 @@ impl Hub {
             revoked: Vec::new(),
             awaited: None,
             warned: Warned::default(),
+            listening: None,
             ranges_taken: RangesTaken::default(),
             full: Full::default(),
             crew: Crew::default(),
@@ -193,6 +198,7 @@ impl Hub {
         hub.recall_last_words().await;
         hub.read_members(now).await?;
         hub.read_awaited().await?;
+        hub.read_restored(now).await?;
         hub.resume(now).await?;
         Ok(hub)
     }

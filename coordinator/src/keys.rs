@@ -97,7 +97,7 @@ impl DataFolder {
     }
 
     /// The public half, in place of the key while it is elsewhere.
-    fn mesh_name(&self) -> PathBuf {
+    pub(crate) fn mesh_name(&self) -> PathBuf {
         self.0.join("mesh.public")
     }
 

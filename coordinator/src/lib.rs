@@ -6,8 +6,10 @@ mod acceptance;
 pub mod accounts;
 pub mod analysis;
 mod audit;
+mod backup;
 #[cfg(test)]
 mod chance;
+pub mod checkup;
 mod closing;
 pub mod db;
 pub mod dispatch;
@@ -15,6 +17,8 @@ pub mod events;
 #[cfg(test)]
 mod fixture;
 mod history;
+pub mod host;
+mod housekeeping;
 mod hub;
 mod intake;
 mod keys;
@@ -23,18 +27,23 @@ mod model;
 mod presence;
 pub mod registry;
 pub mod report;
+mod reset;
+pub mod retention;
 pub mod rules;
 pub mod run;
 pub mod scan;
 mod schedule;
+pub mod search;
 pub mod sessions;
 pub mod settings;
 mod setup;
 mod start;
 mod store;
+pub mod tokens;
 mod use_case;
 
-pub use accounts::{Actor, Forbidden, Right, Role};
+pub use accounts::{Actor, Forbidden, Origin, Right, Role};
+pub use audit::AuditEntry;
 pub use history::Comparison;
 pub use hub::{MeshCounters, Refused};
 pub use intake::TaskCoverage;
@@ -44,26 +53,38 @@ pub use schedule::ScheduleError;
 pub use schedule::jobs::{JobFault, JobView};
 pub use setup::{SetupError, SetupOptions, SetupOutcome, setup};
 pub use start::{CoordinatorOptions, StartError};
-pub use store::{KeepFree, StoreError};
+pub use store::{KeepFree, StoreError, StoreSize};
 pub use use_case::UseCaseError;
 pub use use_case::acceptance::{AcceptOutcome, LinePattern};
 pub use use_case::accounts::SignedIn;
 pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, AlertView, BulkOutcome, MAX_PAGE};
+pub use use_case::audit::{AuditFilter, AuditList, AuditPage, MAX_AUDIT};
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
+pub use use_case::hosts::{
+    HostDetail, HostList, HostLook, HostPage, HostView, MAX_HOSTS, MAX_LOOKS, MAX_PORTS, Mark, PortHistory,
+    ServiceTally, Services,
+};
 pub use use_case::imports::Imported;
 pub use use_case::invites::{InviteRequest, InviteView};
 pub use use_case::jobs::Reloaded;
 pub use use_case::mesh::{LinkEnd, MeshLink, MeshMember, MeshPicture};
 pub use use_case::nodes::decide::{ApproveRequest, Lifetime, NodeDecision, NodeSelection};
 pub use use_case::nodes::{NodeStatus, NodeView};
-pub use use_case::overview::Overview;
+pub use use_case::overview::{Counts, Overview};
+pub use use_case::retention::{RetentionView, ScanRetention};
 pub use use_case::rosters::{AwaitedRoster, RosterView};
 pub use use_case::rotation::Rotation;
-pub use use_case::runs::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunView, TaskView, trigger_words};
+pub use use_case::runs::{
+    MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilter, RunPage, RunView, TaskView, trigger_words,
+};
 pub use use_case::scans::{Reach, ScanView};
+pub use use_case::search::{Hits, MAX_HITS, SearchHits};
+pub use use_case::statistics::Statistics;
+pub use use_case::tokens::{Bearer, NewToken, TokenRequest, TokenView};
 
 use accounts::Passwords;
 use events::EventBus;
+use housekeeping::Housekeeping;
 use hub::HubHandle;
 use keys::DataFolder;
 use presence::Presences;
@@ -80,6 +101,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use use_case::Held;
 
 /// A running coordinator; clones are the same one.
 #[derive(Clone)]
@@ -90,8 +112,10 @@ struct Inner {
     store: Store,
     hub: HubHandle,
     schedule: Schedule,
+    housekeeping: Housekeeping,
     events: EventBus,
     presences: Presences,
+    held: Held,
     passwords: Passwords,
     settings: Settings,
     timing: Timing,
@@ -115,6 +139,7 @@ impl Coordinator {
     /// Stops in reverse order; what was acknowledged is on disk.
     pub async fn stop(&self) {
         self.0.schedule.clone().stop().await;
+        self.0.housekeeping.stop().await;
         self.0.tasks.close();
         self.0.tasks.wait().await;
         self.0.stop.cancel();
@@ -206,6 +231,10 @@ impl Coordinator {
 
     pub(crate) fn presences(&self) -> &Presences {
         &self.0.presences
+    }
+
+    pub(crate) fn held(&self) -> &Held {
+        &self.0.held
     }
 
     pub(crate) fn passwords(&self) -> &Passwords {

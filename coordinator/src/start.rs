@@ -3,6 +3,7 @@
 use crate::Inner;
 use crate::accounts::Passwords;
 use crate::events::{Event, EventBus};
+use crate::housekeeping::Housekeeping;
 use crate::hub::{Command, EnrolmentDesk, Hub, HubHandle, Parts};
 use crate::keys::{DataFolder, MeshKey};
 use crate::presence::Presences;
@@ -12,7 +13,7 @@ use crate::schedule::{Schedule, ScheduleError};
 use crate::settings::{Settings, Timing};
 use crate::store::tables::{BOOTS, COORDINATOR, ENDORSEMENT, ROSTER, SETTINGS};
 use crate::store::{KeepFree, Reads, Store, StoreError, StoreOptions};
-use crate::use_case::imports;
+use crate::use_case::{Held, imports};
 use protocol::card::{Card, Endorsement, MAX_CARD_ADDRESSES};
 use protocol::envelope::Author;
 use protocol::identity::{KeyFileError, KeyLock};
@@ -189,11 +190,13 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
     let schedule = Schedule::start(store.clone(), hub.clone(), events.clone()).await?;
     Ok(Inner {
         folder,
+        housekeeping: Housekeeping::start(store.clone(), events.clone()),
         store,
         hub,
         schedule,
         events,
         presences,
+        held: Held::default(),
         passwords: Passwords::new(),
         settings,
         timing,

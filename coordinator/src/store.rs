@@ -3,15 +3,20 @@
 //! The journal is the truth; sled is an index over it that can be made anew. See [`Store::update`] for how to change
 //! something and [`Reads`] for how to read. Sessions and caches go into [`Store::volatile`].
 
+mod backup;
 mod check;
+mod clear;
+mod compact;
 mod error;
 mod files;
 mod head;
 mod index;
 mod journal;
 mod keys;
+mod revision;
 mod room;
 mod schema;
+mod size;
 mod start;
 pub(crate) mod tables;
 #[cfg(test)]
@@ -24,18 +29,26 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
+pub(crate) use backup::{copy_out, journal_folder, take_over};
 pub use check::{CheckReport, Rebuilt, TableReport};
 pub(crate) use check::{check, rebuild};
+pub(crate) use clear::lock;
+pub use compact::Compacted;
 pub use error::StoreError;
 pub(crate) use files::Disk;
 use files::RealDisk;
 use index::{Index, OpenIndex};
+pub(crate) use journal::Sink;
+pub(crate) use keys::{Key, PrefixOf};
+pub(crate) use revision::Memo;
+use revision::Revisions;
 pub use room::KeepFree;
 use room::Room;
 pub(crate) use schema::Table;
-pub(crate) use view::{Draft, Reads, Row, View};
+pub use size::StoreSize;
+pub(crate) use view::{Draft, Reads, Row, Rows, View};
 pub(crate) use volatile::Volatile;
 use writer::{Failure, GROUP_JOBS, Message, Verdict};
 
@@ -55,7 +68,7 @@ pub(crate) struct StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            cache_bytes: 64 << 20,
+            cache_bytes: 32 << 20,
             segment_bytes: 64 << 20,
             disk: Arc::new(RealDisk),
             keep_free: KeepFree::default(),
@@ -76,6 +89,9 @@ struct Shared {
     dir: PathBuf,
     options: StoreOptions,
     rebuilt: Option<String>,
+    revisions: Revisions,
+    /// Held by the one compaction at a time.
+    compacting: Mutex<()>,
 }
 
 impl Store {
@@ -96,7 +112,9 @@ impl Store {
         let (writer, rebuilt) = start::open(dir, &options)?;
         let (inbox, messages) = mpsc::channel(GROUP_JOBS);
         let (index, failure) = (writer.open_index.clone(), writer.failure.clone());
-        let shared = Arc::new(Shared { index, failure, dir: dir.to_owned(), options, rebuilt });
+        let (revisions, compacting) = (writer.revisions.clone(), Mutex::default());
+        let shared = Shared { index, failure, dir: dir.to_owned(), options, rebuilt, revisions, compacting };
+        let shared = Arc::new(shared);
         let thread = std::thread::Builder::new().name("store".to_owned());
         thread.spawn(move || writer.run(messages)).map_err(StoreError::io("start the writer of", dir))?;
         Ok(Self { shared, inbox })

@@ -3,9 +3,12 @@
 pub(crate) mod acceptance;
 pub(crate) mod accounts;
 pub(crate) mod alerts;
+pub(crate) mod audit;
+pub(crate) mod checkup;
 pub(crate) mod counters;
 pub(crate) mod exports;
 pub(crate) mod history;
+pub(crate) mod hosts;
 pub(crate) mod imports;
 pub(crate) mod invites;
 pub(crate) mod jobs;
@@ -13,11 +16,15 @@ pub(crate) mod mesh;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod reports;
+pub(crate) mod retention;
 pub(crate) mod rosters;
 pub(crate) mod rotation;
 pub(crate) mod rules;
 pub(crate) mod runs;
 pub(crate) mod scans;
+pub(crate) mod search;
+pub(crate) mod statistics;
+pub(crate) mod tokens;
 
 use crate::accounts::{AccountError, Forbidden};
 use crate::registry::Misfit;
@@ -26,6 +33,13 @@ use crate::schedule::ScheduleError;
 use crate::store::StoreError;
 use protocol::task::RunId;
 use protocol::text::Text;
+
+/// What lists hold in memory until what they show changes.
+#[derive(Default)]
+pub(crate) struct Held {
+    alerts: alerts::HeldAlerts,
+    services: hosts::HeldServices,
+}
 
 /// Why something asked for was not done.
 #[derive(Debug, thiserror::Error)]

@@ -176,14 +176,14 @@ pub(crate) async fn all(client: &Client, matching: &Matching, sort: Option<&str>
     }
 }
 
-fn in_query(pairs: &[(&str, &str)]) -> anyhow::Result<String> {
+pub(super) fn in_query(pairs: &[(&str, &str)]) -> anyhow::Result<String> {
     let given = pairs.iter().filter(|(_, value)| !value.is_empty());
     let url = reqwest::Url::parse_with_params("http://localhost/", given)?;
     Ok(url.query().unwrap_or_default().to_owned())
 }
 
 /// An id has no sign that means something in a URL; whatever else was typed must not have one either.
-fn in_path(id: &str) -> String {
+pub(super) fn in_path(id: &str) -> String {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || ".:~_-".contains(*c);
     id.chars().map(|c| if is_plain(&c) { c } else { '_' }).collect()
 }

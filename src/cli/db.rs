@@ -1,13 +1,18 @@
-//! `db`: a stopped coordinator's store, made, checked, or its index made anew.
+//! `db`: a coordinator's data, made, checked, compacted, backed up, restored, reset. All but a backup need a stopped one.
+
+mod words;
 
 use super::setup::{ListenArgs, tell};
 use super::{Place, Shared, print};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use coordinator::SetupOptions;
-use coordinator::db::{CheckReport, table_name};
-use serde::Serialize;
-use std::collections::BTreeMap;
+use coordinator::db;
+use protocol::Timestamp;
+use std::io::{BufRead, IsTerminal};
+use std::path::{Path, PathBuf};
+use words::{Checked, Compacted, Dropped, Remade, Restored, Saved};
 
 #[derive(Args)]
 pub(crate) struct DbArgs {
@@ -22,109 +27,114 @@ enum Command {
     /// Make keys and an empty store, without any account; `setup` makes an account too
     #[command(after_help = "Example:\n  portdrift db init --dir /srv/portdrift")]
     Init(ListenArgs),
+    /// Drop every scan, run, report and alert of a stopped coordinator; keys, nodes and accounts stay
+    #[command(after_help = "\
+Examples:
+  portdrift db reset
+  portdrift db reset --all --yes      the keys too: every node has to join anew")]
+    Reset {
+        /// Drop keys, nodes, accounts and settings too: the mesh is lost for good
+        #[arg(long)]
+        all: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Read every record of a stopped coordinator's store and say whether all are whole
     #[command(after_help = "Example:\n  portdrift db check --json")]
     Check,
     /// Make the index of a stopped coordinator's store anew from its journal
     #[command(after_help = "Example:\n  portdrift db rebuild --dir /srv/portdrift")]
     Rebuild,
-}
+    /// Give the room back that removed and replaced data takes; a running coordinator does it by itself
+    #[command(after_help = "Example:\n  portdrift db compact --dir /srv/portdrift")]
+    Compact,
+    /// Write all data into one file, also while the coordinator runs; only its owner can read the file
+    #[command(after_help = "\
+Examples:
+  portdrift db backup /backup/monday.portdrift
+  portdrift db backup /backup/monday.portdrift --with-keys     whoever has that file can be the coordinator
 
-/// What `db check --json` prints.
-#[derive(Serialize)]
-struct Checked {
-    records: u64,
-    segments: usize,
-    rows: u64,
-    /// Rows by table.
-    tables: BTreeMap<&'static str, u64>,
-    torn_end: bool,
-    waiting: u64,
-    damage: Vec<String>,
-}
+The file holds every scan, run, report, alert, node, account and audit entry, all as of one moment. Configuration and
+TLS files are not in it.")]
+    Backup {
+        /// The new file
+        file: PathBuf,
+        /// Put the secret keys of coordinator and mesh in it too
+        #[arg(long)]
+        with_keys: bool,
+    },
+    /// Bring a backup back into an empty folder
+    #[command(after_help = "\
+Example:
+  portdrift db restore /backup/monday.portdrift --dir /srv/portdrift
 
-/// What `db rebuild --json` prints.
-#[derive(Serialize)]
-struct Remade {
-    records: u64,
-    rows: u64,
-}
-
-impl From<CheckReport> for Checked {
-    fn from(report: CheckReport) -> Self {
-        let CheckReport { records, segments, has_torn_end, waiting, tables, damage } = report;
-        let rows = tables.values().map(|table| table.rows).sum();
-        let tables = tables.into_iter().map(|(prefix, table)| (table_name(prefix), table.rows)).collect();
-        Self { records, segments, rows, tables, torn_end: has_torn_end, waiting, damage }
-    }
-}
-
-impl Checked {
-    fn words(&self) -> String {
-        let Self { records, segments, rows, tables: _, torn_end, waiting, damage } = self;
-        let (records, segments) = (print::counted(*records, "record"), print::counted(*segments, "journal file"));
-        let mut text = format!("{records} in {segments}, {} in the index", print::counted(*rows, "row"));
-        if *torn_end {
-            text.push_str("\nthe journal ends in a write that nobody was told about; the next start cuts it");
-        }
-        if *waiting > 0 {
-            text.push_str(&format!(
-                "\n{} yet to enter the index; the next start takes them in",
-                print::counted(*waiting, "record")
-            ));
-        }
-        match damage.is_empty() {
-            true => text + "\nno damage found",
-            false => text + "\n" + &damage.join("\n"),
-        }
-    }
+After that the coordinator first listens to the nodes: it issues no roster before it knows the latest one.")]
+    Restore {
+        /// What `db backup` wrote
+        file: PathBuf,
+    },
 }
 
 pub(crate) async fn run(args: DbArgs, shared: &Shared) -> anyhow::Result<Exit> {
-    let dir = args.place.folder()?;
+    let (dir, form) = (args.place.folder()?, shared.form());
     match args.command {
         Command::Init(listen) => {
             let made =
                 coordinator::setup(SetupOptions { dir: dir.clone(), settings: listen.settings(), admin: None }).await?;
-            tell(&dir, &made, shared.form())?;
-            Ok(Exit::Done)
+            tell(&dir, &made, form)?;
+        }
+        Command::Reset { all, yes } => {
+            confirm_name(&dir, all, yes)?;
+            let rows = if all {
+                tokio::task::spawn_blocking(move || db::reset_all(&dir)).await??;
+                None
+            } else {
+                Some(db::reset(&dir, Timestamp::now()).await?)
+            };
+            form.show(&Dropped { rows }, Dropped::words)?;
         }
         Command::Check => {
-            let found = tokio::task::spawn_blocking(move || coordinator::db::check(&dir)).await??;
+            let found = tokio::task::spawn_blocking(move || db::check(&dir)).await??;
             let checked = Checked::from(found);
-            shared.form().show(&checked, Checked::words)?;
-            Ok(if checked.damage.is_empty() { Exit::Done } else { Exit::Failed })
+            form.show(&checked, Checked::words)?;
+            return Ok(if checked.damage.is_empty() { Exit::Done } else { Exit::Failed });
         }
         Command::Rebuild => {
-            let coordinator::db::Rebuilt { records, rows } =
-                tokio::task::spawn_blocking(move || coordinator::db::rebuild(&dir)).await??;
-            shared.form().show(&Remade { records, rows }, |made| {
-                let (records, rows) = (print::counted(made.records, "record"), print::counted(made.rows, "row"));
-                format!("the index is made anew: {records} led to {rows}")
-            })?;
-            Ok(Exit::Done)
+            let db::Rebuilt { records, rows } = tokio::task::spawn_blocking(move || db::rebuild(&dir)).await??;
+            form.show(&Remade { records, rows }, Remade::words)?;
+        }
+        Command::Compact => form.show(&Compacted::from(db::compact(&dir).await?), Compacted::words)?,
+        Command::Backup { file, with_keys } => {
+            let to = file.clone();
+            let made = tokio::task::spawn_blocking(move || db::backup(&dir, &to, with_keys)).await??;
+            form.show(&Saved::new(file, made), Saved::words)?;
+        }
+        Command::Restore { file } => {
+            let made = db::restore(&dir, &file, Timestamp::now()).await?;
+            form.show(&Restored::new(dir, made), Restored::words)?;
         }
     }
+    Ok(Exit::Done)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_check_says_what_is_there_and_what_is_wrong() {
-        let sound = CheckReport { records: 12, segments: 1, ..CheckReport::default() };
-        insta::assert_snapshot!(Checked::from(sound.clone()).words(), @"
-        12 records in 1 journal file, 0 rows in the index
-        no damage found
-        ");
-        let damaged =
-            CheckReport { has_torn_end: true, waiting: 2, damage: vec!["row 00ff: checksum".to_owned()], ..sound };
-        insta::assert_snapshot!(Checked::from(damaged).words(), @"
-        12 records in 1 journal file, 0 rows in the index
-        the journal ends in a write that nobody was told about; the next start cuts it
-        2 records yet to enter the index; the next start takes them in
-        row 00ff: checksum
-        ");
+/// Has the name of the folder typed: a habit of typing y is not enough here.
+fn confirm_name(dir: &Path, all: bool, yes: bool) -> anyhow::Result<()> {
+    if yes {
+        return Ok(());
     }
+    let what = if all {
+        "Everything goes: keys, nodes, accounts and all data. Every node has to join anew."
+    } else {
+        "Every scan, run, report and alert goes. Keys, nodes, accounts and settings stay."
+    };
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(format!("{what} There is no terminal to ask; add --yes to do it")).into());
+    }
+    let dir = dir.canonicalize().with_context(|| format!("looking at {}", dir.display()))?;
+    let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    print::note(&format!("{what}\nThe data folder is {}. Type its name, {name}, to go on:", dir.display()));
+    let mut typed = String::new();
+    std::io::stdin().lock().read_line(&mut typed)?;
+    if typed.trim() == name { Ok(()) } else { Err(Failure::new(Exit::Failed, "nothing was done").into()) }
 }

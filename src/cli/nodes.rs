@@ -57,7 +57,7 @@ pub(crate) async fn run(args: NodesArgs, shared: &Shared) -> anyhow::Result<Exit
     let (client, form) = (args.place.client()?, shared.form());
     match args.command {
         Command::List { hidden } => {
-            let nodes: Vec<Node> = client.get(&format!("/nodes?hidden={hidden}")).await?;
+            let nodes: Vec<Node> = client.get_all(&format!("/nodes?hidden={hidden}")).await?;
             form.show(&nodes, |nodes| list(nodes))?;
         }
         Command::Show { fingerprint } => {

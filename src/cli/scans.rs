@@ -1,6 +1,7 @@
 //! `scans`: what is watched, and how; and a run of it now.
 
 mod define;
+mod keep;
 
 use super::print::{self, Form};
 use super::reports::{self, FailOn};
@@ -54,7 +55,8 @@ Examples:
 Examples:
   portdrift scans edit office --ports 1-65535
   portdrift scans edit office --cron \"0 */6 * * *\" --zone Europe/Berlin
-  portdrift scans edit office --exclude none --unscheduled --dry-run")]
+  portdrift scans edit office --exclude none --unscheduled --dry-run
+  portdrift scans edit office --keep-runs 100 --keep-days 90")]
     Edit(Box<EditArgs>),
     /// Copy a scan; the copy does not run by itself
     #[command(after_help = "Example:\n  portdrift scans duplicate office")]
@@ -147,7 +149,7 @@ pub(crate) async fn find(client: &Client, wanted: &str) -> anyhow::Result<ScanId
     if let Ok(id) = wanted.parse() {
         return Ok(id);
     }
-    let mut scans: Vec<Scan> = client.get("/scans?inactive=true").await?;
+    let mut scans: Vec<Scan> = client.get_all("/scans?inactive=true").await?;
     scans.retain(|scan| scan.name.to_lowercase() == wanted.to_lowercase());
     if scans.iter().any(|scan| scan.active) {
         scans.retain(|scan| scan.active);
@@ -166,7 +168,7 @@ pub(crate) async fn find(client: &Client, wanted: &str) -> anyhow::Result<ScanId
 }
 
 async fn list(client: &Client, all: bool, form: Form) -> anyhow::Result<()> {
-    let scans: Vec<Scan> = client.get(if all { "/scans?inactive=true" } else { "/scans" }).await?;
+    let scans: Vec<Scan> = client.get_all(if all { "/scans?inactive=true" } else { "/scans" }).await?;
     if form == Form::Ids {
         return print::ids(scans.iter().map(|scan| scan.id));
     }

@@ -58,6 +58,8 @@ impl Browser {
             }
             return None;
         }
+        // The driver's client wants one for TLS, although it never speaks it. A second attempt finds the first one there.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("chromedriver");
         command.env_clear().env("HOME", folder.path()).env("PATH", std::env::var_os("PATH").unwrap());
@@ -103,6 +105,25 @@ impl Browser {
         let field = self.find(&format!("//*[@name='{name}']")).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
+    }
+
+    /// Presses keys one after the other, wherever the focus is.
+    pub(crate) async fn press(&self, keys: &str) {
+        self.driver.action_chain().send_keys(keys).perform().await.unwrap();
+    }
+
+    /// What a piece of script gives, run in the page; content policies do not hold for it.
+    pub(crate) async fn value_of(&self, script: &str) -> serde_json::Value {
+        self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
+    }
+
+    /// Sets the inner size of the window, in CSS pixels, and whether the system asks for dark colours.
+    pub(crate) async fn look_like(&self, width: u32, is_dark: bool) {
+        let device = serde_json::json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        let scheme = if is_dark { "dark" } else { "light" };
+        let features = serde_json::json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", device).await.unwrap();
+        self.driver.cdp().send_raw("Emulation.setEmulatedMedia", features).await.unwrap();
     }
 
     /// Where the browser is.

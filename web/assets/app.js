@@ -51,6 +51,7 @@
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) show("off", "paused");
     });
+    window.addEventListener("offline", () => show("off", "reconnecting"));
   }
 
   // A page that is left ends its requests itself: cut off by the browser, they would look like faults on the console.
@@ -102,9 +103,18 @@
     document.getElementById("faults")?.focus();
   }
 
-  function closeMenuOnEscape() {
+  function closeMenus() {
+    const account = document.querySelector("details.account");
     document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && location.hash === "#navigation") location.hash = "#main";
+      if (event.key !== "Escape") return;
+      if (location.hash === "#navigation") location.hash = "#main";
+      if (account?.open) {
+        account.open = false;
+        account.querySelector("summary").focus();
+      }
+    });
+    document.addEventListener("click", (event) => {
+      if (account?.open && !account.contains(event.target)) account.open = false;
     });
   }
 
@@ -114,5 +124,5 @@
   holdSentForms();
   askInPlace();
   focusFirstFault();
-  closeMenuOnEscape();
+  closeMenus();
 })();

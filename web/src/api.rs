@@ -2,27 +2,36 @@
 
 pub mod acceptance;
 pub mod alerts;
+pub mod audit;
 pub mod compare;
 pub mod counters;
+pub(crate) mod description;
+pub(crate) mod docs;
 pub(crate) mod exports;
 pub(crate) mod health;
+pub mod hosts;
 pub mod imports;
 pub mod invites;
 pub mod jobs;
 pub mod mesh;
 pub mod nodes;
+pub(crate) mod paging;
 pub mod reports;
+pub mod retention;
 pub mod roster;
 pub mod rules;
 pub mod runs;
 pub mod scans;
+pub mod statistics;
+pub mod tokens;
 
+use crate::App;
 use crate::error::{Problem, WebError};
 use axum::Json;
-use axum::extract::{FromRequest, FromRequestParts};
+use axum::extract::{FromRequest, FromRequestParts, State};
 use protocol::TargetSet;
 use serde::{Deserialize, Serialize};
-use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::{OpenApi as Document, Server};
 use utoipa::{OpenApi, ToSchema};
 
 /// A JSON body; what is wrong with it is said in a problem body.
@@ -56,7 +65,7 @@ impl From<coordinator::run::Uncovered> for Uncovered {
 #[openapi(
     info(
         title = "Portdrift",
-        description = "What the dashboard shows and does, for programs. Lists are arrays; one that comes in pages is an object that says where the next begins. A failure is a problem body (RFC 9457) whose `detail` says what to do.",
+        description = "What the dashboard shows and does, for programs. Lists are arrays; where one comes in pages, the `Link` header leads to the next. A failure is a problem body (RFC 9457) whose `detail` says what to do.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     paths(
@@ -67,10 +76,14 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         alerts::show,
         alerts::decide,
         alerts::decide_all,
+        audit::list,
         compare::show,
         crate::live::events,
         exports::one,
         exports::all,
+        hosts::list,
+        hosts::show,
+        hosts::services,
         imports::create,
         invites::create,
         invites::list,
@@ -87,6 +100,10 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         reports::show,
         reports::of_scan,
         reports::latest,
+        retention::show,
+        retention::set,
+        retention::set_of_scan,
+        retention::reset_of_scan,
         roster::show,
         roster::sign,
         roster::acknowledge,
@@ -110,6 +127,10 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         scans::deactivate,
         scans::schedule,
         scans::run,
+        statistics::show,
+        tokens::list,
+        tokens::create,
+        tokens::revoke,
     ),
     components(schemas(Problem))
 )]
@@ -117,11 +138,14 @@ struct Description;
 
 /// The whole description.
 pub(crate) fn description() -> Document {
-    Description::openapi()
+    description::complete(Description::openapi())
 }
 
 /// What this API takes and gives.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "description", responses((status = 200, description = "This document")))]
-pub(crate) async fn openapi() -> Json<Document> {
-    Json(description())
+pub(crate) async fn openapi(State(app): State<App>) -> Json<Document> {
+    let base = Some(app.settings.base_path.as_str()).filter(|base| !base.is_empty()).unwrap_or("/");
+    let mut document = description();
+    document.servers = Some(vec![Server::new(base)]);
+    Json(document)
 }

@@ -31,6 +31,11 @@ pub(crate) fn served_as(path: &str) -> &str {
     BY_PATH.get(path).map_or(path, |asset| asset.served_as.as_str())
 }
 
+/// The text of the file at `path` below `assets/`; empty when there is none.
+pub(crate) fn text_of(path: &str) -> String {
+    Embedded::get(path).map(|file| String::from_utf8_lossy(&file.data).into_owned()).unwrap_or_default()
+}
+
 /// `GET /assets/{name}`
 pub(crate) async fn serve(Path(name): Path<String>) -> Result<Response, WebError> {
     let file = BY_SERVED.get(name.as_str()).and_then(|asset| Embedded::get(&asset.path)).ok_or(WebError::NoSuchPage)?;

@@ -5,9 +5,10 @@ use crate::page::{Head, View};
 use askama::Template;
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use coordinator::scan::DraftError;
+use coordinator::tokens::Scope;
 use coordinator::{StoreError, UseCaseError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,6 +27,14 @@ pub(crate) enum WebError {
     /// Nobody is signed in.
     #[error("sign in first")]
     SignedOut,
+    /// Somebody shows a token that opens nothing.
+    #[error(
+        "this token is unknown, over or revoked; make a new one on the page /profile/tokens or with `portdrift tokens create`"
+    )]
+    UnknownToken,
+    /// The token is good, but not for this.
+    #[error("this token does not open {0}; make one with that scope")]
+    OutOfScope(Scope),
     /// Known, but without the right.
     #[error("{0}")]
     Forbidden(String),
@@ -35,14 +44,20 @@ pub(crate) enum WebError {
     /// The whole request cannot be read.
     #[error("{0}")]
     Unreadable(String),
+    /// The body has more bytes than the address takes.
+    #[error("the body is larger than this address takes")]
+    TooLarge,
+    /// The body is no JSON by its own word.
+    #[error("send JSON, and say so: Content-Type: application/json")]
+    NoJson,
     /// It cannot be done in the present state; the text says why.
     #[error("{0}")]
     Conflict(String),
     /// Not now; the text says why.
     #[error("{0}")]
     Busy(String),
-    /// Too many attempts.
-    #[error("too many attempts; wait {0} s and try again")]
+    /// Too many requests, or wrong passwords.
+    #[error("too many requests; wait {0} s and try again")]
     SlowDown(u64),
     /// A fault of ours, logged where it was met.
     #[error("something failed inside; the log of the coordinator has the details under this request id")]
@@ -58,10 +73,12 @@ impl WebError {
     fn status(&self) -> StatusCode {
         match self {
             Self::NoSuchPage | Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::SignedOut => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::SignedOut | Self::UnknownToken => StatusCode::UNAUTHORIZED,
+            Self::OutOfScope(_) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::SlowDown(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -99,6 +116,11 @@ impl From<UseCaseError> for WebError {
 
 impl From<JsonRejection> for WebError {
     fn from(rejection: JsonRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => return Self::TooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => return Self::NoJson,
+            _ => {}
+        }
         Self::Unreadable(format!("the body is not the JSON that belongs here: {}", rejection.body_text()))
     }
 }
@@ -120,12 +142,38 @@ impl IntoResponse for WebError {
     fn into_response(self) -> Response {
         let detail = self.to_string();
         let mut problem = Problem { detail, ..Problem::of(self.status()) };
+        let mut response = problem.status_code().into_response();
+        if let Some((name, value)) = self.header() {
+            response.headers_mut().insert(name, value);
+        }
         if let Self::Invalid(faults) = self {
             problem.faults = faults.into_iter().map(|(field, fault)| (field.to_owned(), fault)).collect();
         }
-        let mut response = problem.status_code().into_response();
         response.extensions_mut().insert(problem);
         response
+    }
+}
+
+impl WebError {
+    /// What programs read: how to be let in (RFC 6750), or when to come back (RFC 9110, section 10.2.3).
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        let challenge = |text| Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(text)));
+        match self {
+            Self::SignedOut => challenge("Bearer realm=\"portdrift\""),
+            Self::UnknownToken => challenge("Bearer realm=\"portdrift\", error=\"invalid_token\""),
+            Self::OutOfScope(_) => challenge("Bearer realm=\"portdrift\", error=\"insufficient_scope\""),
+            Self::SlowDown(seconds) => Some((header::RETRY_AFTER, HeaderValue::from(*seconds))),
+            Self::NoSuchPage
+            | Self::NotFound(_)
+            | Self::Forbidden(_)
+            | Self::Invalid(_)
+            | Self::Unreadable(_)
+            | Self::TooLarge
+            | Self::NoJson
+            | Self::Conflict(_)
+            | Self::Busy(_)
+            | Self::Internal => None,
+        }
     }
 }
 
@@ -195,7 +243,7 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
         415 => ("Wrong kind of content", "send a form to a page and JSON to the API"),
         421 => ("Wrong host name", "this name is not one of ours; add it to the allowed hosts in the settings file"),
         422 | 400 => ("Not understood", "the request could not be read; check its fields"),
-        429 => ("Too many attempts", "wait a little and try again"),
+        429 => ("Too many requests", "wait a little and try again"),
         503 => ("Not ready", "the coordinator is starting or stopping; try again in a moment"),
         _ => ("Something failed", "the log of the coordinator has the details under this request id"),
     }

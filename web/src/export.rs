@@ -4,6 +4,7 @@
 //! New ones may be added at the end; those that are there keep their names and meanings within one `format`.
 
 mod archive;
+pub(crate) mod audit;
 mod csv;
 mod entry;
 mod json;

@@ -8,8 +8,10 @@ mod export;
 mod faults;
 mod filters;
 mod headers;
+mod limits;
 mod live;
 mod look;
+mod metrics;
 mod page;
 mod query;
 mod routes;
@@ -23,7 +25,11 @@ pub use session::LocalPeer;
 
 use axum::Router;
 use coordinator::Coordinator;
+use limits::Limits;
+use live::Places;
+use metrics::Requests;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use throttle::Throttle;
@@ -63,6 +69,9 @@ pub struct App {
     coordinator: Coordinator,
     settings: Arc<Settings>,
     throttle: Arc<Throttle>,
+    limits: Arc<Limits>,
+    places: Places,
+    requests: Requests,
     archives: Arc<Semaphore>,
     imports: Arc<Semaphore>,
     exports: Arc<Semaphore>,
@@ -82,6 +91,9 @@ impl App {
             coordinator,
             settings,
             throttle: Arc::default(),
+            limits: Arc::default(),
+            places: Places::default(),
+            requests: Requests::default(),
             archives,
             imports,
             exports,
@@ -113,7 +125,8 @@ pub fn socket_router(app: App) -> Router {
 /// When the listener fails for good.
 pub async fn serve(app: App, listener: TcpListener) -> io::Result<()> {
     let stop = app.stop.clone();
-    axum::serve(listener, router(app)).with_graceful_shutdown(stop.cancelled_owned()).await
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 /// Serves [`socket_router`] until the app stops and its open requests have ended.

@@ -1,19 +1,26 @@
 //! What every page shares: its frame with navigation, crumbs and live stream, put around it once, on the way out.
 
+pub(crate) mod about;
 pub(crate) mod alert;
 pub(crate) mod alerts;
+pub(crate) mod audit;
 pub(crate) mod choices;
 pub(crate) mod compare;
 pub(crate) mod enrol;
 pub(crate) mod found;
+pub(crate) mod help;
 pub(crate) mod history;
+pub(crate) mod host;
+pub(crate) mod hosts;
 pub(crate) mod login;
 pub(crate) mod mesh;
+pub(crate) mod navigation;
 pub(crate) mod node;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod report;
 pub(crate) mod reports;
+pub(crate) mod retention;
 pub(crate) mod rules;
 pub(crate) mod run;
 #[cfg(test)]
@@ -23,18 +30,21 @@ pub(crate) mod scan_check;
 pub(crate) mod scan_form;
 pub(crate) mod scans;
 pub(crate) mod schedule;
+pub(crate) mod search;
+pub(crate) mod services;
+pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tokens;
 
 use crate::error::Problem;
 use crate::filters;
-use crate::live::Topics;
 use crate::session::Caller;
 use askama::filters::HtmlSafe;
 use askama::{DynTemplate, Template, Values};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
-use coordinator::Overview;
+use coordinator::Counts;
 use protocol::Timestamp;
 use std::any::Any;
 use std::fmt;
@@ -58,7 +68,8 @@ pub(crate) struct Head {
     pub(crate) title: String,
     pub(crate) section: Option<Section>,
     pub(crate) crumbs: Vec<Crumb>,
-    pub(crate) topics: Topics,
+    /// The path of its tab among the settings; empty elsewhere.
+    pub(crate) tab: &'static str,
 }
 
 impl Head {
@@ -78,12 +89,6 @@ impl Head {
         self.crumbs.push(Crumb { word: word.into(), path: path.into() });
         self
     }
-
-    /// Kept fresh by events of these topics.
-    pub(crate) fn live(mut self, topics: Topics) -> Self {
-        self.topics = topics;
-        self
-    }
 }
 
 /// One step on the way to a page.
@@ -99,20 +104,22 @@ pub(crate) enum Section {
     Overview,
     Alerts,
     Reports,
+    Hosts,
     Scans,
     Nodes,
     Settings,
 }
 
 impl Section {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Overview, Self::Alerts, Self::Reports, Self::Scans, Self::Nodes, Self::Settings];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Overview, Self::Alerts, Self::Reports, Self::Hosts, Self::Scans, Self::Nodes, Self::Settings];
 
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
             Self::Alerts => "Alerts",
             Self::Reports => "Reports",
+            Self::Hosts => "Hosts",
             Self::Scans => "Scans",
             Self::Nodes => "Nodes",
             Self::Settings => "Settings",
@@ -124,9 +131,10 @@ impl Section {
             Self::Overview => "/",
             Self::Alerts => "/alerts",
             Self::Reports => "/reports",
+            Self::Hosts => "/hosts",
             Self::Scans => "/scans",
             Self::Nodes => "/nodes",
-            Self::Settings => "/settings/rules",
+            Self::Settings => "/settings",
         }
     }
 
@@ -135,18 +143,19 @@ impl Section {
             Self::Overview => "layout-dashboard",
             Self::Alerts => "bell",
             Self::Reports => "file-diff",
+            Self::Hosts => "server",
             Self::Scans => "radar",
             Self::Nodes => "network",
-            Self::Settings => "shield-check",
+            Self::Settings => "settings",
         }
     }
 
     fn count(self, counts: &Counts) -> Option<(usize, &'static str)> {
         let (count, word) = match self {
-            Self::Overview | Self::Reports | Self::Settings => return None,
-            Self::Alerts => (counts.open_alerts, "open"),
-            Self::Scans => (counts.running_runs, "running"),
-            Self::Nodes => (counts.pending_nodes, "pending"),
+            Self::Overview | Self::Reports | Self::Hosts | Self::Settings => return None,
+            Self::Alerts => (counts.alerts_open, "open"),
+            Self::Scans => (counts.runs_open, "running"),
+            Self::Nodes => (counts.nodes_pending, "pending"),
         };
         (count > 0).then_some((count, word))
     }
@@ -166,24 +175,6 @@ impl Context {
 impl Values for Context {
     fn get_value<'a>(&'a self, key: &str) -> Option<&'a dyn Any> {
         (key == Self::KEY).then_some(self as &dyn Any)
-    }
-}
-
-/// Numbers beside places of the navigation.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) open_alerts: usize,
-    pub(crate) running_runs: usize,
-    pub(crate) pending_nodes: usize,
-}
-
-impl From<&Overview> for Counts {
-    fn from(overview: &Overview) -> Self {
-        Self {
-            open_alerts: overview.alerts_open,
-            running_runs: overview.runs_open,
-            pending_nodes: overview.nodes_pending,
-        }
     }
 }
 
@@ -243,6 +234,16 @@ struct Layout<'a> {
     head: Head,
     frame: &'a Frame,
     main: Drawn,
+}
+
+impl Layout<'_> {
+    fn navigation(&self) -> navigation::Navigation {
+        navigation::Navigation::of(&self.head, self.frame.counts)
+    }
+
+    fn tabs(&self) -> Option<settings::Tabs> {
+        settings::Tabs::above(&self.head, self.frame.caller.as_ref()?.0.role)
+    }
 }
 
 impl<T: View> IntoResponse for Page<T> {

@@ -1,19 +1,23 @@
-//! Every way in, in one table: method, path, who may, how large, whether it is audited.
+//! Every way in, in one table: method, path, who may, with which kind of token, how large, whether it is audited.
+
+mod guard;
 
 use crate::error::{ErrorPage, Problem, WebError};
 use crate::headers::RequestId;
-use crate::page::{Context, Counts, Frame, Undrawn};
+use crate::page::{Context, Frame, Undrawn};
 use crate::query::percent_encoded;
 use crate::session::Caller;
-use crate::{App, api, assets, export, headers, live, page, session};
+use crate::session::bearer;
+use crate::{App, api, assets, export, headers, limits, live, metrics, page, session};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use coordinator::{Actor, Right};
+use coordinator::tokens::Scope;
+use coordinator::{Actor, Counts, Right};
 use protocol::Timestamp;
 use std::any::Any;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -30,10 +34,11 @@ pub(crate) enum Access {
 
 /// One line of the table.
 pub(crate) struct Route {
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests walk by it; the handler knows it too"))]
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) access: Access,
+    /// What a token must open to be let in; `None` where tokens are not.
+    pub(crate) scope: Option<Scope>,
     /// The largest body taken, in bytes.
     pub(crate) body_cap: usize,
     /// Whether the coordinator writes an audit entry for it.
@@ -56,25 +61,46 @@ const ROSTER: usize = 1536 * 1024;
 const DOCUMENT: usize = 256 << 20;
 
 fn get<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
-    Route { method: Method::GET, path, access, body_cap: 0, is_audited: false, handler: on(MethodFilter::GET, handler) }
+    let (scope, handler) = (usual_scope(path, access), on(MethodFilter::GET, handler));
+    Route { method: Method::GET, path, access, scope, body_cap: 0, is_audited: false, handler }
 }
 
 fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
-    let handler = on(MethodFilter::POST, handler);
-    Route { method: Method::POST, path, access, body_cap: SMALL, is_audited: true, handler }
+    let (scope, handler) = (usual_scope(path, access), on(MethodFilter::POST, handler));
+    Route { method: Method::POST, path, access, scope, body_cap: SMALL, is_audited: true, handler }
 }
 
 fn put<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
-    let handler = on(MethodFilter::PUT, handler);
-    Route { method: Method::PUT, path, access, body_cap: DEFINITION, is_audited: true, handler }
+    let (scope, handler) = (usual_scope(path, access), on(MethodFilter::PUT, handler));
+    Route { method: Method::PUT, path, access, scope, body_cap: DEFINITION, is_audited: true, handler }
 }
 
 fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
-    let handler = on(MethodFilter::DELETE, handler);
-    Route { method: Method::DELETE, path, access, body_cap: SMALL, is_audited: true, handler }
+    let (scope, handler) = (usual_scope(path, access), on(MethodFilter::DELETE, handler));
+    Route { method: Method::DELETE, path, access, scope, body_cap: SMALL, is_audited: true, handler }
+}
+
+/// What a token must open, where the line of the table does not say. Pages are for people, who have no tokens.
+fn usual_scope(path: &str, access: Access) -> Option<Scope> {
+    let Access::Needs(right) = access else { return None };
+    let is_for_programs = path.starts_with("/api/v1/") || path == "/metrics";
+    is_for_programs.then_some(match right {
+        Right::Read => Scope::Read,
+        Right::Operate => Scope::Scans,
+        Right::Approve => Scope::Nodes,
+        Right::Administer => Scope::Admin,
+    })
+}
+
+impl Route {
+    /// For tokens that open this area.
+    fn scoped(self, scope: Scope) -> Self {
+        Self { scope: Some(scope), ..self }
+    }
 }
 
 /// The pages. Nothing answers a browser that is not here or in [`api_table`].
+#[expect(clippy::too_many_lines, reason = "a table: a line for each route")]
 pub(crate) fn page_table() -> Vec<Route> {
     use Access::{Anyone, Needs};
     use Right::{Administer, Approve, Operate, Read};
@@ -88,9 +114,14 @@ pub(crate) fn page_table() -> Vec<Route> {
         Route { body_cap: LARGE, ..post("/alerts", Needs(Operate), page::alerts::decide) },
         get("/alerts/{id}", Needs(Read), page::alert::show),
         post("/alerts/{id}", Needs(Operate), page::alert::decide),
+        get("/api/docs", Needs(Read), api::docs::show),
         get("/compare", Needs(Read), page::compare::show),
         get("/events", Needs(Read), live::events),
+        get("/help", Needs(Read), page::help::show),
+        get("/hosts", Needs(Read), page::hosts::show),
+        get("/hosts/{id}", Needs(Read), page::host::show),
         get("/mesh", Needs(Read), page::mesh::show),
+        get("/navigation", Needs(Read), page::navigation::show),
         get("/networks/{scan}/history", Needs(Read), page::history::show),
         get("/networks/{scan}/reports.zip", Needs(Read), export::of_network),
         get("/nodes", Needs(Read), page::nodes::show),
@@ -102,6 +133,9 @@ pub(crate) fn page_table() -> Vec<Route> {
         get("/nodes/{node}", Needs(Read), page::node::show),
         post("/nodes/{node}/approve", Needs(Approve), page::nodes::approve),
         post("/nodes/{node}/deny", Needs(Approve), page::nodes::deny),
+        get("/profile/tokens", Needs(Read), page::tokens::show_own),
+        post("/profile/tokens", Needs(Read), page::tokens::create),
+        post("/profile/tokens/revoke", Needs(Read), page::tokens::revoke_own),
         get("/reports", Needs(Read), page::reports::show),
         get("/reports/{run}", Needs(Read), export::page_or_file),
         post("/reports/{run}/accept", Needs(Operate), page::report::accept),
@@ -124,27 +158,45 @@ pub(crate) fn page_table() -> Vec<Route> {
         post("/scans/{scan}/schedule", Needs(Operate), page::scan::actions::schedule),
         get("/schedule", Needs(Operate), page::schedule::show),
         post("/schedule/reload", Needs(Administer), page::schedule::reload),
+        get("/search", Needs(Read), page::search::show),
+        get("/services", Needs(Read), page::services::show),
+        get("/settings", Needs(Read), page::settings::show),
+        get("/settings/about", Needs(Read), page::about::show),
+        get("/settings/audit", Needs(Administer), page::audit::show),
+        get("/settings/audit.csv", Needs(Administer), export::audit::as_csv),
+        get("/settings/audit.json", Needs(Administer), export::audit::as_json),
+        get("/settings/retention", Needs(Read), page::retention::show),
+        post("/settings/retention", Needs(Administer), page::retention::set),
+        post("/settings/retention/reset", Needs(Administer), page::retention::reset),
         get("/settings/rules", Needs(Read), page::rules::show),
         post("/settings/rules", Needs(Administer), page::rules::set),
         post("/settings/rules/remove", Needs(Administer), page::rules::remove),
         post("/settings/rules/reset", Needs(Administer), page::rules::reset),
+        get("/settings/tokens", Needs(Administer), page::tokens::show_all),
+        post("/settings/tokens/revoke", Needs(Administer), page::tokens::revoke_any),
     ]
 }
 
 /// The API and the machine ends, the same over TCP and over the local socket.
+#[expect(clippy::too_many_lines, reason = "a table: a line for each route")]
 pub(crate) fn api_table() -> Vec<Route> {
     use Access::{Anyone, Needs};
     use Right::{Administer, Approve, Operate, Read};
     vec![
         get("/healthz", Anyone, api::health::alive),
         get("/readyz", Anyone, api::health::ready),
+        get("/metrics", Needs(Read), metrics::show),
         get("/api/openapi.json", Anyone, api::openapi),
         get("/api/v1/alerts", Needs(Read), api::alerts::list),
-        Route { body_cap: LARGE, ..post("/api/v1/alerts/bulk", Needs(Operate), api::alerts::decide_all) },
+        Route { body_cap: LARGE, ..post("/api/v1/alerts/bulk", Needs(Operate), api::alerts::decide_all) }
+            .scoped(Scope::Alerts),
         get("/api/v1/alerts/{id}", Needs(Read), api::alerts::show),
-        post("/api/v1/alerts/{id}/{action}", Needs(Operate), api::alerts::decide),
+        post("/api/v1/alerts/{id}/{action}", Needs(Operate), api::alerts::decide).scoped(Scope::Alerts),
+        get("/api/v1/audit", Needs(Administer), api::audit::list),
         get("/api/v1/compare", Needs(Read), api::compare::show),
         get("/api/v1/events", Needs(Read), live::events),
+        get("/api/v1/hosts", Needs(Read), api::hosts::list),
+        get("/api/v1/hosts/{host}", Needs(Read), api::hosts::show),
         get("/api/v1/invites", Needs(Approve), api::invites::list),
         post("/api/v1/invites", Needs(Approve), api::invites::create),
         delete("/api/v1/invites/{id}", Needs(Approve), api::invites::revoke),
@@ -161,6 +213,8 @@ pub(crate) fn api_table() -> Vec<Route> {
         get("/api/v1/reports/{run}/export", Needs(Read), api::exports::one),
         post("/api/v1/reports/{run}/accept", Needs(Operate), api::acceptance::accept),
         post("/api/v1/reports/{run}/unaccept", Needs(Operate), api::acceptance::unaccept),
+        get("/api/v1/retention", Needs(Read), api::retention::show),
+        put("/api/v1/retention", Needs(Administer), api::retention::set),
         get("/api/v1/roster", Needs(Read), api::roster::show),
         post("/api/v1/roster/acknowledge", Needs(Approve), api::roster::acknowledge),
         post("/api/v1/roster/rotate-coordinator", Needs(Approve), api::roster::rotate),
@@ -190,8 +244,15 @@ pub(crate) fn api_table() -> Vec<Route> {
         get("/api/v1/scans/{scan}/reports/export", Needs(Read), api::exports::all),
         get("/api/v1/scans/{scan}/reports/latest", Needs(Read), api::reports::latest),
         Route { body_cap: DOCUMENT, ..post("/api/v1/scans/{scan}/import", Needs(Operate), api::imports::create) },
+        put("/api/v1/scans/{scan}/retention", Needs(Administer), api::retention::set_of_scan),
+        delete("/api/v1/scans/{scan}/retention", Needs(Administer), api::retention::reset_of_scan),
         post("/api/v1/scans/{scan}/run", Needs(Operate), api::scans::run),
         post("/api/v1/scans/{scan}/schedule", Needs(Operate), api::scans::schedule),
+        get("/api/v1/services", Needs(Read), api::hosts::services),
+        get("/api/v1/statistics", Needs(Read), api::statistics::show),
+        get("/api/v1/tokens", Needs(Read), api::tokens::list).scoped(Scope::Admin),
+        post("/api/v1/tokens", Needs(Read), api::tokens::create).scoped(Scope::Admin),
+        delete("/api/v1/tokens/{id}", Needs(Read), api::tokens::revoke).scoped(Scope::Admin),
     ]
 }
 
@@ -199,7 +260,8 @@ pub(crate) fn api_table() -> Vec<Route> {
 pub(crate) fn browser_router(app: App) -> Router {
     let routes = page_table().into_iter().chain(api_table());
     let inner = build(routes)
-        .layer(from_fn_with_state(app.clone(), session::identify))
+        .layer(from_fn_with_state(app.clone(), limits::hold))
+        .layer(from_fn_with_state(app.clone(), bearer::identify))
         .layer(session::layer(&app))
         .layer(CsrfLayer::new())
         .layer(from_fn_with_state(app.settings.clone(), headers::check_host));
@@ -215,8 +277,10 @@ pub(crate) fn local_router(app: App) -> Router {
 
 pub(crate) fn build(routes: impl IntoIterator<Item = Route>) -> Router<App> {
     let add = |router: Router<App>, route: Route| {
-        let Route { method: _, path, access, body_cap, is_audited: _, handler } = route;
-        let guarded = handler.route_layer(from_fn_with_state(access, guard)).layer(DefaultBodyLimit::max(body_cap));
+        let Route { method: _, path, access, scope, body_cap, is_audited: _, handler } = route;
+        let guarded = handler
+            .route_layer(from_fn_with_state((access, scope), guard::hold))
+            .layer(DefaultBodyLimit::max(body_cap));
         router.route(path, guarded)
     };
     routes.into_iter().fold(Router::new(), add).fallback(async || WebError::NoSuchPage)
@@ -227,20 +291,14 @@ pub(crate) fn frame(inner: Router<App>, app: &App) -> Router {
     inner
         .layer(CatchPanicLayer::custom(on_panic))
         .layer(from_fn_with_state(app.clone(), dress))
+        .layer(from_fn_with_state(app.clone(), metrics::count))
         .layer(from_fn(headers::number))
         .layer(from_fn_with_state(app.settings.clone(), headers::bind))
         .with_state(app.clone())
 }
 
-/// Lets in who may; tells others what they lack.
-async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
-    let Access::Needs(right) = access else { return next.run(request).await };
-    match request.extensions().get::<Caller>().map(|caller| caller.0.require(right)) {
-        Some(Ok(())) => next.run(request).await,
-        Some(Err(error)) => WebError::Forbidden(error.to_string()).into_response(),
-        None => WebError::SignedOut.into_response(),
-    }
-}
+/// Headers of a failure that its face keeps.
+const KEPT: [HeaderName; 3] = [header::ALLOW, header::RETRY_AFTER, header::WWW_AUTHENTICATE];
 
 /// Draws the page that a handler made, and gives every failure its face.
 async fn dress(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -254,7 +312,7 @@ async fn dress(State(app): State<App>, request: Request, next: Next) -> Response
             let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| Problem::of(status));
             let problem = Problem { request_id: asked.id.clone(), ..problem };
             match (asked.speaks_json, status) {
-                (true, _) => return problem.into_json(),
+                (true, _) => return keep_headers(&response, problem.into_json()),
                 (false, StatusCode::UNAUTHORIZED) => return asked.to_sign_in(&app),
                 (false, _) => Undrawn::framed(ErrorPage { problem }),
             }
@@ -262,6 +320,15 @@ async fn dress(State(app): State<App>, request: Request, next: Next) -> Response
         None => return response,
     };
     draw(&app, &page, response).await
+}
+
+fn keep_headers(from: &Response, mut to: Response) -> Response {
+    for name in KEPT {
+        if let Some(value) = from.headers().get(&name) {
+            to.headers_mut().insert(name, value.clone());
+        }
+    }
+    to
 }
 
 /// What is kept of a request until its answer is dressed.
@@ -277,11 +344,11 @@ struct Asked {
 impl Asked {
     fn of(request: &Request) -> Self {
         let path = request.uri().path();
-        let machine_ends = ["/api/", "/assets/", "/events", "/healthz", "/readyz"];
+        let machine_ends = ["/api/", "/assets/", "/events", "/healthz", "/metrics", "/readyz"];
         let back = request.uri().path_and_query().map(|back| back.as_str()).filter(|_| request.method() == Method::GET);
         Self {
             id: request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
-            speaks_json: machine_ends.iter().any(|end| path.starts_with(end)),
+            speaks_json: path != "/api/docs" && machine_ends.iter().any(|end| path.starts_with(end)),
             is_for_part: request.headers().contains_key("hx-request"),
             back: back.unwrap_or("/").to_owned(),
         }
@@ -322,8 +389,8 @@ async fn draw(app: &App, page: &Undrawn, mut response: Response) -> Response {
 
 /// A frame without numbers is better than none.
 async fn counts(app: &App, actor: &Actor) -> Counts {
-    match app.coordinator.overview(actor).await {
-        Ok(overview) => Counts::from(&overview),
+    match app.coordinator.counts(actor).await {
+        Ok(counts) => counts,
         Err(error) => {
             tracing::error!(%error, "the numbers of the navigation could not be read");
             Counts::default()

@@ -2,18 +2,20 @@
 
 use crate::App;
 use crate::error::WebError;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
-use coordinator::{Actor, SignedIn};
+use coordinator::{Actor, Origin, SignedIn};
 use protocol::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::session::Error as SessionError;
 use tower_sessions::{Expiry, Session, SessionManagerLayer};
 
+pub(crate) mod bearer;
 mod local;
 mod store;
 
@@ -75,10 +77,14 @@ pub(crate) fn layer(app: &App) -> SessionManagerLayer<CoordinatorStore> {
 
 /// Finds out who is asking and notes it on the request, and on the answer for the frame of pages.
 pub(crate) async fn identify(State(app): State<App>, session: Session, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let from = peer.map_or(Origin::Unknown, |peer| Origin::Address(peer.0.ip()));
+    request.extensions_mut().insert(from);
     let caller = caller(&app, &session).await.unwrap_or_else(|error| {
         tracing::error!(%error, "a session could not be read");
         None
     });
+    let caller = caller.map(|Caller(actor)| Caller(actor.coming_from(from)));
     if let Some(caller) = caller.clone() {
         request.extensions_mut().insert(caller);
     }

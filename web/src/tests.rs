@@ -1,18 +1,24 @@
 //! The dashboard over a real coordinator in a temporary folder: who gets in, what every answer carries, what is said.
 
 mod api;
+mod audit;
 mod disk;
 mod exports;
 mod findings;
+mod hosts;
 mod imports;
 mod live;
 mod mesh;
+mod metrics;
 mod nodes;
 mod pages;
+mod retention;
 mod rights;
 mod run_pages;
 mod scan_pages;
 mod scans;
+mod tokens;
+mod walk;
 
 use crate::{App, Settings, router, socket_router};
 use axum::Router;
@@ -115,6 +121,12 @@ pub(crate) fn request(method: Method, path: &str) -> axum::http::request::Builde
 
 pub(crate) fn get(path: &str, cookie: &str) -> Request<Body> {
     request(Method::GET, path).header(header::COOKIE, cookie).body(Body::empty()).unwrap()
+}
+
+/// A request of a program that shows a token.
+pub(crate) fn with_token(mut request: Request<Body>, token: &str) -> Request<Body> {
+    request.headers_mut().insert(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+    request
 }
 
 pub(crate) fn form(method: Method, path: &str, body: &str) -> Request<Body> {

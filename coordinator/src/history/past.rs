@@ -52,7 +52,7 @@ impl PastRun {
 
 impl RunLook {
     /// A host as `run`, which looked like this, saw it; `None` when it was not there, or the run cannot tell.
-    pub(super) fn host(
+    pub(crate) fn host(
         &self,
         versions: &Versions<'_>,
         reported: &BTreeSet<RunId>,

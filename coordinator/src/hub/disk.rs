@@ -1,6 +1,7 @@
 //! Room on the disk: with too little of it no task is given out and no result is asked for. Both go on by themselves.
 
 use super::Hub;
+use crate::events::{Event, SystemNews};
 use crate::store::StoreError;
 
 impl Hub {
@@ -9,9 +10,15 @@ impl Hub {
         let looked = self.store.room_for_work().await;
         let was_short = std::mem::replace(&mut self.is_short_of_room, looked.is_err());
         match &looked {
-            Err(error @ StoreError::DiskLow(_)) if !was_short => tracing::error!(%error, "no new work is begun"),
+            Err(error @ StoreError::DiskLow(_)) if !was_short => {
+                tracing::error!(%error, "no new work is begun");
+                self.events.publish(Event::System(SystemNews::DiskLow));
+            }
             Err(error) => tracing::debug!(%error, "no new work is begun"),
-            Ok(()) if was_short => tracing::info!("the disk has room again; work goes on"),
+            Ok(()) if was_short => {
+                tracing::info!("the disk has room again; work goes on");
+                self.events.publish(Event::System(SystemNews::DiskHasRoom));
+            }
             Ok(()) => {}
         }
         looked.is_ok()

@@ -35,6 +35,7 @@ impl Hub {
         }
         self.ticked = now;
         self.release_waiting(now);
+        said("mind a restore", self.mind_restore(now).await);
         said("mind what ends", self.mind_ends(now).await);
         self.look_around(now);
         self.watch_nodes(now).await;

@@ -306,7 +306,7 @@ pub(crate) fn let_in(
     issuer: &Issuer,
     now: Timestamp,
 ) -> Result<Issued, StoreError> {
-    let actor = Actor { name: approval.by.clone(), role: Role::Approver };
+    let actor = Actor::new(approval.by.clone(), Role::Approver);
     let subject = format!("{} as {} for {}", node.key, node.label, approval.ranges);
     audit::note(draft, &actor, "node approve", &subject, now)?;
     node.admission = Admission::Approved(approval);

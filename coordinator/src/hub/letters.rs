@@ -151,6 +151,7 @@ impl Hub {
 
     async fn on_presence(&mut self, message: Verified<PresenceMessage>, now: Timestamp) -> Result<(), LetterFault> {
         let (node, header) = (message.sender(), *message.header());
+        self.hear_epoch(node, header.epoch);
         let PresenceMessage { facts, load_hundredths, running, spooled, room, clock, mut links, through, is_farewell } =
             message.into_message();
         links.truncate(MAX_LINKS);

@@ -87,7 +87,7 @@ impl Lab {
         let (opener, presences, signed) = (Opener::new(&keys(1)), Presences::default(), roster.signed.clone());
         let (_, inbox) = HubHandle::channel();
         let timing = Timing { beacon: Duration::from_millis(200), ..Timing::default() };
-        let (events, shared) = (EventBus::default(), presences.clone());
+        let (events, shared) = (EventBus::new(1), presences.clone());
         let parts = Parts { store, mesh, enrol, author, opener, enrolment, presences, events, timing, roster, inbox };
         let stop = CancellationToken::new();
         tokio::spawn(Hub::new(parts, now).await.unwrap().run(stop.clone()));

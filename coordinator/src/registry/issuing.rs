@@ -2,7 +2,7 @@
 
 use super::{Admission, NodeRecord};
 use crate::keys::MeshKey;
-use crate::store::tables::{AWAITED, COORDINATOR, NODES, ROSTER};
+use crate::store::tables::{AWAITED, COORDINATOR, NODES, RESTORED, ROSTER};
 use crate::store::{Draft, Reads, StoreError};
 use protocol::codec::{Decode, Encode};
 use protocol::roster::{Member, MemberState, ROSTER_LIFETIME, Role, Roster, RosterHash, SignedRoster};
@@ -60,7 +60,7 @@ pub(crate) struct Issuer {
 pub(crate) enum Issued {
     /// In force from now on.
     Signed(CurrentRoster),
-    /// It waits for the mesh key.
+    /// It waits for the mesh key, or after a restore for the nodes to be heard.
     Awaited(Roster),
     /// The roster in force says it already.
     Unchanged,
@@ -94,14 +94,15 @@ impl Issuer {
 
     fn put(&self, draft: &mut Draft, next: Roster) -> Result<Issued, StoreError> {
         next.check_size()?;
+        let is_restored = draft.contains(&RESTORED, &())?;
         match &self.mesh_key {
-            MeshKey::Here(key) => {
+            MeshKey::Here(key) if !is_restored => {
                 let fresh = CurrentRoster { epoch: next.epoch, signed: SignedRoster::sign(&next, key) };
                 draft.put(&ROSTER, &(), &fresh)?;
                 draft.remove(&AWAITED, &())?;
                 Ok(Issued::Signed(fresh))
             }
-            MeshKey::Elsewhere(_) => {
+            MeshKey::Here(_) | MeshKey::Elsewhere(_) => {
                 draft.put(&AWAITED, &(), &next)?;
                 Ok(Issued::Awaited(next))
             }

@@ -31,6 +31,8 @@ pub struct ReportSummary {
     pub hosts_up: u32,
     /// Open ports that this run found.
     pub open_ports: u32,
+    /// Hosts that are known up after this run, looked at by it or not.
+    pub known_hosts: u64,
     /// Changes that a person accepted as expected.
     pub accepted: u32,
     /// New ports that are kept and whose rule is critical or high, by the rule's name.
@@ -61,6 +63,7 @@ impl ReportSummary {
             coverage_hundredths: report.coverage_hundredths,
             hosts_up: report.hosts_up,
             open_ports: report.open_ports,
+            known_hosts: report.known_hosts,
             accepted: u32::try_from(accepted).unwrap_or(u32::MAX),
             grave,
             counts,

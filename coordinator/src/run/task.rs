@@ -71,6 +71,9 @@ pub enum TaskState {
 }
 
 impl TaskState {
+    /// Every state, in the order in which a task passes through them.
+    pub const ALL: [Self; 6] = [Self::Waiting, Self::Leased, Self::Done, Self::Partial, Self::Failed, Self::Cancelled];
+
     /// True when nothing will change any more.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Waiting | Self::Leased)

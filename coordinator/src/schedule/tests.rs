@@ -31,7 +31,7 @@ async fn every_ten_minutes(fixture: &Fixture, due: Timestamp, scans: u64) {
 /// A running schedule; the hub's end is kept so that it can be told things.
 async fn start(fixture: &Fixture) -> (Schedule, EventBus, mpsc::Receiver<Command>) {
     let (hub, inbox) = HubHandle::channel();
-    let events = EventBus::default();
+    let events = EventBus::new(1);
     let schedule = Schedule::start(fixture.store.clone(), hub, events.clone()).await.unwrap();
     (schedule, events, inbox)
 }
@@ -67,7 +67,7 @@ async fn what_was_missed_while_nothing_ran_is_caught_up_once_at_the_start() {
     let fixture = Fixture::new().await;
     every_ten_minutes(&fixture, NOW, 1).await;
     let (hub, mut inbox) = HubHandle::channel();
-    let events = EventBus::default();
+    let events = EventBus::new(1);
     let mut seen = events.subscribe(None).live;
     let schedule = Schedule::start(fixture.store.clone(), hub, events).await.unwrap();
     let woken = tokio::time::timeout(PATIENCE, seen.recv()).await.unwrap().unwrap();

@@ -10,7 +10,7 @@ use super::head;
 use super::index::{self, Index, Note, Sum, row_hash};
 use super::journal::{Place, Survey, Visit, read_changes};
 use super::schema::hex;
-use super::start::{not_changes, open_index_folder, refuse_newer, replay, walk_all};
+use super::start::{contents, not_changes, open_index_folder, refuse_newer, replay, tidy, walk_all};
 
 /// How many damaged rows are named one by one.
 const MAX_NAMED: usize = 100;
@@ -18,8 +18,10 @@ const MAX_NAMED: usize = 100;
 /// What [`check`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckReport {
-    /// Whole records in the journal.
+    /// The number of the last whole record in the journal.
     pub records: u64,
+    /// The number of the record up to which a snapshot stands for the records; 0 without one.
+    pub snapshot: u64,
     /// Files of the journal.
     pub segments: usize,
     /// Whether the journal ends in a write that no one was told about; opening the store cuts it.
@@ -44,7 +46,7 @@ pub struct TableReport {
 /// What [`rebuild`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rebuilt {
-    /// Records that were replayed.
+    /// The number of the last record that was replayed.
     pub records: u64,
     /// Rows that they led to.
     pub rows: u64,
@@ -95,7 +97,8 @@ pub(crate) fn check(dir: &Path) -> Result<CheckReport, StoreError> {
 
 /// The index with its note; `None`, and why in `report`, when it cannot be read.
 fn open_index(dir: &Path, options: &StoreOptions, report: &mut CheckReport) -> Option<(Index, Note)> {
-    let found = open_index_folder(dir, options).and_then(|index| {
+    let base = contents(dir, options).map_or(0, |contents| contents.base());
+    let found = open_index_folder(dir, base, options).and_then(|index| {
         let note = index.note()?.ok_or_else(|| StoreError::Index("it is empty".to_owned()))?;
         Ok((index, note))
     });
@@ -110,7 +113,8 @@ fn check_marks(
     strays: Option<Place>,
     report: &mut CheckReport,
 ) -> Result<(), StoreError> {
-    report.segments = survey.segments.len();
+    report.segments = survey.contents.segments.len();
+    report.snapshot = survey.contents.base();
     report.has_torn_end = survey.torn.is_some();
     let head = survey.head.sequence;
     let disk = options.disk.as_ref();
@@ -174,10 +178,12 @@ pub(crate) fn rebuild(dir: &Path) -> Result<Rebuilt, StoreError> {
     if head::read_marker(options.disk.as_ref(), dir)? != Some(survey.id) {
         return Err(StoreError::MarkerDamaged { dir: dir.to_owned() });
     }
-    index::discard(&dir.join(index::FOLDER))?;
-    let index = open_index_folder(dir, &options)?;
-    let sum = replay(options.disk.as_ref(), &survey, &index, Sum::default(), 0)?;
+    let base = survey.contents.base();
+    index::discard(&index::folder(dir, base))?;
+    let index = open_index_folder(dir, base, &options)?;
+    let (sum, _) = replay(options.disk.as_ref(), survey.contents.whole(), &index, Sum::default(), 0)?;
     index.flush()?;
     head::write(options.disk.as_ref(), dir, survey.head)?;
+    tidy(dir, &options)?;
     Ok(Rebuilt { records: survey.head.sequence, rows: sum.rows })
 }

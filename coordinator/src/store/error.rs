@@ -106,6 +106,23 @@ pub enum StoreError {
         /// Where.
         sequence: u64,
     },
+    /// A compaction found that the journal does not lead to the rows that the index has. Nothing was changed.
+    #[error(
+        "the journal and the index do not agree at record {sequence}, so the store was not compacted; \
+         stop the coordinator and run `portdrift db check`"
+    )]
+    Disagree {
+        /// Where.
+        sequence: u64,
+    },
+    /// A backup is not what was written.
+    #[error("{} is no whole backup: {what}; take another one", path.display())]
+    BackupDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// sled failed.
     #[error("the index failed: {0}; `portdrift db rebuild` makes it anew from the journal")]
     Index(String),
@@ -156,7 +173,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Turns the failure to `action` on `path` into an error.
-    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 }

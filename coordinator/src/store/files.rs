@@ -149,7 +149,7 @@ pub(super) fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<(), StoreE
 
 /// Holds a data folder for this process until dropped.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 

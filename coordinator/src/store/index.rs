@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
@@ -17,8 +17,43 @@ use super::files::patiently;
 use super::journal::Place;
 use super::schema::{OWN_PREFIX, damaged, open, seal};
 
-/// The index's folder within the data folder.
+/// The index's folder within the data folder, until a first compaction.
 pub(super) const FOLDER: &str = "index";
+
+/// The folder in `dir` of the index that goes with a journal whose snapshot ends at the record `base`; 0 without one.
+///
+/// A new snapshot has a new folder, so that the step that makes the one count makes the other count too.
+pub(super) fn folder(dir: &Path, base: u64) -> PathBuf {
+    if base == 0 { dir.join(FOLDER) } else { dir.join(format!("{FOLDER}-{base}")) }
+}
+
+/// Deletes the folders in `dir` of every index but the one that goes with `base`.
+pub(super) fn discard_others(dir: &Path, base: u64) -> Result<(), StoreError> {
+    let kept = folder(dir, base);
+    for entry in fs::read_dir(dir).map_err(StoreError::io("list", dir))? {
+        let path = entry.map_err(StoreError::io("list", dir))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_index = name.strip_prefix(FOLDER).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+        if is_index && path != kept {
+            discard(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The size of all files in the folder `dir` and below, in bytes; those that go meanwhile do not count.
+pub(super) fn size(dir: &Path) -> Result<u64, StoreError> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(dir).map_err(StoreError::io("list", dir))? {
+        let entry = entry.map_err(StoreError::io("list", dir))?;
+        match entry.metadata() {
+            Ok(about) if about.is_dir() => bytes += size(&entry.path())?,
+            Ok(about) => bytes += about.len(),
+            Err(_) => {}
+        }
+    }
+    Ok(bytes)
+}
 
 const NOTE_KEY: &[u8] = &[OWN_PREFIX];
 const VOLATILE_TREE: &[u8] = b"volatile";
@@ -37,23 +72,30 @@ pub(super) struct Note {
     pub(super) sum: Sum,
 }
 
-/// How many rows there are, and the sum of their hashes.
+/// How many rows there are, how large they are with their keys, and the sum of their hashes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) rows: u64,
+    pub(super) bytes: u64,
     pub(super) hashes: u128,
 }
 
 impl Sum {
     pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
         self.rows = self.rows.wrapping_add(1);
+        self.bytes = self.bytes.wrapping_add(size_of(key, value));
         self.hashes = self.hashes.wrapping_add(row_hash(key, value));
     }
 
     fn remove(&mut self, key: &[u8], value: &[u8]) {
         self.rows = self.rows.wrapping_sub(1);
+        self.bytes = self.bytes.wrapping_sub(size_of(key, value));
         self.hashes = self.hashes.wrapping_sub(row_hash(key, value));
     }
+}
+
+fn size_of(key: &[u8], value: &[u8]) -> u64 {
+    (key.len() + value.len()) as u64
 }
 
 /// Half of the SHA-256 of a row.
@@ -96,14 +138,32 @@ impl Index {
 
     /// What its rows really add up to, each row given to `visit`.
     pub(super) fn add_up(&self, mut visit: impl FnMut(&[u8], &[u8])) -> Result<Sum, StoreError> {
+        let mut sum = Sum::default();
+        self.each(|key, value| {
+            sum.add(key, value);
+            visit(key, value);
+            Ok(())
+        })?;
+        Ok(sum)
+    }
+
+    /// Gives every row to `visit`, in order of the keys.
+    pub(super) fn each(&self, mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let mut rows = guarded(|| Ok(self.rows.range::<&[u8], _>(&[OWN_PREFIX + 1][..]..)))?;
+        while let Some((key, value)) = guarded(|| rows.next().transpose())? {
+            visit(&key, &value)?;
+        }
+        Ok(())
+    }
+
+    /// Takes over what `other` has that may be lost.
+    fn inherit(&self, other: &Self) -> Result<(), StoreError> {
         guarded(|| {
-            let mut sum = Sum::default();
-            for row in self.rows.range::<&[u8], _>(&[OWN_PREFIX + 1][..]..) {
+            for row in &other.volatile {
                 let (key, value) = row?;
-                sum.add(&key, &value);
-                visit(&key, &value);
+                self.volatile.insert(key, value)?;
             }
-            Ok(sum)
+            Ok(())
         })
     }
 
@@ -174,6 +234,20 @@ impl OpenIndex {
         Ok(told)
     }
 
+    /// Puts `fresh` in its place, with the rows of the old one that may be lost; gives the old one.
+    pub(super) fn replace(&self, fresh: Index) -> Result<Option<Index>, StoreError> {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match &*state {
+            State::Open(old) => fresh.inherit(old)?,
+            State::Broken(_) => {}
+            State::Closed => return Err(StoreError::Closed),
+        }
+        match std::mem::replace(&mut *state, State::Open(fresh)) {
+            State::Open(old) => Ok(Some(old)),
+            State::Broken(_) | State::Closed => Ok(None),
+        }
+    }
+
     /// Closes it for good; gives what was open.
     pub(super) fn close(&self) -> Option<Index> {
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -206,17 +280,20 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, St
 }
 
 fn write_note(note: &Note) -> Vec<u8> {
-    let Note { applied: Place { sequence, hash }, sum: Sum { rows, hashes } } = note;
-    let body = [&sequence.to_be_bytes()[..], hash, &rows.to_be_bytes(), &hashes.to_be_bytes()].concat();
+    let Note { applied: Place { sequence, hash }, sum: Sum { rows, bytes, hashes } } = note;
+    let numbers = [sequence.to_be_bytes(), rows.to_be_bytes(), bytes.to_be_bytes()].concat();
+    let body = [&numbers[..], hash, &hashes.to_be_bytes()].concat();
     seal(NOTE_KEY, &body)
 }
 
 fn parse_note(sealed: &[u8]) -> Option<Note> {
     let (sequence, rest) = open(NOTE_KEY, sealed)?.split_first_chunk()?;
-    let (hash, rest) = rest.split_first_chunk()?;
     let (rows, rest) = rest.split_first_chunk()?;
+    let (bytes, rest) = rest.split_first_chunk()?;
+    let (hash, rest) = rest.split_first_chunk()?;
     let (hashes, rest) = rest.split_first_chunk()?;
     let applied = Place { sequence: u64::from_be_bytes(*sequence), hash: *hash };
-    let sum = Sum { rows: u64::from_be_bytes(*rows), hashes: u128::from_be_bytes(*hashes) };
+    let [rows, bytes] = [rows, bytes].map(|number| u64::from_be_bytes(*number));
+    let sum = Sum { rows, bytes, hashes: u128::from_be_bytes(*hashes) };
     rest.is_empty().then_some(Note { applied, sum })
 }

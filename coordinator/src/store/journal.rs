@@ -1,6 +1,8 @@
 //! The record that comes first: an append-only chain of changes in segments, synced before anyone is told.
 
+mod copy;
 mod record;
+mod snapshot;
 mod walk;
 
 use std::io;
@@ -9,9 +11,11 @@ use std::sync::Arc;
 
 use super::error::StoreError;
 use super::files::{Disk, LogFile, lacks_room, remove_if_there};
+pub(crate) use copy::{Sink, copy};
 use record::{HEADER_BYTES, Header, PREAMBLE_BYTES, record};
 pub(super) use record::{MAX_RECORD_BYTES, Place, read_changes, write_changes};
-pub(super) use walk::{Survey, Visit, segments, walk};
+pub(super) use snapshot::{SnapshotFile, Unseen};
+pub(super) use walk::{Contents, Survey, Visit, contents, walk};
 
 /// The journal's folder within the data folder.
 pub(super) const FOLDER: &str = "journal";
@@ -55,7 +59,7 @@ impl Journal {
         survey: &Survey,
         segment_bytes: u64,
     ) -> Result<Self, StoreError> {
-        let mut paths: Vec<&Path> = survey.segments.iter().map(|segment| segment.path.as_path()).collect();
+        let mut paths: Vec<&Path> = survey.contents.segments.iter().map(|segment| segment.path.as_path()).collect();
         if let Some(torn) = survey.torn.as_ref().filter(|torn| torn.keep_bytes.is_none()) {
             disk.remove(&torn.path).map_err(StoreError::io("delete", &torn.path))?;
             disk.sync_dir(&dir).map_err(StoreError::io("sync", &dir))?;
@@ -77,6 +81,19 @@ impl Journal {
         self.head
     }
 
+    /// The store that it belongs to.
+    pub(super) fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    /// Begins a new segment, unless the last one has no record yet. On an error the last one is gone on with.
+    pub(super) fn roll(&mut self) -> Result<(), StoreError> {
+        if self.file_bytes > HEADER_BYTES as u64 {
+            (self.file, self.file_bytes) = new_segment(self.disk.as_ref(), &self.dir, self.id, self.head)?;
+        }
+        Ok(())
+    }
+
     /// Appends one record for each of `changes` and returns when all are on disk. Says whether a segment was begun.
     ///
     /// An error that says [`lacks_room`](super::files::lacks_room) leaves the journal as it was. After any other its end
@@ -84,7 +101,7 @@ impl Journal {
     pub(super) fn append(&mut self, changes: &[Vec<u8>]) -> Result<bool, StoreError> {
         let rolls = self.file_bytes >= self.segment_bytes;
         if rolls {
-            (self.file, self.file_bytes) = new_segment(self.disk.as_ref(), &self.dir, self.id, self.head)?;
+            self.roll()?;
         }
         let durable = self.head.sequence;
         let mut head = self.head;
@@ -122,7 +139,7 @@ fn new_segment(
     id: [u8; 16],
     before: Place,
 ) -> Result<(Box<dyn LogFile>, u64), StoreError> {
-    let path = dir.join(format!("{:020}{}", before.sequence + 1, walk::SUFFIX));
+    let path = dir.join(walk::name_of(before.sequence + 1, walk::SUFFIX));
     // One that is there already got no record: there was no room for its header.
     remove_if_there(disk, &path)?;
     let mut file = disk.create(&path).map_err(StoreError::io("create", &path))?;
@@ -130,4 +147,28 @@ fn new_segment(
     file.append(&header).and_then(|()| file.sync()).map_err(StoreError::io("write", &path))?;
     disk.sync_dir(dir).map_err(StoreError::io("sync", dir))?;
     Ok((file, header.len() as u64))
+}
+
+/// Deletes what the snapshot `base` stands for, and snapshots that were never finished.
+pub(super) fn tidy(disk: &dyn Disk, dir: &Path, base: u64) -> Result<(), StoreError> {
+    let is_old = |name: &str| {
+        let is_before = |suffix, first| walk::number_of(name, suffix).is_some_and(|number| number < first);
+        is_before(walk::SUFFIX, base + 1) || is_before(snapshot::SUFFIX, base) || name.ends_with(snapshot::UNFINISHED)
+    };
+    let old: Vec<String> = walk::names(disk, dir)?.into_iter().filter(|name| is_old(name)).collect();
+    if !old.is_empty() {
+        // The snapshot's own name must survive a power cut before what it stands for may go.
+        disk.sync_dir(dir).map_err(StoreError::io("sync", dir))?;
+    }
+    old.iter().try_for_each(|name| remove_if_there(disk, &dir.join(name)))
+}
+
+/// The size of all files of the journal, in bytes.
+pub(super) fn size(disk: &dyn Disk, dir: &Path) -> Result<u64, StoreError> {
+    let mut bytes = 0;
+    for name in walk::names(disk, dir)? {
+        let path = dir.join(name);
+        bytes += disk.read(&path).map_err(StoreError::io("read", &path))?.0;
+    }
+    Ok(bytes)
 }

@@ -23,6 +23,7 @@ impl<A: Key, B: Key, C: Key> PrefixOf<(A, B, C)> for A {}
 impl<A: Key, B: Key, C: Key> PrefixOf<(A, B, C)> for (A, B) {}
 impl PrefixOf<TaskId> for RunId {}
 impl PrefixOf<AlertKey> for ScanId {}
+impl PrefixOf<AlertKey> for (ScanId, IpAddr) {}
 impl PrefixOf<AlertKey> for (ScanId, IpAddr, PortId) {}
 
 /// The key of a table that has one row.

@@ -73,6 +73,11 @@ impl Room {
         if self.free >= self.mark { Ok(()) } else { Err(StoreError::DiskLow(self.into())) }
     }
 
+    /// Whether there is room for `bytes` that stay above the mark.
+    pub(super) fn for_bytes(&self, bytes: u64) -> Result<(), StoreError> {
+        if self.free >= self.mark.saturating_add(bytes) { Ok(()) } else { Err(StoreError::DiskLow(self.into())) }
+    }
+
     /// Whether a change of `bytes` may be written.
     pub(super) fn for_change(&self, bytes: u64) -> Result<(), Shortage> {
         let floor = (self.mark / 8).min(MAX_FLOOR_BYTES);

@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::files::{Disk, Lock, remove_if_there};
 use super::head;
 use super::index::{self, Changes, Index, Note, OpenIndex, Sum};
-use super::journal::{self, Journal, Place, Survey, Visit, read_changes, segments, walk};
+use super::journal::{self, Contents, Journal, Place, Survey, Visit, read_changes, walk};
 use super::room::Room;
 use super::writer::Writer;
 
@@ -23,7 +23,7 @@ pub(super) fn create(dir: &Path, options: &StoreOptions) -> Result<(), StoreErro
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|error| StoreError::io("find random bytes for", dir)(error.into()))?;
     let journal = Journal::create(options.disk.clone(), dir.join(journal::FOLDER), id, options.segment_bytes)?;
-    let index = open_index_folder(dir, options)?;
+    let index = open_index_folder(dir, 0, options)?;
     index.apply(Sum::default(), &Changes::new(), journal.head())?;
     index.flush()?;
     head::write(disk, dir, journal.head())?;
@@ -69,17 +69,32 @@ pub(super) fn open(dir: &Path, options: &StoreOptions) -> Result<(Writer, Option
     // Else an index that cannot be opened for lack of room would be taken for a damaged one.
     Room::of(disk.as_ref(), dir, options.keep_free).for_change(0).map_err(StoreError::DiskFull)?;
     let known = head::read(disk.as_ref(), dir)?;
-    let found = sound_index(dir, options)?;
+    let found = sound_index(dir, contents(dir, options)?.base(), options)?;
     let survey = survey(dir, options, known, found.as_ref().ok().map(|(_, note)| note.applied))?;
     let journal = Journal::open(disk.clone(), dir.join(journal::FOLDER), &survey, options.segment_bytes)?;
     let (index, sum, rebuilt) = follow(dir, options, &survey, found)?;
     head::write(disk.as_ref(), dir, journal.head())?;
+    if let Err(error) = tidy(dir, options) {
+        tracing::warn!(%error, "what a compaction has left over could not be deleted; the next start tries again");
+    }
     Ok((Writer::new(dir, options, journal, OpenIndex::new(index), sum, lock), rebuilt))
+}
+
+/// The journal's files in `dir`.
+pub(super) fn contents(dir: &Path, options: &StoreOptions) -> Result<Contents, StoreError> {
+    journal::contents(options.disk.as_ref(), &dir.join(journal::FOLDER))
+}
+
+/// Deletes what the journal's snapshot made superfluous, and what a compaction that was cut short has left.
+pub(super) fn tidy(dir: &Path, options: &StoreOptions) -> Result<(), StoreError> {
+    let base = contents(dir, options)?.base();
+    journal::tidy(options.disk.as_ref(), &dir.join(journal::FOLDER), base)?;
+    index::discard_others(dir, base)
 }
 
 /// Opens the index again beside a journal that is open and ends at `head`.
 pub(super) fn reopen(dir: &Path, options: &StoreOptions, head: Place) -> Result<(Index, Sum), StoreError> {
-    let found = sound_index(dir, options)?;
+    let found = sound_index(dir, contents(dir, options)?.base(), options)?;
     let survey = survey(dir, options, head, found.as_ref().ok().map(|(_, note)| note.applied))?;
     let (index, sum, _) = follow(dir, options, &survey, found)?;
     Ok((index, sum))
@@ -92,15 +107,16 @@ fn follow(
     survey: &Survey,
     found: Result<(Index, Note), String>,
 ) -> Result<(Index, Sum, Option<String>), StoreError> {
+    let base = survey.contents.base();
     let (index, sum, applied, rebuilt) = match found {
         Ok((index, note)) => (index, note.sum, note.applied.sequence, None),
         Err(reason) => {
             tracing::warn!(reason, "the index is damaged; making it anew from the journal");
-            index::discard(&dir.join(index::FOLDER))?;
-            (open_index_folder(dir, options)?, Sum::default(), 0, Some(reason))
+            index::discard(&index::folder(dir, base))?;
+            (open_index_folder(dir, base, options)?, Sum::default(), 0, Some(reason))
         }
     };
-    let sum = replay(options.disk.as_ref(), survey, &index, sum, applied)?;
+    let (sum, _) = replay(options.disk.as_ref(), survey.contents.whole(), &index, sum, applied)?;
     Ok((index, sum, rebuilt))
 }
 
@@ -112,7 +128,7 @@ pub(super) fn refuse_newer(dir: &Path, options: &StoreOptions) -> Result<(), Sto
         let was_used = was_used(disk, &dir)?;
         return Err(if was_used { StoreError::MarkerDamaged { dir } } else { StoreError::NoStore { dir } });
     }
-    if segments(disk, &dir.join(journal::FOLDER))?.is_empty() {
+    if contents(dir, options)?.segments.is_empty() {
         return Err(StoreError::JournalMissing { dir: dir.to_owned() });
     }
     Ok(())
@@ -145,17 +161,23 @@ fn survey(dir: &Path, options: &StoreOptions, known: Place, applied: Option<Plac
 
 /// Walks the whole journal in `dir`.
 pub(super) fn walk_all(dir: &Path, options: &StoreOptions, visit: Visit<'_>) -> Result<Survey, StoreError> {
-    let folder = dir.join(journal::FOLDER);
-    let survey = walk(options.disk.as_ref(), segments(options.disk.as_ref(), &folder)?, 0, visit)?;
+    let survey = walk(options.disk.as_ref(), contents(dir, options)?, 0, visit)?;
     if survey.head.sequence == 0 {
         return Err(StoreError::JournalMissing { dir: dir.to_owned() });
     }
     Ok(survey)
 }
 
-/// The index, if it is what it says it is, or why it is not.
-fn sound_index(dir: &Path, options: &StoreOptions) -> Result<Result<(Index, Note), String>, StoreError> {
-    match open_index_folder(dir, options).and_then(|index| check_index(&index).map(|note| (index, note))) {
+/// The index that goes with `base`, if it is what it says it is and has all of the snapshot, or why not.
+fn sound_index(dir: &Path, base: u64, options: &StoreOptions) -> Result<Result<(Index, Note), String>, StoreError> {
+    let checked = open_index_folder(dir, base, options).and_then(|index| {
+        let note = check_index(&index)?;
+        match note.applied.sequence >= base {
+            true => Ok((index, note)),
+            false => Err(StoreError::Index("it has only a part of the snapshot".to_owned())),
+        }
+    });
+    match checked {
         Err(error @ StoreError::InUse { .. }) => Err(error),
         found => Ok(found.map_err(|error| error.to_string())),
     }
@@ -173,21 +195,21 @@ pub(super) fn check_index(index: &Index) -> Result<Note, StoreError> {
     }
 }
 
-/// Opens the index folder of `dir`, or makes it.
-pub(super) fn open_index_folder(dir: &Path, options: &StoreOptions) -> Result<Index, StoreError> {
-    let folder = dir.join(index::FOLDER);
+/// Opens the folder in `dir` of the index that goes with `base`, or makes it.
+pub(super) fn open_index_folder(dir: &Path, base: u64, options: &StoreOptions) -> Result<Index, StoreError> {
+    let folder = index::folder(dir, base);
     super::files::private_dir(&folder).map_err(StoreError::io("make", &folder))?;
     Index::open(&folder, options.cache_bytes)
 }
 
-/// Applies every record after `applied` to the index.
+/// Applies every record after `applied` to the index. Gives what its rows come to, and the last record.
 pub(super) fn replay(
     disk: &dyn Disk,
-    survey: &Survey,
+    contents: Contents,
     index: &Index,
     before: Sum,
     applied: u64,
-) -> Result<Sum, StoreError> {
+) -> Result<(Sum, Place), StoreError> {
     let (mut sum, mut staged, mut bytes) = (before, Changes::new(), 0);
     let mut last = None;
     let mut take = |place: Place, record: &[u8]| {
@@ -202,11 +224,11 @@ pub(super) fn replay(
         }
         Ok(())
     };
-    walk(disk, survey.whole_segments(), applied, Visit::Changes(&mut take))?;
-    match last {
-        Some(place) => index.apply(sum, &staged, place),
-        None => Ok(sum),
+    let survey = walk(disk, contents, applied, Visit::Changes(&mut take))?;
+    if let Some(place) = last {
+        sum = index.apply(sum, &staged, place)?;
     }
+    Ok((sum, survey.head))
 }
 
 /// A whole record in the chain whose changes cannot be read: only a fault in the program writes one.

@@ -6,13 +6,16 @@ use crate::analysis::alert::{Alert, AlertKey, Rule};
 use crate::analysis::coverage::RunCoverage;
 use crate::analysis::delta::PortId;
 use crate::audit::AuditEntry;
+use crate::backup::Restored;
 use crate::history::{RunLook, Version};
 use crate::intake::TaskCoverage;
 use crate::registry::{CurrentRoster, NodeRecord, PreApproval, RosterAlarm};
 use crate::report::{Lines, ReportSummary, StoredReport};
+use crate::retention::Retention;
 use crate::run::{Run, Tally, TaskRecord};
 use crate::scan::Scan;
 use crate::settings::Settings;
+use crate::tokens::Token;
 use protocol::card::{Card, Endorsement};
 use protocol::invite::SecretName;
 use protocol::observation::HostObservation;
@@ -27,6 +30,8 @@ pub(crate) const SETTINGS: Table<(), Settings> = Table::new(b's', "settings");
 pub(crate) const BOOTS: Table<(), u64> = Table::new(b'B', "boots");
 /// Users by name.
 pub(crate) const USERS: Table<String, User> = Table::new(b'U', "users");
+/// API tokens by the hash of their text.
+pub(crate) const TOKENS: Table<[u8; 32], Token> = Table::new(b't', "tokens");
 /// Nodes by key.
 pub(crate) const NODES: Table<NodeId, NodeRecord> = Table::new(b'N', "nodes");
 /// The one roster in force.
@@ -81,14 +86,25 @@ pub(crate) const ALERTS: Table<AlertKey, Alert> = Table::new(b'A', "alerts");
 pub(crate) const RULES: Table<(), Vec<Rule>> = Table::new(b'q', "rules");
 /// Cells that are as someone accepted them, with the run whose report said so.
 pub(crate) const ACCEPTED: Table<(ScanId, IpAddr, PortId), RunId> = Table::new(b'x', "accepted cells");
+/// How long runs are kept, where a scan does not say otherwise; the usual one without a row.
+pub(crate) const RETENTION: Table<(), Retention> = Table::new(b'1', "retention");
+/// How long the runs of a scan are kept, where it says so.
+pub(crate) const RETENTION_OF_SCAN: Table<ScanId, Retention> = Table::new(b'2', "retention of scans");
+/// Runs that are being removed: nobody sees them any more, and what is left of them goes piece by piece.
+pub(crate) const RETIRED: Table<(ScanId, RunId), ()> = Table::new(b'3', "runs being removed");
+/// That the store was restored, until the nodes were heard.
+pub(crate) const RESTORED: Table<(), Restored> = Table::new(b'4', "restored");
+/// The highest number that a run may have had before; the next one gets a higher one.
+pub(crate) const RUN_FLOOR: Table<(), u64> = Table::new(b'5', "floor of run numbers");
 /// Who did what, in order.
 pub(crate) const AUDIT: Table<u64, AuditEntry> = Table::new(b'z', "audit");
 
 /// The prefix and name of every table.
-pub(crate) const NAMES: [(u8, &str); 30] = [
+pub(crate) const NAMES: [(u8, &str); 36] = [
     SETTINGS.label(),
     BOOTS.label(),
     USERS.label(),
+    TOKENS.label(),
     NODES.label(),
     ROSTER.label(),
     AWAITED.label(),
@@ -115,6 +131,11 @@ pub(crate) const NAMES: [(u8, &str); 30] = [
     ALERTS.label(),
     RULES.label(),
     ACCEPTED.label(),
+    RETENTION.label(),
+    RETENTION_OF_SCAN.label(),
+    RETIRED.label(),
+    RESTORED.label(),
+    RUN_FLOOR.label(),
     AUDIT.label(),
 ];
 

@@ -2,6 +2,7 @@
 
 mod basics;
 mod check;
+mod compact;
 mod corpus;
 pub(crate) mod cut_disk;
 mod damage;

@@ -111,6 +111,17 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Removes at most `most` rows of the table whose keys begin with `prefix`; says how many.
+    pub(super) fn remove_some(&mut self, prefix: u8, most: usize) -> Result<u64, StoreError> {
+        let keys: Vec<Vec<u8>> = {
+            let rows = self.layers().range(Bound::Included(vec![prefix]), end_of(&[prefix]));
+            rows.take(most).map(|row| row.map(|(key, _)| key)).collect::<Result<_, _>>()?
+        };
+        let removed = keys.len() as u64;
+        keys.into_iter().for_each(|key| self.stage(key, None));
+        Ok(removed)
+    }
+
     fn stage(&mut self, key: Vec<u8>, change: Staged) {
         let before = self.staged.insert(key.clone(), change);
         self.undo.push((key, before));

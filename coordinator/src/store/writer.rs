@@ -10,7 +10,8 @@ use super::StoreOptions;
 use super::error::StoreError;
 use super::files::{Lock, lacks_room};
 use super::index::{Changes, Index, OpenIndex, Sum};
-use super::journal::Journal;
+use super::journal::{Journal, Place};
+use super::revision::Revisions;
 use super::room::{Room, Shortage};
 use super::view::Draft;
 use super::{head, start};
@@ -26,6 +27,9 @@ type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// An update, to be run on a draft, or told why it cannot be.
 type Update = Box<dyn FnOnce(Result<&mut Draft, StoreError>) -> Verdict + Send>;
 
+/// Work on the writer itself.
+pub(super) type Between = Box<dyn FnOnce(&mut Writer) + Send>;
+
 /// What became of one update before it is journalled.
 pub(super) struct Verdict {
     /// Whether its changes are to be kept.
@@ -40,6 +44,8 @@ pub(super) enum Message {
     Update(Update),
     /// The index failed: open it again.
     Mend,
+    /// Do this between two groups.
+    Between(Between),
     /// End: flush, mark the head, release the folder, then answer.
     Close(oneshot::Sender<()>),
 }
@@ -73,11 +79,12 @@ impl From<Refusal> for StoreError {
 
 /// The state of the thread.
 pub(super) struct Writer {
-    dir: PathBuf,
-    options: StoreOptions,
-    journal: Journal,
+    pub(super) dir: PathBuf,
+    pub(super) options: StoreOptions,
+    pub(super) journal: Journal,
     pub(super) open_index: OpenIndex,
-    sum: Sum,
+    pub(super) sum: Sum,
+    pub(super) revisions: Revisions,
     pub(super) failure: Failure,
     lock: Lock,
     /// The index lacks what the journal has, or failed.
@@ -96,7 +103,8 @@ impl Writer {
         lock: Lock,
     ) -> Self {
         let (dir, options, failure) = (dir.to_owned(), options.clone(), Failure::default());
-        Self { dir, options, journal, open_index, sum, failure, lock, is_behind: false, is_unmarked: false }
+        let revisions = Revisions::default();
+        Self { dir, options, journal, open_index, sum, revisions, failure, lock, is_behind: false, is_unmarked: false }
     }
 
     /// Runs until it is told to close or no one can ask any more.
@@ -118,11 +126,15 @@ impl Writer {
     fn group(&mut self, first: Message, inbox: &mut mpsc::Receiver<Message>) -> Option<oneshot::Sender<()>> {
         let mut group = Group::new(self.room(), self.index());
         let mut next = Some(first);
-        let mut closed = None;
+        let (mut closed, mut between) = (None, None);
         while let Some(message) = next.take() {
             match message {
                 Message::Update(update) => group.run(update),
                 Message::Mend => self.is_behind = true,
+                Message::Between(work) => {
+                    between = Some(work);
+                    break;
+                }
                 Message::Close(asked) => {
                     closed = Some(asked);
                     break;
@@ -133,7 +145,26 @@ impl Writer {
             }
         }
         self.commit(group);
+        if let Some(work) = between {
+            // A panic drops what it would have answered with, which tells the caller.
+            drop(catch_unwind(AssertUnwindSafe(|| work(self))));
+        }
         closed
+    }
+
+    /// Begins a new file of the journal, unless the last one is new. Says where the one before ends.
+    pub(super) fn roll(&mut self) -> Result<Place, StoreError> {
+        self.stopped()?;
+        self.journal.roll()?;
+        self.is_unmarked = true;
+        self.mark()?;
+        Ok(self.journal.head())
+    }
+
+    /// The index, with all that the journal has.
+    pub(super) fn caught_up(&mut self) -> Result<(), StoreError> {
+        self.stopped()?;
+        Ok(self.index().map(drop)?)
     }
 
     fn room(&self) -> Room {
@@ -154,6 +185,7 @@ impl Writer {
         let reopened = self.open_index.reopen(|| start::reopen(&self.dir, &self.options, self.journal.head()));
         self.sum = reopened.map_err(|error| Refusal::NoIndex(error.to_string().into()))?;
         self.is_behind = false;
+        self.revisions.note_all();
         tracing::info!("the index failed and is open again, with all that the journal has");
         Ok(())
     }
@@ -180,7 +212,9 @@ impl Writer {
             }
             Err(error) => return Err(self.stop(&error)),
         }
-        self.apply(index, staged)?;
+        let applied = self.apply(index, staged);
+        self.revisions.note(staged);
+        applied?;
         self.mark()
     }
 

@@ -2,7 +2,7 @@
 
 use super::UseCaseError;
 use crate::Coordinator;
-use crate::accounts::{Actor, Role, User, check_name, check_password, hash};
+use crate::accounts::{Actor, Origin, Role, User, check_name, check_password, hash};
 use crate::audit;
 use crate::store::tables::USERS;
 use crate::store::{Draft, Reads, StoreError};
@@ -19,7 +19,7 @@ pub struct SignedIn {
 
 impl Coordinator {
     /// Checks name and password; `None` for any mismatch, after the same work.
-    pub async fn sign_in(&self, name: &str, password: &str) -> Result<Option<SignedIn>, UseCaseError> {
+    pub async fn sign_in(&self, name: &str, password: &str, from: Origin) -> Result<Option<SignedIn>, UseCaseError> {
         let key = name.trim().to_owned();
         let user = self.store().read(move |view| view.get(&USERS, &key)).await?;
         let right = self.passwords().verify(user.as_ref(), password).await;
@@ -27,7 +27,7 @@ impl Coordinator {
             tracing::warn!("a sign-in was refused");
             return Ok(None);
         };
-        let actor = Actor { name: user.name.clone(), role: user.role };
+        let actor = Actor::new(user.name.clone(), user.role).coming_from(from);
         let now = Timestamp::now();
         self.store().update(move |draft| audit::note(draft, &actor, "session open", "", now)).await?;
         Ok(Some(SignedIn { name: user.name.as_str().to_owned(), generation: user.generation }))
@@ -38,7 +38,7 @@ impl Coordinator {
         let SignedIn { name, generation } = session.clone();
         let user = self.store().read(move |view| view.get(&USERS, &name)).await?;
         let user = user.filter(|user| user.generation == generation);
-        Ok(user.map(|user| Actor { name: user.name, role: user.role }))
+        Ok(user.map(|user| Actor::new(user.name, user.role)))
     }
 }
 

@@ -12,11 +12,20 @@ use crate::accounts::{Actor, Right};
 use crate::analysis::alert::{Alert, AlertFilter, AlertKey, AlertSort, AlertState, MAX_COMMENT_CHARS, Severity};
 use crate::run::{RunState, Trigger};
 use crate::store::tables::{ALERTS, RUNS, RUNS_OF_SCAN, SCANS};
-use crate::store::{Reads, StoreError, View};
+use crate::store::{Memo, Reads, StoreError, View};
 use protocol::TargetSet;
 use protocol::task::{RunId, ScanId};
 use protocol::text::Text;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The most alerts that are held in memory for lists; of more, each list reads all.
+const MOST_HELD: usize = 50_000;
+
+/// Every alert in key order as it was last read, until one changes; none when they are too many.
+pub(crate) type HeldAlerts = Memo<Option<Arc<Vec<Alert>>>>;
 
 /// The most alerts that one page of a list gives.
 pub const MAX_PAGE: usize = 1_000;
@@ -129,7 +138,11 @@ impl<'a, R: Reads> Networks<'a, R> {
 }
 
 /// Calls `take` with every alert that the filter takes, state and severity apart.
-fn each(reads: &impl Reads, filter: &AlertFilter, mut take: impl FnMut(AlertView)) -> Result<(), StoreError> {
+pub(crate) fn each(
+    reads: &impl Reads,
+    filter: &AlertFilter,
+    mut take: impl FnMut(AlertView),
+) -> Result<(), StoreError> {
     let mut networks = Networks::new(reads);
     let rows = match filter.scan {
         Some(scan) => reads.within(&ALERTS, &scan),
@@ -144,34 +157,61 @@ fn each(reads: &impl Reads, filter: &AlertFilter, mut take: impl FnMut(AlertView
     Ok(())
 }
 
-pub(crate) fn list(reads: &impl Reads, filter: &AlertFilter, page: &AlertPage) -> Result<AlertList, UseCaseError> {
+/// Every alert in key order, read one by one.
+fn stored(reads: &impl Reads) -> impl Iterator<Item = Result<Cow<'static, Alert>, StoreError>> + '_ {
+    reads.iter(&ALERTS).map(|row| row.map(|(_, alert)| Cow::Owned(alert)))
+}
+
+/// A page of the alerts in `rows`, which are in key order.
+fn list<'a>(
+    reads: &impl Reads,
+    rows: impl Iterator<Item = Result<Cow<'a, Alert>, StoreError>>,
+    filter: &AlertFilter,
+    page: &AlertPage,
+) -> Result<AlertList, UseCaseError> {
     let start = match &page.after {
         Some(key) => Some(reads.get(&ALERTS, key)?.ok_or_else(|| no_alert(key))?),
         None => None,
     };
     let limit = page.limit.min(MAX_PAGE);
-    let in_order = |a: &AlertView, b: &AlertView| page.sort.compare(&a.alert, &b.alert);
-    let (mut counts, mut found, mut total) = (AlertCounts::default(), Vec::new(), 0);
-    each(reads, filter, |view| {
-        *counts.0.entry((view.alert.state, view.alert.severity)).or_default() += 1;
-        if !filter.takes_standing(&view.alert) {
-            return;
+    let mut networks = Networks::new(reads);
+    let (mut counts, mut total) = (AlertCounts::default(), 0);
+    let mut found: Vec<Cow<'a, Alert>> = Vec::new();
+    let mut last: Option<Alert> = None;
+    for row in rows {
+        let alert = row?;
+        let is_verified = networks.of(alert.key.scan)?.1.verify(&alert);
+        if !filter.takes_place(&alert, is_verified) {
+            continue;
+        }
+        *counts.0.entry((alert.state, alert.severity)).or_default() += 1;
+        if !filter.takes_standing(&alert) {
+            continue;
         }
         total += 1;
-        if start.as_ref().is_none_or(|start| page.sort.compare(&view.alert, start).is_gt()) {
-            found.push(view);
+        let is_after = start.as_ref().is_none_or(|start| page.sort.compare(&alert, start).is_gt());
+        if is_after && last.as_ref().is_none_or(|last| page.sort.compare(&alert, last).is_lt()) {
+            found.push(alert);
         }
         // One more than the page tells whether another follows; only so many are held.
         if found.len() > 2 * limit + 1 {
-            found.sort_by(in_order);
+            found.sort_by(|a, b| page.sort.compare(a, b));
             found.truncate(limit + 1);
+            last = found.last().map(|alert| alert.clone().into_owned());
         }
-    })?;
-    found.sort_by(in_order);
+    }
+    found.sort_by(|a, b| page.sort.compare(a, b));
     let has_more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().map(|view| view.alert.key.clone()).filter(|_| has_more);
-    Ok(AlertList { alerts: found, total, counts, next })
+    let next = found.last().map(|alert| alert.key.clone()).filter(|_| has_more);
+    let alerts = found.into_iter().map(|alert| networks.view(alert.into_owned())).collect::<Result<_, _>>()?;
+    Ok(AlertList { alerts, total, counts, next })
+}
+
+/// The alerts of one host in all states, by port.
+pub(crate) fn alerts_of(reads: &impl Reads, scan: ScanId, address: IpAddr) -> Result<Vec<AlertView>, StoreError> {
+    let mut networks = Networks::new(reads);
+    reads.within(&ALERTS, &(scan, address)).take(MAX_PAGE).map(|row| networks.view(row?.1)).collect()
 }
 
 fn no_alert(key: &AlertKey) -> UseCaseError {
@@ -199,8 +239,46 @@ impl Coordinator {
         page: &AlertPage,
     ) -> Result<AlertList, UseCaseError> {
         actor.require(Right::Read)?;
-        let (filter, page) = (filter.clone(), page.clone());
-        self.store().read(move |view| Ok(list(view, &filter, &page))).await?
+        let (filter, page, held) = (filter.clone(), page.clone(), self.every_alert().await?);
+        let read = move |view: &View| {
+            Ok(match &held {
+                Some(held) => list(view, held.iter().map(|alert| Ok(Cow::Borrowed(alert))), &filter, &page),
+                None => list(view, stored(view), &filter, &page),
+            })
+        };
+        self.store().read(read).await?
+    }
+
+    /// How many alerts nobody has dealt with.
+    pub(super) async fn open_alerts(&self) -> Result<usize, StoreError> {
+        let is_open = |alert: &Alert| alert.state == AlertState::Open;
+        if let Some(held) = self.every_alert().await? {
+            return Ok(held.iter().filter(|alert| is_open(alert)).count());
+        }
+        let count = move |view: &View| {
+            let mut open = 0;
+            for row in view.iter(&ALERTS) {
+                open += usize::from(is_open(&row?.1));
+            }
+            Ok(open)
+        };
+        self.store().read(count).await
+    }
+
+    /// Every alert, unless they are too many to hold.
+    async fn every_alert(&self) -> Result<Option<Arc<Vec<Alert>>>, StoreError> {
+        let revision = match self.held().alerts.get(self.store(), &[ALERTS.label()]) {
+            (_, Some(held)) => return Ok(held),
+            (revision, None) => revision,
+        };
+        let read = |view: &View| {
+            let rows = view.iter(&ALERTS).take(MOST_HELD + 1).map(|row| row.map(|(_, alert)| alert));
+            rows.collect::<Result<Vec<Alert>, StoreError>>()
+        };
+        let alerts = self.store().read(read).await?;
+        let held = (alerts.len() <= MOST_HELD).then(|| Arc::new(alerts));
+        self.held().alerts.keep(revision, held.clone());
+        Ok(held)
     }
 
     /// One alert.

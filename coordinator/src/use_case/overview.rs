@@ -4,9 +4,11 @@ use super::UseCaseError;
 use super::alerts::AlertPage;
 use super::nodes::NodeStatus;
 use crate::Coordinator;
-use crate::accounts::Actor;
+use crate::accounts::{Actor, Right};
 use crate::analysis::alert::{AlertFilter, AlertSort, AlertState};
 use crate::analysis::delta::Status;
+use crate::store::tables::{NODES, OPEN_RUNS};
+use crate::store::{Reads, StoreError};
 use protocol::Timestamp;
 use std::time::Duration;
 
@@ -29,7 +31,27 @@ pub struct Overview {
     pub alerts_open: usize,
 }
 
+/// What the navigation counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Alerts that nobody has dealt with.
+    pub alerts_open: usize,
+    /// Runs that have not ended.
+    pub runs_open: usize,
+    /// Nodes that wait for a decision.
+    pub nodes_pending: usize,
+}
+
 impl Coordinator {
+    /// Counts what the navigation shows, on every page: it reads as little as it can.
+    pub async fn counts(&self, actor: &Actor) -> Result<Counts, UseCaseError> {
+        actor.require(Right::Read)?;
+        let now = Timestamp::now();
+        let alerts_open = self.open_alerts().await?;
+        let counts = self.store().read(move |view| count(view, now)).await?;
+        Ok(Counts { alerts_open, ..counts })
+    }
+
     /// Counts what the overview shows.
     pub async fn overview(&self, actor: &Actor) -> Result<Overview, UseCaseError> {
         let since = Timestamp::now().minus(Duration::from_secs(24 * 3600));
@@ -49,4 +71,14 @@ impl Coordinator {
             alerts_open: alerts.of_state(AlertState::Open),
         })
     }
+}
+
+/// All but the alerts.
+fn count(reads: &impl Reads, now: Timestamp) -> Result<Counts, StoreError> {
+    let mut counts = Counts { runs_open: reads.iter(&OPEN_RUNS).unread().count(), ..Counts::default() };
+    for row in reads.iter(&NODES) {
+        let (_, node) = row?;
+        counts.nodes_pending += usize::from(node.is_pending() && !node.is_stale(now));
+    }
+    Ok(counts)
 }

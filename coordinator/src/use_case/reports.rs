@@ -1,6 +1,7 @@
 //! Reports: seeing them.
 
 use super::UseCaseError;
+use super::runs::RunPage;
 use crate::Coordinator;
 use crate::accounts::{Actor, Right};
 use crate::report::{self, Report, ReportSummary};
@@ -16,7 +17,15 @@ pub(crate) fn history(
     reads: &impl Reads,
     scan: ScanId,
 ) -> impl Iterator<Item = Result<ReportSummary, StoreError>> + '_ {
-    let runs = reads.within(&RUNS_OF_SCAN, &scan).rev();
+    history_before(reads, scan, RunId(u64::MAX))
+}
+
+fn history_before(
+    reads: &impl Reads,
+    scan: ScanId,
+    before: RunId,
+) -> impl Iterator<Item = Result<ReportSummary, StoreError>> + '_ {
+    let runs = reads.within(&RUNS_OF_SCAN, &scan).before(&(scan, before)).rev();
     runs.filter_map(|row| row.and_then(|((_, run), ())| reads.get(&REPORT_SUMMARIES, &run)).transpose())
 }
 
@@ -28,6 +37,26 @@ impl Coordinator {
             view.iter(&REPORT_SUMMARIES).rev().take(MAX_LISTED).map(|row| Ok(row?.1)).collect()
         };
         Ok(self.store().read(read).await?)
+    }
+
+    /// A page of the reports of one network, or of all, without their lines, newest first.
+    pub async fn find_reports(
+        &self,
+        actor: &Actor,
+        scan: Option<ScanId>,
+        RunPage { before, limit }: RunPage,
+    ) -> Result<Vec<ReportSummary>, UseCaseError> {
+        actor.require(Right::Read)?;
+        let before = before.unwrap_or(RunId(u64::MAX));
+        let read = move |view: &crate::store::View| match scan {
+            None => {
+                let rows = view.iter(&REPORT_SUMMARIES).before(&before).rev().take(limit);
+                rows.map(|row| Ok(row?.1)).collect::<Result<_, StoreError>>().map(Ok)
+            }
+            Some(scan) if !view.contains(&SCANS, &scan)? => Ok(Err(UseCaseError::no_scan(scan))),
+            Some(scan) => history_before(view, scan, before).take(limit).collect::<Result<_, _>>().map(Ok),
+        };
+        self.store().read(read).await?
     }
 
     /// The report of one run.

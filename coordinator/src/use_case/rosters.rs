@@ -10,7 +10,7 @@ use crate::registry::ending::Ending;
 use crate::registry::issuing::{Issued, Issuer};
 use crate::registry::{CurrentRoster, RosterAlarm};
 use crate::start::leads_alike;
-use crate::store::tables::{AWAITED, COORDINATOR, ENDORSEMENT, ROSTER, ROSTER_ALARM};
+use crate::store::tables::{AWAITED, COORDINATOR, ENDORSEMENT, RESTORED, ROSTER, ROSTER_ALARM};
 use crate::store::{Draft, Reads, StoreError};
 use protocol::card::{Card, Endorsement};
 use protocol::roster::{Change, Roster, SignedRoster, changes};
@@ -31,6 +31,8 @@ pub struct RosterView {
     pub awaited: Option<AwaitedRoster>,
     /// Two rosters of one epoch were seen.
     pub alarm: Option<RosterAlarm>,
+    /// When the store was restored from a backup, until the nodes were heard: no roster is issued before.
+    pub restored: Option<Timestamp>,
 }
 
 /// A roster that waits for the mesh key.
@@ -49,15 +51,17 @@ impl Coordinator {
     pub async fn roster(&self, actor: &Actor) -> Result<RosterView, UseCaseError> {
         actor.require(Right::Read)?;
         let read = self.store().read(|view| {
-            let awaited = view.get(&AWAITED, &())?;
-            Ok((view.get(&ROSTER, &())?, awaited, view.get(&ROSTER_ALARM, &())?, unendorsed(view)?))
+            let restored = view.get(&RESTORED, &())?.map(|restored| restored.at);
+            let (awaited, alarm) = (view.get(&AWAITED, &())?, view.get(&ROSTER_ALARM, &())?);
+            Ok((view.get(&ROSTER, &())?, awaited, alarm, unendorsed(view)?, restored))
         });
-        let (held, awaited, alarm, card) = read.await?;
+        let (held, awaited, alarm, card, restored) = read.await?;
         let signed = held.ok_or_else(no_roster)?.signed;
         let roster = signed.verify(self.mesh_id()).map_err(|error| UseCaseError::Conflict(error.to_string()))?;
         let awaited = awaited.map(|next| AwaitedRoster { changes: changes(&roster, &next), roster: next, card });
         let ending = Ending::of(Some(roster.not_after), Timestamp::now());
-        Ok(RosterView { ending, roster, signed, signs_here: self.issuer().mesh_key.is_here(), awaited, alarm })
+        let signs_here = self.issuer().mesh_key.is_here();
+        Ok(RosterView { ending, roster, signed, signs_here, awaited, alarm, restored })
     }
 
     /// Puts the awaited roster in force, signed with the mesh key; refused when another one is awaited by now, or when
@@ -130,6 +134,10 @@ fn take(
     now: Timestamp,
 ) -> Result<(CurrentRoster, Vec<NodeId>), UseCaseError> {
     let mesh = issuer.mesh_key.id();
+    if draft.contains(&RESTORED, &())? {
+        let reason = "the store was restored, and the nodes were not heard since; a roster of theirs may be newer, so look again in a while";
+        return Err(UseCaseError::Conflict(reason.to_owned()));
+    }
     let roster = signed.verify(mesh).map_err(|error| UseCaseError::Conflict(error.to_string()))?;
     let held = draft.get(&ROSTER, &())?.ok_or_else(no_roster)?;
     if draft.get(&AWAITED, &())?.as_ref() != Some(&roster) {

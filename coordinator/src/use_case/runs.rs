@@ -13,7 +13,7 @@ use crate::events::Event;
 use crate::hub::Command;
 use crate::intake::TaskCoverage;
 use crate::run::{Run, RunOutcome, RunState, TaskRecord, TaskState, Trigger};
-use crate::store::tables::{OPEN_RUNS, RUNS, RUNS_OF_SCAN, SCANS, TASKS, UNCUT};
+use crate::store::tables::{OPEN_RUNS, RUN_FLOOR, RUNS, RUNS_OF_SCAN, SCANS, TASKS, UNCUT};
 use crate::store::{Draft, Reads, StoreError};
 use protocol::message::RunningTask;
 use protocol::task::{RunId, ScanId, TaskId};
@@ -41,6 +41,15 @@ pub struct RunFilter {
     pub scan: Option<ScanId>,
     /// Only in this state.
     pub state: Option<RunState>,
+}
+
+/// Which page of a list of runs or reports, newest first.
+#[derive(Clone, Copy, Debug)]
+pub struct RunPage {
+    /// Only what is older than this run.
+    pub before: Option<RunId>,
+    /// At most so many.
+    pub limit: usize,
 }
 
 /// A task with what its holder last said of it.
@@ -74,7 +83,8 @@ fn queue_part(
     if let Some(open) = draft.get(&OPEN_RUNS, &scan)? {
         return Err(UseCaseError::AlreadyRunning(open));
     }
-    let id = RunId(draft.last(&RUNS)?.map_or(0, |(id, _)| id.0) + 1);
+    let last = draft.last(&RUNS)?.map_or(0, |(id, _)| id.0);
+    let id = RunId(draft.get(&RUN_FLOOR, &())?.unwrap_or(0).max(last) + 1);
     let run = Run {
         id,
         scan,
@@ -150,13 +160,14 @@ impl Coordinator {
 
     /// The latest runs, newest first, at most 200; of one scan or of all.
     pub async fn runs(&self, actor: &Actor, scan: Option<ScanId>) -> Result<Vec<Run>, UseCaseError> {
-        self.find_runs(actor, RunFilter { scan, state: None }).await
+        let page = RunPage { before: None, limit: MAX_LISTED };
+        self.find_runs(actor, RunFilter { scan, state: None }, page).await
     }
 
-    /// The latest of the runs that are wanted, newest first, at most 200.
-    pub async fn find_runs(&self, actor: &Actor, filter: RunFilter) -> Result<Vec<Run>, UseCaseError> {
+    /// A page of the runs that are wanted, newest first.
+    pub async fn find_runs(&self, actor: &Actor, filter: RunFilter, page: RunPage) -> Result<Vec<Run>, UseCaseError> {
         actor.require(Right::Read)?;
-        Ok(self.store().read(move |view| find(view, filter)).await?)
+        Ok(self.store().read(move |view| find(view, filter, page)).await?)
     }
 
     /// One run with its newest tasks and how far it has come.
@@ -217,23 +228,28 @@ fn queue_missing(draft: &mut Draft, id: RunId, by: Text, now: Timestamp) -> Resu
     queue_part(draft, run.scan, Some(missing), Trigger::Missing { of: id, by }, now)
 }
 
-fn find(reads: &impl Reads, RunFilter { scan, state }: RunFilter) -> Result<Vec<Run>, StoreError> {
-    let wanted = |run: &Run| state.is_none_or(|state| run.state == state);
+fn find(
+    reads: &impl Reads,
+    RunFilter { scan, state }: RunFilter,
+    RunPage { before, limit }: RunPage,
+) -> Result<Vec<Run>, StoreError> {
+    let (wanted, before) =
+        (|run: &Run| state.is_none_or(|state| run.state == state), before.unwrap_or(RunId(u64::MAX)));
     let mut runs = Vec::new();
     match scan {
         None => {
-            for row in reads.iter(&RUNS).rev() {
+            for row in reads.iter(&RUNS).before(&before).rev() {
                 runs.extend(Some(row?.1).filter(wanted));
-                if runs.len() >= MAX_LISTED {
+                if runs.len() >= limit {
                     break;
                 }
             }
         }
         Some(scan) => {
-            for row in reads.within(&RUNS_OF_SCAN, &scan).rev() {
+            for row in reads.within(&RUNS_OF_SCAN, &scan).before(&(scan, before)).rev() {
                 let ((_, id), ()) = row?;
                 runs.extend(reads.get(&RUNS, &id)?.filter(wanted));
-                if runs.len() >= MAX_LISTED {
+                if runs.len() >= limit {
                     break;
                 }
             }

@@ -10,7 +10,7 @@ use web::api::roster::{Roster, Rotation};
 const PENDING: &str = "pending";
 
 pub(super) async fn list(client: &Client, only_pending: bool, form: Form) -> anyhow::Result<()> {
-    let mut nodes: Vec<Node> = client.get("/nodes?hidden=true").await?;
+    let mut nodes: Vec<Node> = client.get_all("/nodes?hidden=true").await?;
     nodes.retain(|node| !only_pending || node.status == PENDING);
     if form == Form::Ids {
         return print::ids(nodes.iter().map(|node| &node.fingerprint));

@@ -1,6 +1,7 @@
 //! `scans create` and `scans edit`: the flags of a definition, and what they would come to.
 
 use super::super::print::{self, Form};
+use super::keep::{self, KeepArgs};
 use super::{cadence_words, find};
 use crate::client::Client;
 use crate::exit::Failure;
@@ -37,6 +38,8 @@ pub(super) struct EditArgs {
     targets: Option<TargetSet>,
     #[command(flatten)]
     wishes: Wishes,
+    #[command(flatten)]
+    keep: KeepArgs,
 }
 
 /// What a new and an old scan can be told; what is not said stays as it is.
@@ -91,7 +94,7 @@ struct Wishes {
 
 /// A value, or the word that stands for none.
 #[derive(Clone, Debug)]
-struct OrNone<T>(Option<T>);
+pub(super) struct OrNone<T>(pub(super) Option<T>);
 
 impl<T: FromStr> FromStr for OrNone<T> {
     type Err = T::Err;
@@ -154,7 +157,7 @@ pub(super) async fn create(client: &Client, args: CreateArgs, form: Form) -> any
 }
 
 pub(super) async fn edit(client: &Client, args: EditArgs, form: Form) -> anyhow::Result<()> {
-    let EditArgs { scan, name, targets, wishes } = args;
+    let EditArgs { scan, name, targets, wishes, keep } = args;
     let id = find(client, &scan).await?;
     let mut before = NewScan::from(client.get::<Scan>(&format!("/scans/{id}")).await?);
     before.name = name.unwrap_or(before.name);
@@ -164,9 +167,10 @@ pub(super) async fn edit(client: &Client, args: EditArgs, form: Form) -> anyhow:
         return check(client, &wanted, Some(id), form).await;
     }
     let scan: Scan = client.put(&format!("/scans/{id}"), &wanted).await?;
+    let limits = keep.apply(client, id).await?.map(|of| format!("; {}", keep::words(&of))).unwrap_or_default();
     form.show(&scan, |scan| {
         let kept = scan.open_run.map(|run| format!("; run {run} keeps what it was started with")).unwrap_or_default();
-        format!("scan {} ({}) is changed: {}{kept}", scan.id, scan.name, cadence_words(scan))
+        format!("scan {} ({}) is changed: {}{kept}{limits}", scan.id, scan.name, cadence_words(scan))
     })
 }
 

@@ -1,6 +1,6 @@
 //! Alerts: what is open and why, and what people decided about it.
 
-mod matching;
+pub(super) mod matching;
 
 pub use matching::Matching;
 pub(crate) use matching::Which;
@@ -115,7 +115,7 @@ pub struct Step {
     #[schema(value_type = Object)]
     pub by: By,
     /// `raised`, `raised-again`, `actioned`, `ignored`, `{"regraded": …}`, `{"resolved": …}` or `{"undone": …}`.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub what: Deed,
     /// What the person said; may be empty.
     pub comment: String,
@@ -248,7 +248,7 @@ impl From<BulkOutcome> for Outcome {
     }
 }
 
-fn counted(counts: &AlertCounts) -> BTreeMap<String, BTreeMap<String, usize>> {
+pub(super) fn counted(counts: &AlertCounts) -> BTreeMap<String, BTreeMap<String, usize>> {
     let of = |state| Severity::ALL.map(|severity| (severity.name().to_owned(), counts.of(state, severity)));
     AlertState::ALL.map(|state| (state.name().to_owned(), of(state).into())).into()
 }

@@ -1,5 +1,6 @@
 //! Nodes: who asked, who was let in, how they are.
 
+use super::paging::{Cursor, Listed};
 use super::{Body, Params};
 use crate::App;
 use crate::error::WebError;
@@ -269,15 +270,16 @@ fn word(ending: Ending) -> &'static str {
 
 /// Every node, pending ones first; hidden ones when they are asked for.
 #[utoipa::path(get, path = "/api/v1/nodes", tag = "nodes",
-    params(("hidden" = Option<bool>, Query, description = "Hidden ones too")), responses((status = 200, body = Vec<Node>)))]
+    params(("hidden" = Option<bool>, Query, description = "Hidden ones too"), Cursor), responses((status = 200, body = Vec<Node>)))]
 pub(crate) async fn list(
     State(app): State<App>,
     Caller(actor): Caller,
     Params(which): Params<Which>,
-) -> Result<Json<Vec<Node>>, WebError> {
+    cursor: Cursor,
+) -> Result<Listed<Node>, WebError> {
     let nodes = app.coordinator.nodes(&actor).await?;
     let shown = nodes.into_iter().filter(|node| which.hidden || !node.record.hidden);
-    Ok(Json(shown.map(Node::from).collect()))
+    cursor.cut(shown.map(Node::from).collect(), |node| node.fingerprint.to_string())
 }
 
 /// One node.

@@ -2,12 +2,14 @@
 
 use super::Uncovered;
 use super::acceptance::Acceptance;
+use super::paging::{Cursor, Listed};
 use super::runs::percent;
 use crate::App;
 use crate::error::WebError;
 use crate::session::Caller;
 use axum::Json;
 use axum::extract::{Path, State};
+use coordinator::Actor;
 use coordinator::analysis::delta::{self, ChangeKind, Confirmation, NoteKind, Side, Status};
 use coordinator::analysis::score::{Counted, ScorePart};
 use protocol::Timestamp;
@@ -247,11 +249,24 @@ impl From<coordinator::analysis::score::Score> for Score {
     }
 }
 
-/// The latest reports of all networks, newest first.
-#[utoipa::path(get, path = "/api/v1/reports", tag = "reports", responses((status = 200, body = Vec<ReportSummary>)))]
-pub(crate) async fn list(State(app): State<App>, Caller(actor): Caller) -> Result<Json<Vec<ReportSummary>>, WebError> {
-    let reports = app.coordinator.reports(&actor).await?;
-    Ok(Json(reports.iter().map(ReportSummary::from).collect()))
+/// Reports of all networks, newest first.
+#[utoipa::path(get, path = "/api/v1/reports", tag = "reports", params(Cursor), responses((status = 200, body = Vec<ReportSummary>)))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    cursor: Cursor,
+) -> Result<Listed<ReportSummary>, WebError> {
+    page(&app, &actor, None, &cursor).await
+}
+
+async fn page(
+    app: &App,
+    actor: &Actor,
+    scan: Option<ScanId>,
+    cursor: &Cursor,
+) -> Result<Listed<ReportSummary>, WebError> {
+    let reports = app.coordinator.find_reports(actor, scan, cursor.older()?).await?;
+    Ok(cursor.listed(reports.iter().map(ReportSummary::from).collect(), |report| report.run.to_string()))
 }
 
 /// The report of one run.
@@ -265,14 +280,14 @@ pub(crate) async fn show(
 }
 
 /// The reports of one network, newest first.
-#[utoipa::path(get, path = "/api/v1/scans/{scan}/reports", tag = "reports", params(("scan" = u64, Path)), responses((status = 200, body = Vec<ReportSummary>)))]
+#[utoipa::path(get, path = "/api/v1/scans/{scan}/reports", tag = "reports", params(("scan" = u64, Path), Cursor), responses((status = 200, body = Vec<ReportSummary>)))]
 pub(crate) async fn of_scan(
     State(app): State<App>,
     Caller(actor): Caller,
     Path(scan): Path<ScanId>,
-) -> Result<Json<Vec<ReportSummary>>, WebError> {
-    let reports = app.coordinator.history(&actor, scan).await?;
-    Ok(Json(reports.iter().map(ReportSummary::from).collect()))
+    cursor: Cursor,
+) -> Result<Listed<ReportSummary>, WebError> {
+    page(&app, &actor, Some(scan), &cursor).await
 }
 
 /// The newest report of one network.

@@ -40,6 +40,9 @@ pub struct Roster {
     pub awaited: Option<Awaited>,
     /// Two rosters of one epoch were seen.
     pub alarm: Option<Alarm>,
+    /// When the store was restored from a backup, until the nodes were heard: no roster is issued before.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub restored: Option<Timestamp>,
 }
 
 /// A roster that waits for a signature.
@@ -100,7 +103,7 @@ pub fn read<T: Decode<()>>(text: &str) -> Option<T> {
 
 impl From<RosterView> for Roster {
     fn from(view: RosterView) -> Self {
-        let RosterView { signed, roster, ending: _, signs_here, awaited, alarm } = view;
+        let RosterView { signed, roster, ending: _, signs_here, awaited, alarm, restored } = view;
         Self {
             epoch: roster.epoch,
             issued: roster.issued,
@@ -110,6 +113,7 @@ impl From<RosterView> for Roster {
             signed: text(&signed),
             awaited: awaited.map(Awaited::from),
             alarm: alarm.map(Alarm::from),
+            restored,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Runs: single executions of a scan, as they go and as they ended.
 
-use super::Uncovered;
+use super::paging::{Cursor, Listed};
+use super::{Params, Uncovered};
 use crate::App;
 use crate::error::WebError;
 use crate::session::Caller;
@@ -312,19 +313,20 @@ impl From<RunView> for RunDetail {
     }
 }
 
-/// The latest runs, newest first, at most 200.
-#[utoipa::path(get, path = "/api/v1/runs", tag = "runs", params(Which), responses((status = 200, body = Vec<RunSummary>)))]
+/// Runs, newest first.
+#[utoipa::path(get, path = "/api/v1/runs", tag = "runs", params(Which, Cursor), responses((status = 200, body = Vec<RunSummary>)))]
 pub(crate) async fn list(
     State(app): State<App>,
     Caller(actor): Caller,
-    Query(Which { scan, state }): Query<Which>,
-) -> Result<Json<Vec<RunSummary>>, WebError> {
+    Params(Which { scan, state }): Params<Which>,
+    cursor: Cursor,
+) -> Result<Listed<RunSummary>, WebError> {
     let state = state
         .map(|word| word.parse())
         .transpose()
         .map_err(|error: UnknownRunState| UseCaseError::Invalid { field: "state", reason: error.to_string() })?;
-    let runs = app.coordinator.find_runs(&actor, RunFilter { scan, state }).await?;
-    Ok(Json(runs.into_iter().map(RunSummary::from).collect()))
+    let runs = app.coordinator.find_runs(&actor, RunFilter { scan, state }, cursor.older()?).await?;
+    Ok(cursor.listed(runs.into_iter().map(RunSummary::from).collect(), |run| run.id.to_string()))
 }
 
 /// One run with its tasks and progress.

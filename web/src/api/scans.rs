@@ -5,14 +5,15 @@ mod check;
 pub use check::ScanCheck;
 pub(crate) use check::{__path_check, check};
 
-use super::Body;
+use super::paging::{Cursor, Listed};
 use super::reports::ReportSummary;
 use super::runs::RunSummary;
+use super::{Body, Params};
 use crate::App;
 use crate::error::WebError;
 use crate::session::Caller;
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use coordinator::scan::{Cadence, Interval, ScanDefinition, ScanDraft};
 use coordinator::{Actor, ScanView};
@@ -35,7 +36,7 @@ pub struct Scan {
     #[schema(value_type = String)]
     pub targets: TargetSet,
     /// Addresses left out.
-    #[schema(value_type = String)]
+    #[schema(value_type = Option<String>)]
     pub exclusions: Option<TargetSet>,
     /// The most addresses that are meant.
     pub budget: u64,
@@ -249,15 +250,16 @@ impl From<ScanDefinition> for Scan {
 }
 
 /// Every active scan; with `inactive=true` deactivated ones too.
-#[utoipa::path(get, path = "/api/v1/scans", tag = "scans", params(("inactive" = Option<bool>, Query)), responses((status = 200, body = Vec<Scan>)))]
+#[utoipa::path(get, path = "/api/v1/scans", tag = "scans", params(("inactive" = Option<bool>, Query), Cursor), responses((status = 200, body = Vec<Scan>)))]
 pub(crate) async fn list(
     State(app): State<App>,
     Caller(actor): Caller,
-    Query(which): Query<Which>,
-) -> Result<Json<Vec<Scan>>, WebError> {
+    Params(which): Params<Which>,
+    cursor: Cursor,
+) -> Result<Listed<Scan>, WebError> {
     let coordinator = &app.coordinator;
     let scans = if which.inactive { coordinator.every_scan(&actor).await? } else { coordinator.scans(&actor).await? };
-    Ok(Json(scans.into_iter().map(Scan::from).collect()))
+    cursor.cut(scans.into_iter().map(Scan::from).collect(), |scan| scan.id.to_string())
 }
 
 /// One scan.

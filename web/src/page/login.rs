@@ -6,10 +6,11 @@ use crate::filters;
 use crate::page::{Head, Page, View};
 use crate::session;
 use askama::Template;
-use axum::Form;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, Form};
+use coordinator::Origin;
 use protocol::Timestamp;
 use serde::Deserialize;
 use tower_sessions::Session;
@@ -54,13 +55,15 @@ pub(crate) async fn show(Query(Next { next }): Query<Next>) -> Page<Login> {
 pub(crate) async fn sign_in(
     State(app): State<App>,
     session: Session,
+    from: Option<Extension<Origin>>,
     Form(Credentials { name, password, next }): Form<Credentials>,
 ) -> Result<Response, WebError> {
     let now = Timestamp::now();
     if let Some(wait) = app.throttle.wait(&name, now) {
         return Err(WebError::SlowDown(wait.as_secs().max(1)));
     }
-    match app.coordinator.sign_in(&name, &password).await? {
+    let from = from.map(|from| from.0).unwrap_or_default();
+    match app.coordinator.sign_in(&name, &password, from).await? {
         Some(user) => {
             app.throttle.succeeded(&name);
             session::open(&session, user).await?;
@@ -81,9 +84,11 @@ pub(crate) async fn sign_out(State(app): State<App>, session: Session) -> Result
     Ok(Redirect::to(&app.link("/auth/login")))
 }
 
-/// The path when it is one of ours; else the overview. `//host` and `/\\host` lead elsewhere.
+/// The path when it is one of ours; else the overview. `//host`, `/\\host` and `/<TAB>/host` lead elsewhere.
 fn own_path(next: &str) -> &str {
-    let is_own = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
+    let is_own = next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.contains(|letter: char| letter == '\\' || letter.is_control());
     if is_own { next } else { "/" }
 }
 
@@ -94,9 +99,16 @@ mod tests {
     #[test]
     fn after_signing_in_nobody_is_led_elsewhere() {
         assert_eq!(own_path("/reports/7?x=1"), "/reports/7?x=1");
-        for foreign in
-            ["", "reports", "//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nb", "javascript:x"]
-        {
+        for foreign in [
+            "",
+            "reports",
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "/a\r\nb",
+            "/\t/evil.example",
+            "javascript:x",
+        ] {
             assert_eq!(own_path(foreign), "/", "{foreign}");
         }
     }

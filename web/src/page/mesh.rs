@@ -6,7 +6,6 @@ mod picture;
 use crate::App;
 use crate::error::WebError;
 use crate::filters;
-use crate::live::Topics;
 use crate::look::Badge;
 use crate::page::{Head, Page, Section, View};
 use crate::session::Caller;
@@ -63,7 +62,7 @@ pub(crate) struct ClockFault {
 
 impl View for Mesh {
     fn head(&self) -> Head {
-        Head::below(Section::Nodes, "Mesh").live(Topics::new(&["node"]))
+        Head::below(Section::Nodes, "Mesh")
     }
 }
 

@@ -4,7 +4,6 @@ use crate::App;
 use crate::error::WebError;
 use crate::faults::Faults;
 use crate::filters;
-use crate::live::Topics;
 use crate::look::Badge;
 use crate::page::nodes::{ApprovalForm, state, through};
 use crate::page::{Head, Page, Section, View};
@@ -45,7 +44,7 @@ pub(crate) struct NodePage {
 
 impl View for NodePage {
     fn head(&self) -> Head {
-        Head::below(Section::Nodes, self.label.as_str()).live(Topics::new(&["node"]))
+        Head::below(Section::Nodes, self.label.as_str())
     }
 }
 

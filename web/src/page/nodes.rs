@@ -7,7 +7,6 @@ use crate::App;
 use crate::api::nodes::{self as api, Decide, Which};
 use crate::error::WebError;
 use crate::filters;
-use crate::live::Topics;
 use crate::look::Badge;
 use crate::page::node::NodePage;
 use crate::page::{Head, Page, Section, View};
@@ -91,7 +90,7 @@ pub(crate) struct NodeRow {
 
 impl View for Nodes {
     fn head(&self) -> Head {
-        Head::top(Section::Nodes).live(Topics::new(&["node"]))
+        Head::top(Section::Nodes)
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::App;
 use crate::error::WebError;
 use crate::filters;
-use crate::live::Topics;
 use crate::look::{Badge, Tone};
 use crate::page::mesh::clock_fault;
 use crate::page::reports::NetworkCard;
@@ -11,7 +10,7 @@ use crate::page::{Head, Page, Section, View};
 use crate::session::Caller;
 use askama::Template;
 use axum::extract::State;
-use coordinator::analysis::alert::{AlertFilter, AlertSort, AlertState};
+use coordinator::analysis::alert::{AlertFilter, AlertSort, AlertState, Severity};
 use coordinator::run::RunState;
 use coordinator::{AlertPage, AlertView, NodeStatus, NodeView, Right, ScanView};
 
@@ -20,6 +19,8 @@ use coordinator::{AlertPage, AlertView, NodeStatus, NodeView, Right, ScanView};
 pub(crate) struct Overview {
     pub(crate) tiles: Vec<Tile>,
     pub(crate) attention: Vec<Attention>,
+    /// How many more wait.
+    pub(crate) more: usize,
     pub(crate) networks: Vec<NetworkCard>,
     pub(crate) has_nodes: bool,
     pub(crate) may_run: bool,
@@ -29,6 +30,8 @@ pub(crate) struct Overview {
 pub(crate) struct Tile {
     pub(crate) count: usize,
     pub(crate) word: &'static str,
+    /// Of how many, or what is among them; may be empty.
+    pub(crate) note: String,
     pub(crate) path: &'static str,
 }
 
@@ -41,36 +44,44 @@ pub(crate) struct Attention {
 
 impl View for Overview {
     fn head(&self) -> Head {
-        Head::top(Section::Overview).live(Topics::ALL)
+        Head::top(Section::Overview)
     }
 }
 
 /// The most alerts that the overview names one by one.
 const MOST_ALERTS: usize = 5;
+/// The most things that wait which it names.
+const MOST_WAITING: usize = 12;
 
 /// `GET /`
 pub(crate) async fn show(State(app): State<App>, Caller(actor): Caller) -> Result<Page<Overview>, WebError> {
     let (numbers, scans) = (app.coordinator.overview(&actor).await?, app.coordinator.scans(&actor).await?);
     let filter = AlertFilter { states: vec![AlertState::Open], ..AlertFilter::default() };
     let page = AlertPage { sort: AlertSort::default(), after: None, limit: MOST_ALERTS };
-    let (nodes, alerts) =
-        (app.coordinator.nodes(&actor).await?, app.coordinator.alerts(&actor, &filter, &page).await?.alerts);
+    let (nodes, alerts) = (app.coordinator.nodes(&actor).await?, app.coordinator.alerts(&actor, &filter, &page).await?);
+    let mut attention = attention(&nodes, &scans, &alerts.alerts);
+    let more = attention.len().saturating_sub(MOST_WAITING);
+    attention.truncate(MOST_WAITING);
     Ok(Page(Overview {
-        tiles: tiles(&numbers),
-        attention: attention(&nodes, &scans, &alerts),
+        tiles: tiles(&numbers, scans.len(), alerts.counts.of(AlertState::Open, Severity::Critical)),
+        attention,
+        more,
         networks: scans.iter().map(NetworkCard::from).collect(),
         has_nodes: numbers.nodes_approved > 0,
         may_run: actor.role.may(Right::Operate),
     }))
 }
 
-fn tiles(numbers: &coordinator::Overview) -> Vec<Tile> {
-    let coordinator::Overview { nodes_online, runs_today, reports_with_changes, alerts_open, .. } = numbers;
+fn tiles(numbers: &coordinator::Overview, networks: usize, critical: usize) -> Vec<Tile> {
+    let coordinator::Overview { nodes_online, nodes_approved, runs_today, runs_open, reports_with_changes, .. } =
+        *numbers;
+    let some = |count: usize, word: &str| if count > 0 { format!("{count} {word}") } else { String::new() };
+    let tile = |count, word, note, path| Tile { count, word, note, path };
     vec![
-        Tile { count: *nodes_online, word: "nodes online", path: "/nodes" },
-        Tile { count: *runs_today, word: "runs in 24 h", path: "/scans" },
-        Tile { count: *reports_with_changes, word: "networks with changes", path: "/reports?status=changed" },
-        Tile { count: *alerts_open, word: "open alerts", path: "/alerts" },
+        tile(nodes_online, "nodes online", format!("of {nodes_approved}"), "/nodes"),
+        tile(runs_today, "runs in 24 h", some(runs_open, "under way"), "/scans?sort=last"),
+        tile(reports_with_changes, "networks with changes", format!("of {networks}"), "/reports?status=changed"),
+        tile(numbers.alerts_open, "open alerts", some(critical, "critical"), "/alerts?state=open"),
     ]
 }
 
@@ -109,12 +120,12 @@ fn gone(node: &NodeView) -> Option<Attention> {
         NodeStatus::Offline { since: _, reason } => Some(Attention {
             badge: Badge::presence(false, false),
             words: format!("{}: {reason}", node.record.label),
-            path: "/nodes".to_owned(),
+            path: format!("/nodes/{}", node.record.key.fingerprint().compact()),
         }),
         NodeStatus::Cloned { .. } => Some(Attention {
             badge: Badge::cloned(),
             words: format!("{}: two machines use its key", node.record.label),
-            path: "/nodes".to_owned(),
+            path: format!("/nodes/{}", node.record.key.fingerprint().compact()),
         }),
         NodeStatus::Pending
         | NodeStatus::Denied

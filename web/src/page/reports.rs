@@ -4,7 +4,6 @@ use crate::App;
 use crate::error::WebError;
 use crate::filters;
 use crate::filters::Percent;
-use crate::live::Topics;
 use crate::look::{Badge, Gauge};
 use crate::page::choices::{Chips, words_of};
 use crate::page::{Head, Page, Section, View};
@@ -122,7 +121,7 @@ fn is_or_any(wanted: &str, word: &str) -> bool {
 
 impl View for Reports {
     fn head(&self) -> Head {
-        Head::top(Section::Reports).live(Topics::new(&["run"]))
+        Head::top(Section::Reports)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::faults::Faults;
 use crate::filters;
 use crate::look::Badge;
 use crate::page::choices::Choice;
-use crate::page::{Head, Page, Section, View};
+use crate::page::{Head, Page, View};
 use crate::query::Fields;
 use crate::session::{self, Caller};
 use askama::Template;
@@ -53,7 +53,7 @@ pub(crate) struct RuleForm {
 
 impl View for Rules {
     fn head(&self) -> Head {
-        Head { title: "Alert rules".to_owned(), ..Head::top(Section::Settings) }
+        Head::settings(PATH, "Alert rules")
     }
 }
 

@@ -10,7 +10,6 @@ use crate::App;
 use crate::error::WebError;
 use crate::filters;
 use crate::filters::{Percent, grouped_text, span_text};
-use crate::live::Topics;
 use crate::look::{Badge, Progress, Tone};
 use crate::page::found::Found;
 use crate::page::scan::has_report;
@@ -101,9 +100,8 @@ pub(crate) struct NodeRow {
 
 impl View for RunPage {
     fn head(&self) -> Head {
-        let head = Head::below(Section::Scans, format!("Run {}", self.id));
-        let head = head.via(self.scan_name.as_str(), format!("/scans/{}", self.scan));
-        if self.is_live { head.live(Topics::new(&["run", "node"])) } else { head }
+        Head::below(Section::Scans, format!("Run {}", self.id))
+            .via(self.scan_name.as_str(), format!("/scans/{}", self.scan))
     }
 }
 

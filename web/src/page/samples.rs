@@ -1,8 +1,11 @@
 //! One filled view of every page, for tests: `word` stands wherever foreign text can.
 
 mod findings;
+mod of_hosts;
 pub(crate) mod of_mesh;
 mod of_scans;
+mod of_settings;
+mod of_tokens;
 
 use super::*;
 use crate::filters::Percent;
@@ -18,8 +21,8 @@ pub(crate) fn context() -> Context {
 }
 
 pub(crate) fn frame() -> Frame {
-    let user = Caller(Actor { name: "ada".into(), role: Role::Admin });
-    Frame { caller: Some(user), counts: Counts { open_alerts: 3, running_runs: 1, pending_nodes: 2 }, shortage: None }
+    let user = Caller(Actor::new("ada".into(), Role::Admin));
+    Frame { caller: Some(user), counts: Counts { alerts_open: 3, runs_open: 1, nodes_pending: 2 }, shortage: None }
 }
 
 /// Every page with a name for it, filled.
@@ -55,6 +58,7 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
     ];
     let pages =
         pages.into_iter().chain(findings::filled(word)).chain(of_scans::filled(word)).chain(of_mesh::filled(word));
+    let pages = pages.chain(of_hosts::filled(word)).chain(of_settings::filled(word)).chain(of_tokens::filled(word));
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: name != "scan_check" })).collect()
 }
 
@@ -67,6 +71,7 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
             Arc::new(overview::Overview {
                 tiles: tiles(),
                 attention: vec![],
+                more: 0,
                 networks: vec![],
                 has_nodes: false,
                 may_run: true,
@@ -77,6 +82,7 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
         ("reports", Arc::new(reports::Reports { networks: vec![], total: 0, filter: reports::Filter::default() })),
     ];
     let pages = pages.into_iter().chain(findings::empty()).chain(of_scans::empty()).chain(of_mesh::empty());
+    let pages = pages.chain(of_hosts::empty()).chain(of_settings::empty()).chain(of_tokens::empty());
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
 }
 
@@ -86,7 +92,7 @@ fn no_nodes() -> nodes::Nodes {
         nodes: vec![],
         hidden: 0,
         shows_hidden: false,
-        roster: nodes::roster::RosterNotices::default(),
+        roster: nodes::roster::RosterNotices { restored: Some(NOW.minus(hours(1))), ..Default::default() },
         may_approve: true,
         fault: None,
         told: None,
@@ -98,7 +104,7 @@ fn hours(count: u64) -> Duration {
 }
 
 fn tiles() -> Vec<overview::Tile> {
-    let tile = |count, word, path| overview::Tile { count, word, path };
+    let tile = |count, word, path| overview::Tile { count, word, note: "of 4".into(), path };
     vec![
         tile(4, "nodes online", "/nodes"),
         tile(12, "runs in 24 h", "/scans"),
@@ -122,7 +128,7 @@ fn overview(word: &str) -> overview::Overview {
             "/runs/7",
         ),
     ];
-    overview::Overview { tiles: tiles(), attention, networks: networks(word), has_nodes: true, may_run: true }
+    overview::Overview { tiles: tiles(), attention, more: 3, networks: networks(word), has_nodes: true, may_run: true }
 }
 
 fn networks(word: &str) -> Vec<reports::NetworkCard> {
@@ -202,6 +208,7 @@ fn notices(word: &str) -> nodes::roster::RosterNotices {
         awaited: Some(vec![word.into()]),
         ends: Some(NOW.plus(hours(50))),
         alarm: Some(nodes::roster::TwoTruths { epoch: 7, from, at: NOW.minus(hours(1)) }),
+        restored: None,
         may_approve: true,
     }
 }

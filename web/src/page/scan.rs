@@ -6,7 +6,6 @@ use crate::App;
 use crate::error::WebError;
 use crate::filters;
 use crate::filters::{Percent, grouped_text, span_text};
-use crate::live::Topics;
 use crate::look::Badge;
 use crate::page::found::Found;
 use crate::page::scans::ports_words;
@@ -143,7 +142,7 @@ impl ScanPage {
 
 impl View for ScanPage {
     fn head(&self) -> Head {
-        Head::below(Section::Scans, self.name.as_str()).live(Topics::new(&["run"]))
+        Head::below(Section::Scans, self.name.as_str())
     }
 }
 

@@ -7,7 +7,6 @@ pub(crate) use filter::{Filter, Order};
 use crate::App;
 use crate::error::WebError;
 use crate::filters;
-use crate::live::Topics;
 use crate::look::{Badge, Gauge};
 use crate::page::scan::NextRun;
 use crate::page::{Head, Page, Section, View};
@@ -50,7 +49,7 @@ pub(crate) struct LastRun {
 
 impl View for Scans {
     fn head(&self) -> Head {
-        Head::top(Section::Scans).live(Topics::new(&["run"]))
+        Head::top(Section::Scans)
     }
 }
 

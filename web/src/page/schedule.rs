@@ -3,7 +3,6 @@
 use crate::App;
 use crate::error::WebError;
 use crate::filters;
-use crate::live::Topics;
 use crate::look::{Badge, Tone};
 use crate::page::{Head, Page, Section, View};
 use crate::session::Caller;
@@ -44,7 +43,7 @@ pub(crate) struct Outcome {
 
 impl View for Schedule {
     fn head(&self) -> Head {
-        Head::below(Section::Scans, "Schedule").live(Topics::new(&["run"]))
+        Head::below(Section::Scans, "Schedule")
     }
 }
 

@@ -24,7 +24,7 @@ fn document(second: u64, ports: &[u16]) -> String {
 }
 
 /// A network, `Lab`, in which 80 and 3389 opened after its first run.
-async fn lab() -> (Site, String) {
+pub(super) async fn lab() -> (Site, String) {
     let site = Site::start(Settings::default()).await;
     let cookie = site.sign_in().await;
     let new = json!({ "name": "Lab", "targets": "10.9.0.0/30", "ports": "22,80,3389" });
@@ -39,7 +39,7 @@ async fn lab() -> (Site, String) {
     (site, cookie)
 }
 
-async fn page(site: &Site, cookie: &str, path: &str) -> Answer {
+pub(super) async fn page(site: &Site, cookie: &str, path: &str) -> Answer {
     send(&site.router, get(path, cookie)).await
 }
 
@@ -51,14 +51,14 @@ async fn sent(site: &Site, cookie: &str, path: &str, body: &str) -> Answer {
 }
 
 #[track_caller]
-fn shows(answer: &Answer, parts: &[&str]) {
+pub(super) fn shows(answer: &Answer, parts: &[&str]) {
     for part in parts {
         assert!(answer.body.contains(part), "{part} in {}", answer.body);
     }
 }
 
 #[track_caller]
-fn lacks(answer: &Answer, parts: &[&str]) {
+pub(super) fn lacks(answer: &Answer, parts: &[&str]) {
     for part in parts {
         assert!(!answer.body.contains(part), "{part} in {}", answer.body);
     }

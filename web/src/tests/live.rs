@@ -1,10 +1,10 @@
 //! The stream of events: by topic, replayed after a lost connection, over at the latest when the server stops.
 
-use super::{Site, get, post_form, send};
+use super::{Site, get, json, post_form, post_json, send, with_token};
 use crate::Settings;
 use axum::body::{Body, BodyDataStream};
-use axum::http::{Request, StatusCode};
-use coordinator::events::Event;
+use axum::http::{Method, Request, StatusCode};
+use coordinator::events::{Event, SystemNews};
 use futures::StreamExt;
 use protocol::NodeId;
 use protocol::task::ScanId;
@@ -47,25 +47,32 @@ async fn a_page_hears_of_its_topics_only_and_of_what_it_missed() {
     let heard = read_until(&mut stream, "event: node").await;
     assert!(!heard.contains("alerts"), "{heard}");
 
-    let mut back = get("/events?topics=alerts,node", &cookie);
-    back.headers_mut().insert("last-event-id", "0".parse().unwrap());
-    let replayed = read_until(&mut open(&site, back).await, "event: node").await;
-    assert!(replayed.contains("id: 1\nevent: alerts\ndata: {\"scan\":1}\n"), "{replayed}");
-
-    let mut stranger = get("/events?topics=node", &cookie);
-    stranger.headers_mut().insert("last-event-id", "999".parse().unwrap());
-    let anew = read_until(&mut open(&site, stranger).await, "event: node").await;
-    assert!(anew.contains("event: node\ndata: {}"), "numbers from before a restart: read anew; {anew}");
+    let seen = heard.split("id: ").nth(1).unwrap().split('\n').next().unwrap();
+    let bus_id = seen.strip_suffix("-2").unwrap();
+    let after = async |id: &str| {
+        let mut back = get("/events?topics=alerts,node", &cookie);
+        back.headers_mut().insert("last-event-id", id.parse().unwrap());
+        read_until(&mut open(&site, back).await, "event: node").await
+    };
+    let replayed = after(&format!("{bus_id}-0")).await;
+    assert!(replayed.contains(&format!("id: {bus_id}-1\nevent: alerts\ndata: {{\"scan\":1}}\n")), "{replayed}");
+    assert!(!replayed.contains("gap"), "{replayed}");
+    for foreign in [format!("{bus_id}-999"), "1700000000000-1".to_owned(), "1".to_owned()] {
+        let anew = after(&foreign).await;
+        assert!(anew.contains("event: gap\ndata: {}\n"), "{foreign}: {anew}");
+        assert!(anew.contains("event: node\ndata: {}") && anew.contains(&format!("id: {seen}")), "{foreign}: {anew}");
+    }
     site.stop().await;
 }
 
 #[tokio::test]
-async fn a_stream_ends_when_the_server_stops() {
+async fn a_stream_ends_when_the_server_stops_and_says_so() {
     let site = Site::start(Settings::default()).await;
     let cookie = site.sign_in().await;
     let mut stream = open(&site, get("/events", &cookie)).await;
     read_until(&mut stream, ": here").await;
     site.app.stop.cancel();
+    read_until(&mut stream, "event: system\ndata: {\"news\":\"stopping\"}").await;
     assert!(tokio::time::timeout(PATIENCE, stream.next()).await.unwrap().is_none());
     site.stop().await;
 }
@@ -79,5 +86,38 @@ async fn a_stream_ends_soon_after_its_session() {
     send(&site.router, post_form("/auth/logout", &cookie, "")).await;
     let end = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap();
     assert!(end.is_none(), "{end:?}");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_of_a_token_ends_soon_after_it_is_revoked() {
+    let site = Site::start(Settings::default()).await;
+    let cookie = site.sign_in().await;
+    let new = serde_json::json!({ "name": "watch", "scopes": ["read"] });
+    let made = send(&site.router, post_json("/api/v1/tokens", &cookie, new)).await.json();
+    let asked = with_token(get("/api/v1/events?topics=system", ""), made["secret"].as_str().unwrap());
+    let mut stream = open(&site, asked).await;
+    read_until(&mut stream, ": here").await;
+    site.app.coordinator.events().publish(Event::System(SystemNews::DiskLow));
+    read_until(&mut stream, "event: system\ndata: {\"news\":\"disk-low\"}").await;
+    let gone = format!("/api/v1/tokens/{}", made["id"].as_str().unwrap());
+    send(&site.router, json(Method::DELETE, &gone, &cookie, serde_json::Value::Null)).await;
+    let rest: Vec<_> = tokio::time::timeout(PATIENCE, stream.collect()).await.unwrap();
+    assert!(rest.len() < 10, "{rest:?}");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_user_has_only_so_many_streams() {
+    let site = Site::start(Settings::default()).await;
+    let cookie = site.sign_in().await;
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        streams.push(open(&site, get("/events", &cookie)).await);
+    }
+    let more = send(&site.router, get("/api/v1/events", &cookie)).await;
+    assert_eq!((more.status, more.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "15"));
+    streams.pop();
+    drop(open(&site, get("/events", &cookie)).await);
     site.stop().await;
 }

@@ -14,17 +14,18 @@ use std::time::Duration;
 const ALERT: &str = "7-192.0.2.7-22-tcp-SSH";
 const NODE: &str = "chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni";
 
-fn table() -> Vec<Route> {
+pub(super) fn table() -> Vec<Route> {
     routes::page_table().into_iter().chain(routes::api_table()).collect()
 }
 
-fn path_of(route: &Route) -> String {
+pub(super) fn path_of(route: &Route) -> String {
     let name = crate::assets::served_as("app.css");
     route
         .path
         .replace("{node}", NODE)
         .replace("{scan}", "7")
         .replace("{run}", "7")
+        .replace("{host}", "7-192.0.2.7")
         .replace("{name}", name)
         .replace("{id}", ALERT)
         .replace("{action}", "ignore")
@@ -33,7 +34,7 @@ fn path_of(route: &Route) -> String {
 }
 
 /// Streams do not end; everything else is read whole.
-fn is_stream(route: &Route) -> bool {
+pub(super) fn is_stream(route: &Route) -> bool {
     route.path.ends_with("/events")
 }
 
@@ -42,7 +43,7 @@ async fn every_route_lets_in_those_with_its_right_and_nobody_else() {
     let site = Site::start(Settings::default()).await;
     let roles = [None, Some(Role::Viewer), Some(Role::Operator), Some(Role::Approver), Some(Role::Admin)];
     for role in roles {
-        let caller = role.map(|role| Caller(Actor { name: "test".into(), role }));
+        let caller = role.map(|role| Caller(Actor::new("test".into(), role)));
         let inner = routes::build(routes::page_table().into_iter().chain(routes::api_table()));
         let inner = match caller {
             Some(caller) => inner.layer(Extension(caller)),
@@ -67,7 +68,7 @@ async fn every_route_lets_in_those_with_its_right_and_nobody_else() {
 
 fn check(route: &Route, role: Option<Role>, may: bool, answer: &Answer) {
     let shown = format!("{} {} as {role:?}: {} {}", route.method, route.path, answer.status, answer.body);
-    let is_program = route.path.starts_with("/api/") || is_stream(route);
+    let is_program = route.scope.is_some() || is_stream(route);
     match (may, role) {
         (true, _) => {
             assert!(![401, 403, 500].contains(&answer.status.as_u16()) || route.path == "/auth/login", "{shown}")

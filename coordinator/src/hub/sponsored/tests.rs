@@ -20,7 +20,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn ada() -> Actor {
-    Actor { name: "ada".into(), role: UserRole::Approver }
+    Actor::new("ada".into(), UserRole::Approver)
 }
 
 async fn coordinator() -> (Coordinator, TempDir) {

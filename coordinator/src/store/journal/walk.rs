@@ -1,4 +1,4 @@
-//! Reads the journal from front to back and checks every link of its chain.
+//! Reads the journal from front to back and checks every link of its chain: the snapshot first, if there is one.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use super::super::schema::VERSION;
 use super::record::{
     BadHeader, HEADER_BYTES, Header, MAX_RECORD_BYTES, PREAMBLE_BYTES, Place, Preamble, RunningSums, is_whole,
 };
+use super::snapshot::{self, Snapshot};
 
 /// What the name of every segment ends with.
 pub(super) const SUFFIX: &str = ".journal";
@@ -36,8 +37,8 @@ pub(crate) struct Torn {
 pub(crate) struct Survey {
     /// Which store the journal belongs to.
     pub(crate) id: [u8; 16],
-    /// Every segment, oldest first.
-    pub(crate) segments: Vec<Segment>,
+    /// Its files.
+    pub(crate) contents: Contents,
     /// The last whole record.
     pub(crate) head: Place,
     /// The bytes of the last segment's whole records and header.
@@ -46,23 +47,70 @@ pub(crate) struct Survey {
     pub(crate) torn: Option<Torn>,
 }
 
-impl Survey {
-    /// The segments that have records, for another walk after the tail was cut.
-    pub(crate) fn whole_segments(&self) -> Vec<Segment> {
-        self.segments.iter().filter(|segment| segment.header.is_some()).cloned().collect()
+/// The files of a journal that count.
+#[derive(Clone, Debug)]
+pub(crate) struct Contents {
+    /// Stands for every record up to its place.
+    pub(crate) snapshot: Option<Snapshot>,
+    /// The segments after it, oldest first.
+    pub(crate) segments: Vec<Segment>,
+}
+
+impl Contents {
+    /// The number of the record that the snapshot ends with; 0 without one.
+    pub(crate) fn base(&self) -> u64 {
+        self.snapshot.as_ref().map_or(0, |snapshot| snapshot.place.sequence)
+    }
+
+    /// The snapshot's size in bytes; 0 without one.
+    pub(crate) fn snapshot_bytes(&self, disk: &dyn Disk) -> Result<u64, StoreError> {
+        let size = |path: &Path| disk.read(path).map(|(size, _)| size).map_err(StoreError::io("read", path));
+        self.snapshot.as_ref().map_or(Ok(0), |snapshot| size(&snapshot.path))
+    }
+
+    /// Without the segments that begin after the record `last`.
+    pub(crate) fn up_to(mut self, last: u64) -> Self {
+        self.segments.retain(|segment| segment.header.is_some_and(|header| header.before.sequence < last));
+        self
+    }
+
+    /// Without a last segment whose header never got to disk, for another walk after the tail was cut.
+    pub(crate) fn whole(&self) -> Self {
+        let segments = self.segments.iter().filter(|segment| segment.header.is_some()).cloned().collect();
+        Self { snapshot: self.snapshot.clone(), segments }
     }
 }
 
-/// The segments in `dir`, oldest first, with their headers. Refuses a later schema before anything else.
-pub(crate) fn segments(disk: &dyn Disk, dir: &Path) -> Result<Vec<Segment>, StoreError> {
-    let names = match disk.list(dir) {
-        Ok(names) => names,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(StoreError::io("list", dir)(error)),
-    };
-    let paths: Vec<PathBuf> = names.iter().filter(|name| name.ends_with(SUFFIX)).map(|name| dir.join(name)).collect();
+/// The names in the journal's folder `dir`; none when there is no folder.
+pub(super) fn names(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>, StoreError> {
+    match disk.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(StoreError::io("list", dir)),
+    }
+}
+
+/// The file name of the segment or snapshot (by its `suffix`) with this number.
+pub(super) fn name_of(number: u64, suffix: &str) -> String {
+    format!("{number:020}{suffix}")
+}
+
+/// The number in the name of a segment or snapshot.
+pub(super) fn number_of(name: &str, suffix: &str) -> Option<u64> {
+    name.strip_suffix(suffix)?.parse().ok()
+}
+
+/// The journal's files in `dir` with their headers. Refuses a later schema before anything else.
+pub(crate) fn contents(disk: &dyn Disk, dir: &Path) -> Result<Contents, StoreError> {
+    let names = names(disk, dir)?;
+    let snapshot = snapshot::latest(disk, dir, &names)?;
+    let base = snapshot.as_ref().map_or(0, |snapshot| snapshot.place.sequence);
+    // What the snapshot stands for may be there still, or in part.
+    let counts = |name: &&String| name.ends_with(SUFFIX) && number_of(name, SUFFIX).is_none_or(|number| number > base);
+    let paths: Vec<PathBuf> = names.iter().filter(counts).map(|name| dir.join(name)).collect();
     let last = paths.len().saturating_sub(1);
-    paths.into_iter().enumerate().map(|(index, path)| segment(disk, path, index == last && index > 0)).collect()
+    let segments = paths.into_iter().enumerate();
+    let segments = segments.map(|(index, path)| segment(disk, path, index == last && index > 0));
+    Ok(Contents { snapshot, segments: segments.collect::<Result<_, _>>()? })
 }
 
 fn segment(disk: &dyn Disk, path: PathBuf, may_be_torn: bool) -> Result<Segment, StoreError> {
@@ -77,7 +125,7 @@ fn segment(disk: &dyn Disk, path: PathBuf, may_be_torn: bool) -> Result<Segment,
     }
 }
 
-fn damage(segment: &Path, offset: u64, after: u64, what: &'static str) -> StoreError {
+pub(super) fn damage(segment: &Path, offset: u64, after: u64, what: &'static str) -> StoreError {
     StoreError::JournalDamaged { segment: segment.to_owned(), offset, after, what }
 }
 
@@ -104,20 +152,40 @@ impl Visit<'_> {
     }
 }
 
-/// Walks `segments`, giving every record after `skip` to `visit`.
+impl Visit<'_> {
+    fn take(&mut self, place: Place, changes: &[u8]) -> Result<(), StoreError> {
+        match self {
+            Self::Changes(visit) => visit(place, changes),
+            Self::Places(visit) => {
+                visit(place);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Walks the journal, giving every record after `skip` to `visit`. A snapshot after `skip` comes first, in pieces that
+/// lead to the start of the journal, and an empty one that leads to the snapshot's place.
 ///
-/// Segments that end before `skip` are not read. Says where the journal ends and what of it is torn.
-pub(crate) fn walk(
-    disk: &dyn Disk,
-    segments: Vec<Segment>,
-    skip: u64,
-    mut visit: Visit<'_>,
-) -> Result<Survey, StoreError> {
-    let first = segments.first().and_then(|segment| segment.header).ok_or_else(no_segments)?;
-    let mut survey = Survey { id: first.id, segments, head: Place::start(&first.id), last_bytes: 0, torn: None };
+/// Files that end before `skip` are not read. Says where the journal ends and what of it is torn.
+pub(crate) fn walk(disk: &dyn Disk, contents: Contents, skip: u64, mut visit: Visit<'_>) -> Result<Survey, StoreError> {
+    let first = contents.segments.first().and_then(|segment| segment.header).ok_or_else(no_segments)?;
+    let start = Place::start(&first.id);
+    let mut survey = Survey { id: first.id, contents, head: start, last_bytes: 0, torn: None };
+    if let Some(snapshot) = &survey.contents.snapshot {
+        if snapshot.id != first.id {
+            return Err(damage(&snapshot.path, 0, 0, "it is a snapshot of another store"));
+        }
+        survey.head = snapshot.place;
+        if skip < snapshot.place.sequence {
+            snapshot::read(disk, snapshot, &mut |piece| visit.take(start, piece))?;
+            visit.take(snapshot.place, &[])?;
+        }
+    }
+    let segments = &survey.contents.segments;
     let starts: Vec<Option<u64>> =
-        survey.segments.iter().map(|segment| segment.header.map(|header| header.before.sequence)).collect();
-    for ((earlier, later), segment) in starts.iter().zip(starts.iter().skip(1)).zip(survey.segments.iter().skip(1)) {
+        segments.iter().map(|segment| segment.header.map(|header| header.before.sequence)).collect();
+    for ((earlier, later), segment) in starts.iter().zip(starts.iter().skip(1)).zip(segments.iter().skip(1)) {
         if later.is_some() && later <= earlier {
             // Else the walk would begin at the later one, and never see the earlier.
             let after = earlier.unwrap_or_default();
@@ -125,10 +193,10 @@ pub(crate) fn walk(
         }
     }
     let begin = starts.iter().rposition(|start| start.is_some_and(|start| start <= skip)).unwrap_or(0);
-    if let (Some(header), true) = (survey.segments.get(begin).and_then(|segment| segment.header), begin > 0) {
+    if let (Some(header), true) = (segments.get(begin).and_then(|segment| segment.header), begin > 0) {
         survey.head = header.before;
     }
-    for index in begin..survey.segments.len() {
+    for index in begin..survey.contents.segments.len() {
         walk_segment(disk, &mut survey, index, skip, &mut visit)?;
     }
     Ok(survey)
@@ -146,7 +214,7 @@ fn walk_segment(
     skip: u64,
     visit: &mut Visit<'_>,
 ) -> Result<(), StoreError> {
-    let Some(Segment { path, header }) = survey.segments.get(index).cloned() else { return Ok(()) };
+    let Some(Segment { path, header }) = survey.contents.segments.get(index).cloned() else { return Ok(()) };
     let Some(header) = header else {
         survey.torn = Some(Torn { path, keep_bytes: None });
         return Ok(());
@@ -167,7 +235,7 @@ fn walk_segment(
                 }
             }
             Found::Broken(what) => {
-                let is_last = index + 1 == survey.segments.len();
+                let is_last = index + 1 == survey.contents.segments.len();
                 let (offset, after) = (reader.offset, survey.head.sequence);
                 if !is_last || SegmentReader::at(disk, &path, offset)?.was_durable(after + 1)? {
                     return Err(damage(&path, offset, after, what));
@@ -181,7 +249,7 @@ fn walk_segment(
     Ok(())
 }
 
-enum Found {
+pub(super) enum Found {
     Record(Place, Vec<u8>),
     Broken(&'static str),
     End,
@@ -197,18 +265,23 @@ enum Begun {
 const BAD_SUM: &str = "a record does not fit its checksum";
 
 /// Reads one segment; `offset` is the end of the last whole record.
-struct SegmentReader {
+pub(super) struct SegmentReader {
     path: PathBuf,
     reader: BufReader<Box<dyn Read + Send>>,
     /// What was read past `offset`.
     pending: Vec<u8>,
-    offset: u64,
+    pub(super) offset: u64,
     size: u64,
 }
 
 impl SegmentReader {
-    fn open(disk: &dyn Disk, path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Self, StoreError> {
         let (size, reader) = disk.read(path).map_err(StoreError::io("open", path))?;
+        Self::over(path, size, reader)
+    }
+
+    /// Over a file that is open at its start.
+    pub(super) fn over(path: &Path, size: u64, reader: Box<dyn Read + Send>) -> Result<Self, StoreError> {
         let mut opened = Self {
             path: path.to_owned(),
             reader: BufReader::with_capacity(1 << 18, reader),
@@ -305,7 +378,7 @@ impl SegmentReader {
     }
 
     /// Whether a whole record further on says that the record `sequence`, which is broken, once was on disk.
-    fn was_durable(&mut self, sequence: u64) -> Result<bool, StoreError> {
+    pub(super) fn was_durable(&mut self, sequence: u64) -> Result<bool, StoreError> {
         self.reader.read_to_end(&mut self.pending).map_err(StoreError::io("read", &self.path))?;
         Ok((1..self.pending.len()).any(|start| self.proves(start, sequence)))
     }

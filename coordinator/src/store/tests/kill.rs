@@ -1,4 +1,4 @@
-//! A real process, killed while it writes: everything it said was kept is there.
+//! A real process, killed while it writes and compacts: everything it said was kept is there.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -24,7 +24,12 @@ async fn a_child_writes_until_it_is_killed() {
             println!("\nkept {number}");
         }
     });
-    futures::future::join_all(writers).await;
+    let compacting = async {
+        loop {
+            store.compact().await.unwrap();
+        }
+    };
+    futures::join!(futures::future::join_all(writers), compacting);
 }
 
 /// Runs the child until it has said `lines` numbers, kills it, and gives the highest number it said.

@@ -12,7 +12,7 @@ use protocol::Timestamp;
 const ALL: AlertPage = AlertPage { sort: AlertSort::Severity, after: None, limit: MAX_PAGE };
 
 async fn listed(store: &Store, filter: AlertFilter, page: AlertPage) -> AlertList {
-    store.read(move |view| Ok(list(view, &filter, &page))).await.unwrap().unwrap()
+    store.read(move |view| Ok(list(view, stored(view), &filter, &page))).await.unwrap().unwrap()
 }
 
 fn names(list: &AlertList) -> Vec<String> {

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 fn ada() -> Actor {
-    Actor { name: "ada".into(), role: Role::Operator }
+    Actor::new("ada".into(), Role::Operator)
 }
 
 /// What nmap would write of these hosts, begun so many seconds after [`NOW`].

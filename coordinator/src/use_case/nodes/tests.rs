@@ -23,7 +23,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn ada() -> Actor {
-    Actor { name: "ada".into(), role: Role::Approver }
+    Actor::new("ada".into(), Role::Approver)
 }
 
 fn keypair(seed: u8) -> Keypair {

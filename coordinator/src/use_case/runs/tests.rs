@@ -150,7 +150,11 @@ async fn runs_are_found_by_scan_and_state_newest_first() {
         (Some(ScanId(9)), None, vec![]),
     ];
     for (scan, state, expected) in cases {
-        let found = fixture.store.read(move |view| find(view, RunFilter { scan, state })).await.unwrap();
+        let found = fixture
+            .store
+            .read(move |view| find(view, RunFilter { scan, state }, RunPage { before: None, limit: 200 }))
+            .await
+            .unwrap();
         assert_eq!(found.iter().map(|run| run.id).collect::<Vec<_>>(), expected, "{scan:?} {state:?}");
     }
 }

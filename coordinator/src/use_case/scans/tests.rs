@@ -30,7 +30,7 @@ async fn coordinator() -> (Coordinator, TempDir) {
 }
 
 fn actor(role: Role) -> Actor {
-    Actor { name: "ada".into(), role }
+    Actor::new("ada".into(), role)
 }
 
 fn draft(name: &str) -> ScanDraft {

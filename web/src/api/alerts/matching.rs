@@ -111,11 +111,13 @@ fn states(text: &str) -> Result<Vec<AlertState>, WebError> {
     }
 }
 
-fn given(text: &str) -> Option<&str> {
+/// The text, if there is any.
+pub(crate) fn given(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| !text.is_empty())
 }
 
-fn read<T: FromStr<Err: Display>>(field: &'static str, text: &str) -> Result<Option<T>, WebError> {
+/// What the text of a field says, if there is any.
+pub(crate) fn read<T: FromStr<Err: Display>>(field: &'static str, text: &str) -> Result<Option<T>, WebError> {
     given(text).map(|text| text.parse().map_err(|error| WebError::field(field, error))).transpose()
 }
 

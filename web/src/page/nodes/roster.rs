@@ -21,6 +21,8 @@ pub(crate) struct RosterNotices {
     /// When the roster ends, when that is near.
     pub(crate) ends: Option<Timestamp>,
     pub(crate) alarm: Option<TwoTruths>,
+    /// When the store was restored, while the nodes are still waited for.
+    pub(crate) restored: Option<Timestamp>,
     pub(crate) may_approve: bool,
 }
 
@@ -47,6 +49,7 @@ impl RosterNotices {
                 from: alarm.from.to_string(),
                 at: alarm.at,
             }),
+            restored: view.restored,
             may_approve,
         }
     }

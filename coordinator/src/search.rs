@@ -1,0 +1,215 @@
+//! What people search for: words and `field:value`, joined by AND, OR and NOT, with quotes and `*`. Reading it is in
+//! `parse`; here stands whether a thing fits. Nothing here reads the store.
+//!
+//! NOT binds tightest, then AND, which may be left out, then OR. A text fits when it has the value somewhere in it, in upper
+//! or lower case; a value with `*` must fit as a whole. Addresses fit by range, ports by number.
+
+mod parse;
+#[cfg(test)]
+mod tests;
+
+pub use parse::{MAX_CHARS, MAX_TERMS, SearchError};
+
+use crate::analysis::delta::PortId;
+use protocol::{PortSet, TargetSet};
+use std::net::IpAddr;
+
+/// What can stand before the `:`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Field {
+    /// Of a host or a node, or among the targets of a network.
+    Address,
+    /// Of a host, a node or a network.
+    Name,
+    /// The network's name.
+    Network,
+    /// Where it is.
+    Site,
+    /// An open port, or an alert's.
+    Port,
+    /// What answers on a port.
+    Service,
+    /// Operating system.
+    Os,
+    /// Link address, or its vendor.
+    Mac,
+    /// Of an alert.
+    Severity,
+    /// Of an alert or a node.
+    State,
+    /// Of an alert.
+    Rule,
+    /// A node's label or fingerprint.
+    Node,
+}
+
+impl Field {
+    /// Every field.
+    pub const ALL: [Self; 12] = [
+        Self::Address,
+        Self::Name,
+        Self::Network,
+        Self::Site,
+        Self::Port,
+        Self::Service,
+        Self::Os,
+        Self::Mac,
+        Self::Severity,
+        Self::State,
+        Self::Rule,
+        Self::Node,
+    ];
+
+    /// The word that is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Name => "name",
+            Self::Network => "network",
+            Self::Site => "site",
+            Self::Port => "port",
+            Self::Service => "service",
+            Self::Os => "os",
+            Self::Mac => "mac",
+            Self::Severity => "severity",
+            Self::State => "state",
+            Self::Rule => "rule",
+            Self::Node => "node",
+        }
+    }
+
+    /// By its word, or by another one that people use for it.
+    fn of(word: &str) -> Option<Self> {
+        let word = match word {
+            "ip" => "address",
+            "host" => "name",
+            "scan" => "network",
+            "client" => "node",
+            other => other,
+        };
+        Self::ALL.into_iter().find(|field| field.name() == word)
+    }
+}
+
+/// One thing that is said of what is searched.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fact<'a> {
+    /// Text under a field.
+    Text(Field, &'a str),
+    /// It is at this address.
+    Address(IpAddr),
+    /// It is about these addresses.
+    Targets(&'a TargetSet),
+    /// This port is open there.
+    Port(PortId),
+}
+
+/// A search that was understood: one of these must fit, with all its terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    any: Vec<Vec<Term>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Term {
+    is_not: bool,
+    field: Option<Field>,
+    test: Test,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Test {
+    /// A text has it.
+    Text(Pattern),
+    /// Ports are among these.
+    Ports(PortSet),
+    /// A text has it, or addresses or ports are among these.
+    Word { text: Pattern, addresses: Option<TargetSet>, ports: Option<PortSet> },
+}
+
+/// Text in lower case with gaps for whatever: `*` leaves one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern {
+    parts: Vec<String>,
+}
+
+impl Query {
+    /// Whether a thing fits. `fields` are those that a thing of its kind has: a search by another one never fits it,
+    /// not even with NOT.
+    pub fn fits(&self, fields: &[Field], facts: &[Fact<'_>]) -> bool {
+        let is_known = |term: &Term| term.field.is_none_or(|field| fields.contains(&field));
+        let fits = |term: &Term| is_known(term) && facts.iter().any(|fact| term.is_in(fact)) != term.is_not;
+        self.any.iter().any(|all| all.iter().all(fits))
+    }
+
+    /// Whether a field is asked for anywhere.
+    pub fn names(&self, field: Field) -> bool {
+        self.any.iter().flatten().any(|term| term.field == Some(field))
+    }
+}
+
+impl Term {
+    fn is_in(&self, fact: &Fact<'_>) -> bool {
+        let is_asked = |field: Field| self.field.is_none_or(|asked| asked == field);
+        match fact {
+            Fact::Text(field, text) => {
+                is_asked(*field) && self.test.pattern().is_some_and(|pattern| pattern.is_in(text))
+            }
+            Fact::Address(address) => is_asked(Field::Address) && self.test.takes_address(*address),
+            Fact::Targets(targets) => is_asked(Field::Address) && self.test.takes_targets(targets),
+            Fact::Port(port) => is_asked(Field::Port) && self.test.takes_port(*port),
+        }
+    }
+}
+
+impl Test {
+    fn pattern(&self) -> Option<&Pattern> {
+        match self {
+            Self::Text(pattern) | Self::Word { text: pattern, .. } => Some(pattern),
+            Self::Ports(_) => None,
+        }
+    }
+
+    fn takes_address(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Word { addresses: Some(wanted), .. } => wanted.contains(address),
+            // A bare number is a port, or stands in a name: as part of an address it would fit half of them.
+            Self::Word { ports: Some(_), .. } | Self::Ports(_) => false,
+            Self::Word { text, .. } | Self::Text(text) => text.is_in(&address.to_string()),
+        }
+    }
+
+    fn takes_targets(&self, targets: &TargetSet) -> bool {
+        match self {
+            Self::Word { addresses: Some(wanted), .. } => !targets.intersection(wanted).is_empty(),
+            Self::Word { ports: Some(_), .. } | Self::Ports(_) => false,
+            Self::Word { text, .. } | Self::Text(text) => text.is_in(&targets.to_string()),
+        }
+    }
+
+    fn takes_port(&self, port: PortId) -> bool {
+        match self {
+            Self::Ports(wanted) | Self::Word { ports: Some(wanted), .. } => wanted.contains(port.protocol, port.port),
+            Self::Word { .. } | Self::Text(_) => false,
+        }
+    }
+}
+
+impl Pattern {
+    /// With one part it may stand anywhere; with more the first must be the beginning and the last the end.
+    fn is_in(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        match self.parts.as_slice() {
+            [] => true,
+            [part] => text.contains(part.as_str()),
+            [first, middle @ .., last] => {
+                let Some(mut rest) = text.strip_prefix(first.as_str()) else { return false };
+                for part in middle {
+                    let Some((_, after)) = rest.split_once(part.as_str()) else { return false };
+                    rest = after;
+                }
+                rest.ends_with(last.as_str())
+            }
+        }
+    }
+}
