@@ -89,10 +89,8 @@ fn actor() -> Actor {
 async fn start(folder: &Path) -> Result<Coordinator, Box<dyn Error>> {
     let options = CoordinatorOptions {
         dir: folder.into(),
-        mesh: None,
-        http: None,
+        configuration: coordinator::config::Configuration::default(),
         timing: Timing::default(),
-        keep_free: coordinator::KeepFree::default(),
     };
     Ok(Coordinator::start(options).await?)
 }

@@ -64,10 +64,8 @@ pub(crate) async fn coordinate(folder: &Path, nodes: usize, seconds: u64) -> Res
     setup(SetupOptions { dir: folder.into(), settings, admin: None }).await?;
     let options = CoordinatorOptions {
         dir: folder.into(),
-        mesh: None,
-        http: None,
+        configuration: coordinator::config::Configuration::default(),
         timing: Timing::default(),
-        keep_free: coordinator::KeepFree::default(),
     };
     let coordinator = Coordinator::start(options).await?;
     let actor = Actor::local(0);

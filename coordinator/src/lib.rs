@@ -9,6 +9,7 @@ mod audit;
 #[cfg(test)]
 mod chance;
 mod closing;
+pub mod config;
 pub mod db;
 pub mod dispatch;
 pub mod events;
@@ -18,6 +19,7 @@ mod history;
 mod hub;
 mod intake;
 mod keys;
+pub mod logs;
 #[cfg(test)]
 mod model;
 mod presence;
@@ -43,7 +45,7 @@ pub use presence::Presence;
 pub use schedule::ScheduleError;
 pub use schedule::jobs::{JobFault, JobView};
 pub use setup::{SetupError, SetupOptions, SetupOutcome, setup};
-pub use start::{CoordinatorOptions, StartError};
+pub use start::{CoordinatorOptions, StartError, check_set_up};
 pub use store::{KeepFree, StoreError};
 pub use use_case::UseCaseError;
 pub use use_case::acceptance::{AcceptOutcome, LinePattern};
@@ -62,8 +64,10 @@ pub use use_case::runs::{MAX_TASKS_SHOWN, NodeProgress, Phase, Progress, RunFilt
 pub use use_case::scans::{Reach, ScanView};
 
 use accounts::Passwords;
+use config::Configuration;
 use events::EventBus;
 use hub::HubHandle;
+use logs::LogFolder;
 use presence::Presences;
 use protocol::identity::KeyLock;
 use protocol::{MeshId, NodeId};
@@ -72,7 +76,7 @@ use schedule::Schedule;
 use sessions::Sessions;
 use settings::{Settings, Timing};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use store::Store;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -91,6 +95,8 @@ struct Inner {
     presences: Presences,
     passwords: Passwords,
     settings: Settings,
+    configuration: RwLock<Arc<Configuration>>,
+    logs: LogFolder,
     timing: Timing,
     issuer: Issuer,
     id: NodeId,
@@ -195,6 +201,10 @@ impl Coordinator {
 
     pub(crate) fn passwords(&self) -> &Passwords {
         &self.0.passwords
+    }
+
+    pub(crate) fn log_folder(&self) -> &LogFolder {
+        &self.0.logs
     }
 
     pub(crate) fn timing(&self) -> &Timing {

@@ -2,6 +2,7 @@
 
 use crate::Inner;
 use crate::accounts::Passwords;
+use crate::config::Configuration;
 use crate::events::EventBus;
 use crate::hub::{EnrolmentDesk, Hub, HubHandle, Parts};
 use crate::keys::{DataFolder, MeshKey};
@@ -21,8 +22,8 @@ use protocol::mesh::{EnrolServer, Mesh, MeshConfig, MeshError, Tunables};
 use protocol::roster::Role;
 use protocol::{Keypair, Timestamp};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,14 +35,10 @@ const LABEL: &str = "coordinator";
 pub struct CoordinatorOptions {
     /// The data folder that setup made.
     pub dir: PathBuf,
-    /// In place of the mesh address of the settings.
-    pub mesh: Option<SocketAddr>,
-    /// In place of the dashboard address of the settings.
-    pub http: Option<SocketAddr>,
+    /// What its owner configured.
+    pub configuration: Configuration,
     /// Times of the hub.
     pub timing: Timing,
-    /// The room that is to stay on the data folder's disk.
-    pub keep_free: KeepFree,
 }
 
 /// Why a coordinator does not start.
@@ -82,12 +79,18 @@ struct Opened {
     roster: CurrentRoster,
 }
 
+/// Whether setup was done in `dir`.
+///
+/// # Errors
+/// What to do when it was not.
+pub fn check_set_up(dir: &Path) -> Result<(), StartError> {
+    if DataFolder::new(dir).is_set_up() { Ok(()) } else { Err(StartError::NotSetUp(dir.to_owned())) }
+}
+
 /// Opens keys and store, and counts this start.
 async fn open(dir: PathBuf, keep_free: KeepFree) -> Result<Opened, StartError> {
+    check_set_up(&dir)?;
     let folder = DataFolder::new(&dir);
-    if !folder.is_set_up() {
-        return Err(StartError::NotSetUp(dir));
-    }
     let lock = Keypair::lock(&folder.coordinator_key())?;
     let mesh_key = MeshKey::load(&folder)?;
     let keypair = Arc::new(Keypair::load(&folder.coordinator_key())?);
@@ -127,10 +130,11 @@ async fn listen(author: &Author, settings: &Settings, roster: &CurrentRoster) ->
 
 /// Starts every part.
 pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartError> {
-    let CoordinatorOptions { dir, mesh: mesh_listen, http, timing, keep_free } = options;
+    let CoordinatorOptions { dir, configuration, timing } = options;
+    let keep_free = configuration.config().store.keep_free();
     let Opened { lock, issuer, author, store, settings, roster } = open(dir.clone(), keep_free).await?;
-    let settings =
-        Settings { mesh: mesh_listen.unwrap_or(settings.mesh), http: http.unwrap_or(settings.http), ..settings };
+    let configuration = configuration.over(&settings);
+    let (settings, logs) = (configuration.settings(), configuration.log_folder(&dir));
     let Ports { mut mesh, mesh_addresses, enrol, enrolment_addresses } = listen(&author, &settings, &roster).await?;
     let opener = Opener::new(author.keypair());
     let (addresses, issued) = (mesh_addresses.clone(), Timestamp::now());
@@ -172,6 +176,8 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
         presences,
         passwords: Passwords::new(),
         settings,
+        configuration: RwLock::new(Arc::new(configuration)),
+        logs,
         timing,
         issuer,
         id,

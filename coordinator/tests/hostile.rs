@@ -29,10 +29,8 @@ async fn started() -> (TempDir, Coordinator) {
     setup(SetupOptions { dir: dir.clone(), settings, admin: None }).await.unwrap();
     let options = CoordinatorOptions {
         dir,
-        mesh: None,
-        http: None,
+        configuration: coordinator::config::Configuration::default(),
         timing: Timing::default(),
-        keep_free: coordinator::KeepFree::default(),
     };
     (folder, Coordinator::start(options).await.unwrap())
 }
