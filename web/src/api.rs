@@ -9,6 +9,7 @@ pub(crate) mod health;
 pub mod imports;
 pub mod invites;
 pub mod jobs;
+pub mod logs;
 pub mod mesh;
 pub mod nodes;
 pub mod reports;
@@ -77,6 +78,7 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         invites::revoke,
         jobs::list,
         jobs::reload,
+        logs::show,
         mesh::show,
         counters::show,
         nodes::list,

@@ -61,15 +61,22 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 /// The cookie and what stands behind it.
-pub(crate) fn layer(app: &App) -> SessionManagerLayer<CoordinatorStore> {
-    let name = if app.settings.is_tls { "__Host-session" } else { "session" };
+pub(crate) fn layer(app: &App, is_tls: bool) -> SessionManagerLayer<CoordinatorStore> {
+    let base_path = &app.settings.base_path;
+    // Browsers take `__Host-` only for the path `/`.
+    let name = match (is_tls, base_path.is_empty()) {
+        (true, true) => "__Host-session",
+        (true, false) => "__Secure-session",
+        (false, _) => "session",
+    };
+    let path = if base_path.is_empty() { "/".to_owned() } else { base_path.clone() };
     let idle = tower_sessions::cookie::time::Duration::try_from(IDLE).unwrap_or_default();
     SessionManagerLayer::new(CoordinatorStore::new(app.coordinator.sessions()))
         .with_name(name)
-        .with_secure(app.settings.is_tls)
+        .with_secure(is_tls)
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
-        .with_path("/")
+        .with_path(path)
         .with_expiry(Expiry::OnInactivity(idle))
 }
 

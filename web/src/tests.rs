@@ -7,13 +7,14 @@ mod imports;
 mod live;
 mod mesh;
 mod nodes;
+mod operation;
 mod pages;
 mod rights;
 mod run_pages;
 mod scan_pages;
 mod scans;
 
-use crate::{App, Settings, router, socket_router};
+use crate::{App, Doors, Settings, router, socket_router};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -62,10 +63,8 @@ impl Site {
         coordinator::setup(SetupOptions { dir: dir.path().join("data"), settings: kept, admin }).await.unwrap();
         let options = CoordinatorOptions {
             dir: dir.path().join("data"),
-            mesh: None,
-            http: None,
+            configuration: coordinator::config::Configuration::default(),
             timing: Timing::default(),
-            keep_free: coordinator::KeepFree::default(),
         };
         let coordinator = Coordinator::start(options).await.unwrap();
         let app = App::new(coordinator.clone(), settings, CancellationToken::new());

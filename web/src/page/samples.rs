@@ -2,6 +2,7 @@
 
 mod findings;
 pub(crate) mod of_mesh;
+mod of_operation;
 mod of_scans;
 
 use super::*;
@@ -10,6 +11,9 @@ use crate::look::{Badge, Gauge, Tone};
 use coordinator::{Actor, Role};
 use protocol::task::{RunId, ScanId};
 use std::time::Duration;
+
+/// Views that are parts of pages.
+pub(crate) const PARTS: [&str; 2] = ["log_lines", "scan_check"];
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -55,7 +59,8 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
     ];
     let pages =
         pages.into_iter().chain(findings::filled(word)).chain(of_scans::filled(word)).chain(of_mesh::filled(word));
-    pages.map(|(name, view)| (name, Undrawn { view, is_framed: name != "scan_check" })).collect()
+    let pages = pages.chain(of_operation::filled(word));
+    pages.map(|(name, view)| (name, Undrawn { view, is_framed: !PARTS.contains(&name) })).collect()
 }
 
 /// Every page that can be empty, empty.
@@ -77,6 +82,7 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
         ("reports", Arc::new(reports::Reports { networks: vec![], total: 0, filter: reports::Filter::default() })),
     ];
     let pages = pages.into_iter().chain(findings::empty()).chain(of_scans::empty()).chain(of_mesh::empty());
+    let pages = pages.chain(of_operation::empty());
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
 }
 

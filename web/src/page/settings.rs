@@ -24,7 +24,9 @@ pub(crate) struct Tab {
 /// In the order in which they are shown.
 #[rustfmt::skip]
 pub(crate) const TABS: &[Tab] = &[
+    Tab { word: "General", path: "/settings/general", right: Right::Administer },
     Tab { word: "Rules", path: "/settings/rules", right: Right::Read },
+    Tab { word: "Logs", path: "/settings/logs", right: Right::Administer },
 ];
 
 impl Head {
