@@ -29,10 +29,10 @@ fn config_check_tells_every_fault_and_show_tells_where_values_come_from() {
     assert_eq!(checked.status.code(), Some(1));
     let told = String::from_utf8(checked.stderr).unwrap().replace(home.path().to_str().unwrap(), "[HOME]");
     insta::assert_snapshot!(told, @r#"
-    [HOME]/own.toml:5:1: tls.mode: unknown variant `of`, expected one of `auto`, `on`, `off`
-    [HOME]/own.toml:3:1: web.base_path: "watch" is no path to serve under; write for instance /portdrift, with letters, digits, '-', '.', '_' and '~'
     [HOME]/own.toml:2:1: web.lisen: there is no such key; [web] knows base_path, hosts, insecure_http, listen, trusted_proxies
-    PORTDRIFT_LOGS__KEEP_DAYS: logs.keep_days: invalid type: string "0", expected a nonzero u32
+    [HOME]/own.toml:3:1: web.base_path: "watch" is no path to serve under; write for instance /portdrift, with letters, digits, '-', '.', '_' and '~'
+    [HOME]/own.toml:5:1: tls.mode: unknown variant `of`, expected one of `auto`, `on`, `off`
+    PORTDRIFT_LOGS__KEEP_DAYS: logs.keep_days: invalid value: integer `0`, expected a nonzero u32
     error: the configuration has 4 faults
     "#);
 

@@ -222,9 +222,9 @@ impl Configuration {
 /// Every key with its value, in order.
 fn keys_of(config: &Config) -> BTreeMap<String, Value> {
     let sections = Table::try_from(config).unwrap_or_default();
-    let keys = sections.into_iter().flat_map(|(section, keys)| match keys {
-        Value::Table(keys) => keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value)).collect(),
-        value => vec![(section, value)],
+    let keys = sections.iter().flat_map(|(section, keys)| {
+        let keys = keys.as_table().into_iter().flatten();
+        keys.map(move |(key, value)| (format!("{section}.{key}"), value.clone()))
     });
     keys.collect()
 }
@@ -280,11 +280,16 @@ impl Draft {
         let list = text.split(',').map(str::trim).filter(|item| !item.is_empty());
         let list = Value::Array(list.map(|item| Value::String(item.to_owned())).collect());
         let literal = format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
+        let misfit = literal.as_ref().and_then(|value| check(section, key, value).err());
         let fitting = [Some(list), literal].into_iter().flatten().find(|value| check(section, key, value).is_ok());
         match (check(section, key, &plain), fitting) {
             (Ok(()), _) => self.take(section, key, plain, origin),
             (Err(_), Some(value)) => self.take(section, key, value, origin),
-            (Err(reason), None) => self.fault(origin, &format!("{section}.{key}"), &reason),
+            (Err(reason), None) => {
+                // Of a number out of range, say that and not that it is a text.
+                let reason = misfit.filter(|_| reason.starts_with("invalid type")).unwrap_or(reason);
+                self.fault(origin, &format!("{section}.{key}"), &reason);
+            }
         }
     }
 
@@ -324,6 +329,7 @@ impl Draft {
             self.fault(origin(&self, "web.listen"), "web.listen", &refused.to_string());
         }
         if !self.faults.is_empty() {
+            self.faults.sort_by_key(|fault| fault.origin.place());
             return Err(ConfigError(self.faults));
         }
         Ok(Configuration { config, file, origins: self.origins, kept: None })
@@ -359,6 +365,13 @@ fn place(text: &str, byte: usize) -> (usize, usize) {
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
     (before.matches('\n').count() + 1, column)
+}
+
+impl Origin {
+    /// What a person reads from top to bottom comes first, in that order.
+    fn place(&self) -> (usize, usize) {
+        if let Self::File { line, column, .. } = self { (*line, *column) } else { (usize::MAX, 0) }
+    }
 }
 
 impl fmt::Display for Origin {

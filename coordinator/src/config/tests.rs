@@ -91,27 +91,27 @@ fn all_faults_are_told_at_once_with_line_and_column() {
                 [logs]\nlevel = \"loud\"\nmax_mib = 0\nkeep_files = -1\n[wep]\na = 1\n[store.x]\n";
     insta::assert_snapshot!(faults(text), @r#"
     portdrift.toml:1:1: listen: this stands in no section; write [web] or another section's name above it
-    portdrift.toml:15:1: logs.keep_files: invalid value: integer `-1`, expected u32
-    portdrift.toml:13:1: logs.level: "loud" is no log level; write error, warn, info, debug, trace or off, and for one part for instance info,coordinator=debug
-    portdrift.toml:14:1: logs.max_mib: invalid value: integer `0`, expected a nonzero u32
-    portdrift.toml:18:8: store.x: there is no such key; [store] knows keep_free_mib
-    portdrift.toml:11:1: tls.certificate: "c.pem" is no whole path; write it from / on
-    portdrift.toml:10:1: tls.mode: unknown variant `maybe`, expected one of `auto`, `on`, `off`
+    portdrift.toml:3:1: web.listen: "example.org:80" is no address with a port; write for instance 127.0.0.1:5000 or [::1]:5000
+    portdrift.toml:4:3: web.lisen: there is no such key; [web] knows base_path, hosts, insecure_http, listen, trusted_proxies
     portdrift.toml:5:1: web.base_path: "watch" is no path to serve under; write for instance /portdrift, with letters, digits, '-', '.', '_' and '~'
     portdrift.toml:6:1: web.hosts: "a b" is no host name or address; write it without scheme and port, for instance watch.example.org
     portdrift.toml:7:1: web.insecure_http: invalid type: string "yes", expected a boolean
-    portdrift.toml:4:3: web.lisen: there is no such key; [web] knows base_path, hosts, insecure_http, listen, trusted_proxies
-    portdrift.toml:3:1: web.listen: "example.org:80" is no address with a port; write for instance 127.0.0.1:5000 or [::1]:5000
     portdrift.toml:8:1: web.trusted_proxies: target "192.0.2.0/33" has no valid prefix length; write /0 to /32 for IPv4 or /0 to /128 for IPv6
+    portdrift.toml:10:1: tls.mode: unknown variant `maybe`, expected one of `auto`, `on`, `off`
+    portdrift.toml:11:1: tls.certificate: "c.pem" is no whole path; write it from / on
+    portdrift.toml:13:1: logs.level: "loud" is no log level; write error, warn, info, debug, trace or off, and for one part for instance info,coordinator=debug
+    portdrift.toml:14:1: logs.max_mib: invalid value: integer `0`, expected a nonzero u32
+    portdrift.toml:15:1: logs.keep_files: invalid value: integer `-1`, expected u32
     portdrift.toml:16:2: [wep]: there is no such section; the sections are logs, mesh, store, tls, web
+    portdrift.toml:18:8: store.x: there is no such key; [store] knows keep_free_mib
     "#);
 }
 
 #[test]
 fn what_is_no_toml_is_told_with_its_places() {
     insta::assert_snapshot!(faults("[web]\nlisten = \n[logs\n"), @"
-    portdrift.toml:3:6: unclosed table, expected `]`
     portdrift.toml:2:10: string values must be quoted, expected literal string
+    portdrift.toml:3:6: unclosed table, expected `]`
     ");
     insta::assert_snapshot!(faults("[web]\nlisten = \"\"\nlisten = \"\"\n"), @"portdrift.toml:3:1: duplicate key");
 }
@@ -177,7 +177,7 @@ fn what_setup_chose_stands_where_nothing_else_was_said() {
         let entries = read(text).unwrap().over(&kept).entries();
         let of = |key: &str| entries.iter().find(|entry| entry.key == key).unwrap().clone();
         ["web.listen", "mesh.listen", "mesh.advertise"]
-            .map(|key| of(key))
+            .map(of)
             .map(|entry| format!("{} {}", entry.value, entry.origin))
             .join("\n")
     };

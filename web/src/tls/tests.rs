@@ -48,7 +48,14 @@ fn what_cannot_be_used_is_told_with_its_file() {
         told(&one.certificate, &open),
         told(&one.certificate, &other.key),
     ];
-    insta::assert_snapshot!(faults.join("\n"), @"");
+    insta::assert_snapshot!(faults.join("\n"), @"
+    the certificate /nowhere/c.pem cannot be read: No such file or directory (os error 2)
+    the key /nowhere/k.pem cannot be read: No such file or directory (os error 2)
+    [DIR]/empty.pem holds no certificate in PEM; write the certificate with its chain into one file and its key into another
+    [DIR]/text.pem holds no key in PEM; write the certificate with its chain into one file and its key into another
+    the key [DIR]/open.pem can be read by everybody; close it with `chmod o-rwx`
+    [DIR]/one/certificate.pem and [DIR]/other/key.pem cannot be used together: keys may not be consistent: KeyMismatch
+    ");
 }
 
 #[test]
