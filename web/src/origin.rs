@@ -131,7 +131,10 @@ mod tests {
         }
     }
 
-    fn told(given: &[(&'static str, &str)]) -> HeaderMap {
+    /// What a proxy writes: names and values of headers.
+    type Told<'a> = &'a [(&'static str, &'a str)];
+
+    fn told(given: Told<'_>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in given {
             headers.append(*name, value.parse().unwrap());
@@ -175,7 +178,7 @@ mod tests {
     #[test]
     fn only_a_trusted_proxy_tells_who_asks_and_how() {
         let (proxy, other, browser) = ("10.1.1.1", "192.0.2.9", "198.51.100.7");
-        let table: [(&str, &[(&'static str, &str)], &str, bool); 9] = [
+        let table: [(&str, Told<'_>, &str, bool); 9] = [
             (other, &[("x-forwarded-for", browser), ("x-forwarded-proto", "https")], other, false),
             (proxy, &[], proxy, false),
             (proxy, &[("x-forwarded-for", browser), ("x-forwarded-proto", "https")], browser, true),
