@@ -12,6 +12,7 @@ mod documents;
 #[path = "ndiff/process.rs"]
 mod process;
 
+use coordinator::config::{Config, StoreConfig};
 use coordinator::scan::ScanDraft;
 use coordinator::settings::{Settings, Timing};
 use coordinator::{Actor, Coordinator, CoordinatorOptions, SetupOptions, setup};
@@ -89,10 +90,8 @@ fn actor() -> Actor {
 async fn start(folder: &Path) -> Result<Coordinator, Box<dyn Error>> {
     let options = CoordinatorOptions {
         dir: folder.into(),
-        mesh: None,
-        http: None,
+        configuration: Config { store: StoreConfig { keep_free_mib: 1 }, ..Config::default() }.into(),
         timing: Timing::default(),
-        keep_free: coordinator::KeepFree::bytes(1 << 20),
     };
     Ok(Coordinator::start(options).await?)
 }

@@ -4,6 +4,7 @@ mod accept;
 mod alerts;
 mod audit;
 mod compare;
+mod config;
 mod coordinator;
 mod db;
 mod demo;
@@ -15,6 +16,7 @@ mod import;
 mod invites;
 mod jobs;
 mod keys;
+mod logging;
 mod logs;
 mod node;
 mod nodes;
@@ -38,8 +40,8 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// What services log: their own doings, and of libp2p and the scheduler below ours only what is wrong.
-const SERVICE_LOG: &str = "info,libp2p_swarm=warn,tokio_cron_scheduler=warn";
+/// What nodes log: their own doings, and of libp2p below ours only what is wrong.
+const NODE_LOG: &str = "info,libp2p_swarm=warn";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -187,6 +189,10 @@ enum Command {
     Diff(diff::DiffArgs),
     /// Take what another scanner found as a run of a scan
     Import(import::ImportArgs),
+    /// See what is configured and from where, and check it
+    Config(config::ConfigArgs),
+    /// Read the coordinator's log files
+    Logs(logs::LogsArgs),
     /// Look after a stopped coordinator's store
     Db(db::DbArgs),
     #[command(name = ::node::engine::guard::SUBCOMMAND, hide = true)]
@@ -202,15 +208,14 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             return Ok(if told.use_stderr() { Exit::Usage } else { Exit::Done }.into());
         }
     };
-    logs::start(shared.log.as_deref(), if command.is_service() { SERVICE_LOG } else { "warn" })?;
+    // The coordinator's logs are configured: it starts them itself.
+    if !matches!(command, Command::Coordinator(_)) {
+        logging::start(shared.log.as_deref(), if matches!(command, Command::Node(_)) { NODE_LOG } else { "warn" })?;
+    }
     command.run(&shared)
 }
 
 impl Command {
-    fn is_service(&self) -> bool {
-        matches!(self, Self::Coordinator(_) | Self::Node(_))
-    }
-
     fn run(self, shared: &Shared) -> anyhow::Result<ExitCode> {
         let exit = match self {
             Self::Demo(args) => block_on(demo::run(args, shared))?,
@@ -231,6 +236,8 @@ impl Command {
             Self::Tokens(args) => block_on(tokens::run(args, shared))?,
             Self::Diff(args) => return Ok(u8::try_from(diff::run(&args, shared.form())?)?.into()),
             Self::Import(args) => block_on(import::run(args, shared))?,
+            Self::Config(args) => config::run(args, shared)?,
+            Self::Logs(args) => block_on(logs::run(args, shared))?,
             Self::Db(args) => block_on(db::run(args, shared))?,
             Self::Scanner(args) => return Err(scanner::become_it(&args)),
         };

@@ -19,6 +19,7 @@ mod stories {
     mod bad_input;
     mod clocks;
     mod clones;
+    mod configuration;
     mod damage;
     mod dashboard;
     mod dashboard_hosts;
@@ -30,10 +31,13 @@ mod stories {
     mod faults;
     mod full_disk;
     mod getting_started;
+    mod https;
     mod imports;
     mod lies;
+    mod logs;
     mod mesh;
     mod policies;
+    mod proxied;
     mod readers;
     mod revocation;
     mod rotation;

@@ -5,6 +5,7 @@
 
 use crate::load::Load;
 use crate::member::{Member, Reader};
+use coordinator::config::{Config, StoreConfig};
 use coordinator::settings::{Settings, Timing};
 use coordinator::{Actor, Coordinator, CoordinatorOptions, InviteRequest, NodeStatus, SetupOptions, setup};
 use futures::StreamExt;
@@ -64,10 +65,8 @@ pub(crate) async fn coordinate(folder: &Path, nodes: usize, seconds: u64) -> Res
     setup(SetupOptions { dir: folder.into(), settings, admin: None }).await?;
     let options = CoordinatorOptions {
         dir: folder.into(),
-        mesh: None,
-        http: None,
+        configuration: Config { store: StoreConfig { keep_free_mib: 1 }, ..Config::default() }.into(),
         timing: Timing::default(),
-        keep_free: coordinator::KeepFree::bytes(1 << 20),
     };
     let coordinator = Coordinator::start(options).await?;
     let actor = Actor::local(0);

@@ -1,6 +1,7 @@
 //! For tests: a real store in a temporary folder with one scan, one approved node, and runs made by hand.
 
 use crate::closing::Closing;
+use crate::config::{Config, Configuration, StoreConfig};
 use crate::dispatch::plan::MAX_TASK_ADDRESSES;
 use crate::hub::let_in;
 use crate::keys::MeshKey;
@@ -93,6 +94,11 @@ pub(crate) fn made_up_run(id: u64, targets: &str, ports: &str, args: &str) -> Ru
 /// As in a real store, but on whatever room this machine's disk has left.
 pub(crate) fn options() -> StoreOptions {
     StoreOptions { keep_free: KeepFree::bytes(1 << 20), ..StoreOptions::default() }
+}
+
+/// The same of a whole coordinator.
+pub(crate) fn configuration() -> Configuration {
+    Config { store: StoreConfig { keep_free_mib: 1 }, ..Config::default() }.into()
 }
 
 /// A random test is repeated `usual` times, or `long` when `PORTDRIFT_LONG` is 1.

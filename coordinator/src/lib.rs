@@ -11,6 +11,7 @@ mod backup;
 mod chance;
 pub mod checkup;
 mod closing;
+pub mod config;
 pub mod db;
 pub mod dispatch;
 pub mod events;
@@ -22,6 +23,7 @@ mod housekeeping;
 mod hub;
 mod intake;
 mod keys;
+pub mod logs;
 #[cfg(test)]
 mod model;
 mod presence;
@@ -52,7 +54,7 @@ pub use presence::Presence;
 pub use schedule::ScheduleError;
 pub use schedule::jobs::{JobFault, JobView};
 pub use setup::{SetupError, SetupOptions, SetupOutcome, setup};
-pub use start::{CoordinatorOptions, StartError};
+pub use start::{CoordinatorOptions, StartError, check_set_up};
 pub use store::{KeepFree, StoreError, StoreSize};
 pub use use_case::UseCaseError;
 pub use use_case::acceptance::{AcceptOutcome, LinePattern};
@@ -83,10 +85,12 @@ pub use use_case::statistics::Statistics;
 pub use use_case::tokens::{Bearer, NewToken, TokenRequest, TokenView};
 
 use accounts::Passwords;
+use config::Configuration;
 use events::EventBus;
 use housekeeping::Housekeeping;
 use hub::HubHandle;
 use keys::DataFolder;
+use logs::LogFolder;
 use presence::Presences;
 use protocol::identity::KeyLock;
 use protocol::{MeshId, NodeId};
@@ -95,7 +99,7 @@ use schedule::Schedule;
 use sessions::Sessions;
 use settings::{Settings, Timing};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use store::Store;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
@@ -118,6 +122,8 @@ struct Inner {
     held: Held,
     passwords: Passwords,
     settings: Settings,
+    configuration: RwLock<Arc<Configuration>>,
+    logs: LogFolder,
     timing: Timing,
     issuer: Issuer,
     id: watch::Receiver<NodeId>,
@@ -239,6 +245,10 @@ impl Coordinator {
 
     pub(crate) fn passwords(&self) -> &Passwords {
         &self.0.passwords
+    }
+
+    pub(crate) fn log_folder(&self) -> &LogFolder {
+        &self.0.logs
     }
 
     pub(crate) fn timing(&self) -> &Timing {

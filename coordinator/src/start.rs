@@ -2,6 +2,7 @@
 
 use crate::Inner;
 use crate::accounts::Passwords;
+use crate::config::Configuration;
 use crate::events::{Event, EventBus};
 use crate::housekeeping::Housekeeping;
 use crate::hub::{Command, EnrolmentDesk, Hub, HubHandle, Parts};
@@ -12,7 +13,7 @@ use crate::registry::issuing::{Issued, Issuer};
 use crate::schedule::{Schedule, ScheduleError};
 use crate::settings::{Settings, Timing};
 use crate::store::tables::{BOOTS, COORDINATOR, ENDORSEMENT, ROSTER, SETTINGS};
-use crate::store::{KeepFree, Reads, Store, StoreError, StoreOptions};
+use crate::store::{Reads, Store, StoreError, StoreOptions};
 use crate::use_case::{Held, imports};
 use protocol::card::{Card, Endorsement, MAX_CARD_ADDRESSES};
 use protocol::envelope::Author;
@@ -22,8 +23,8 @@ use protocol::mesh::{EnrolServer, Mesh, MeshConfig, MeshError, Tunables};
 use protocol::roster::{MemberState, Role};
 use protocol::{Keypair, NodeId, Timestamp};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,14 +36,10 @@ const LABEL: &str = "coordinator";
 pub struct CoordinatorOptions {
     /// The data folder that setup made.
     pub dir: PathBuf,
-    /// In place of the mesh address of the settings.
-    pub mesh: Option<SocketAddr>,
-    /// In place of the dashboard address of the settings.
-    pub http: Option<SocketAddr>,
+    /// What its owner configured.
+    pub configuration: Configuration,
     /// Times of the hub.
     pub timing: Timing,
-    /// The room that is to stay on the data folder's disk.
-    pub keep_free: KeepFree,
 }
 
 /// Why a coordinator does not start.
@@ -96,24 +93,31 @@ struct Identity {
     roster: CurrentRoster,
 }
 
-/// Opens keys and store of a folder that was set up and that no other process uses.
-async fn open(options: CoordinatorOptions) -> Result<(KeyLock, Site), StartError> {
-    let CoordinatorOptions { dir, mesh, http, timing, keep_free } = options;
+/// Whether setup was done in `dir`.
+///
+/// # Errors
+/// What to do when it was not.
+pub fn check_set_up(dir: &Path) -> Result<(), StartError> {
+    if DataFolder::new(dir).is_set_up() { Ok(()) } else { Err(StartError::NotSetUp(dir.to_owned())) }
+}
+
+/// Opens keys and store of a folder that was set up and that no other process uses; with the configuration in force.
+async fn open(options: CoordinatorOptions) -> Result<(KeyLock, Site, Configuration), StartError> {
+    let CoordinatorOptions { dir, configuration, timing } = options;
+    check_set_up(&dir)?;
     let folder = DataFolder::new(&dir);
-    if !folder.is_set_up() {
-        return Err(StartError::NotSetUp(dir));
-    }
     let lock = Keypair::lock(&folder.coordinator_key())?;
     let issuer = Issuer { mesh_key: MeshKey::load(&folder)? };
+    let keep_free = configuration.config().store.keep_free();
     let store = Store::open(&folder.store(), StoreOptions { keep_free, ..StoreOptions::default() })?;
     if let Some(why) = store.rebuilt() {
         tracing::warn!(why, "the index was made anew from the journal");
     }
     let kept = store.read(|view| view.get(&SETTINGS, &())).await?;
     let kept = kept.ok_or(StartError::Foreign { dir, what: "settings" })?;
-    let settings = Settings { mesh: mesh.unwrap_or(kept.mesh), http: http.unwrap_or(kept.http), ..kept };
-    let (presences, events) = (Presences::default(), EventBus::default());
-    Ok((lock, Site { folder, store, issuer, settings, presences, events, timing }))
+    let configuration = configuration.over(&kept);
+    let (settings, presences, events) = (configuration.settings(), Presences::default(), EventBus::default());
+    Ok((lock, Site { folder, store, issuer, settings, presences, events, timing }, configuration))
 }
 
 /// Both ports, and where they can be reached.
@@ -165,7 +169,8 @@ impl Ports {
 
 /// Starts every part.
 pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartError> {
-    let (lock, site) = open(options).await?;
+    let (lock, site, configuration) = open(options).await?;
+    let logs = configuration.log_folder(site.folder.path());
     let wanted = Listening { mesh: site.settings.mesh, enrolment: site.settings.enrolment() };
     let identity = site.identity().await?;
     let author = site.author(&identity).await?;
@@ -199,6 +204,8 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
         held: Held::default(),
         passwords: Passwords::new(),
         settings,
+        configuration: RwLock::new(Arc::new(configuration)),
+        logs,
         timing,
         issuer,
         id,

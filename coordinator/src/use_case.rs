@@ -14,6 +14,7 @@ pub(crate) mod invites;
 pub(crate) mod jobs;
 pub(crate) mod mesh;
 pub(crate) mod nodes;
+pub(crate) mod operation;
 pub(crate) mod overview;
 pub(crate) mod reports;
 pub(crate) mod retention;

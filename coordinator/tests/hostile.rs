@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one of many events")]
 
+use coordinator::config::{Config, StoreConfig};
 use coordinator::settings::{Settings, Timing};
 use coordinator::{Actor, Coordinator, CoordinatorOptions, InviteRequest, Refused, SetupOptions, setup};
 use futures::future::join_all;
@@ -29,10 +30,8 @@ async fn started() -> (TempDir, Coordinator) {
     setup(SetupOptions { dir: dir.clone(), settings, admin: None }).await.unwrap();
     let options = CoordinatorOptions {
         dir,
-        mesh: None,
-        http: None,
+        configuration: Config { store: StoreConfig { keep_free_mib: 1 }, ..Config::default() }.into(),
         timing: Timing::default(),
-        keep_free: coordinator::KeepFree::default(),
     };
     (folder, Coordinator::start(options).await.unwrap())
 }

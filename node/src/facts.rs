@@ -35,8 +35,13 @@ pub(crate) fn read(engines: &EngineFacts, policy: &Policy) -> NodeFacts {
 /// Reads again what may change while a node runs.
 pub(crate) fn refresh(facts: &mut NodeFacts) {
     facts.hostname = Text::from_bytes(rustix::system::uname().nodename().to_bytes());
-    facts.addresses = addresses(&kernel_file("/proc/net/fib_trie"), &kernel_file("/proc/net/if_inet6"));
+    facts.addresses = own_addresses();
     facts.macs = macs(Path::new("/sys/class/net"));
+}
+
+/// The machine's own addresses but loopback and link-local ones; IPv4 first.
+pub fn own_addresses() -> Vec<IpAddr> {
+    addresses(&kernel_file("/proc/net/fib_trie"), &kernel_file("/proc/net/if_inet6"))
 }
 
 /// The load average over one minute, in hundredths; 0 when the kernel does not tell.

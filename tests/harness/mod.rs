@@ -6,9 +6,11 @@ mod capture;
 mod chance;
 mod fake_nmap;
 mod hosts;
+mod http;
 mod mesh;
 mod netns;
 mod process;
+mod proxy;
 mod recorder;
 mod small_disk;
 
@@ -17,9 +19,11 @@ pub(crate) use capture::{Capture, holds};
 pub(crate) use chance::Chance;
 pub(crate) use fake_nmap::FakeNmap;
 pub(crate) use hosts::Hosts;
+pub(crate) use http::{Answer, ask, ask_tls, connect, request};
 pub(crate) use mesh::{HOST_PORT, Mesh, USUAL_TIMES, set_up};
 pub(crate) use netns::{Chain, may_make_hosts};
 pub(crate) use process::Process;
+pub(crate) use proxy::start_proxy;
 pub(crate) use recorder::{Recorder, results_written};
 pub(crate) use small_disk::SmallDisk;
 

@@ -107,6 +107,11 @@ impl Process {
         kill_process(self.id(), Signal::CONT).unwrap();
     }
 
+    /// Asks it to read its configuration anew.
+    pub(crate) fn hang_up(&self) {
+        kill_process(self.id(), Signal::HUP).unwrap();
+    }
+
     /// Asks it to end, and waits for that.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         kill_process(self.id(), Signal::TERM).unwrap();

@@ -13,6 +13,7 @@ pub mod hosts;
 pub mod imports;
 pub mod invites;
 pub mod jobs;
+pub mod logs;
 pub mod mesh;
 pub mod nodes;
 pub(crate) mod paging;
@@ -90,6 +91,7 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         invites::revoke,
         jobs::list,
         jobs::reload,
+        logs::show,
         mesh::show,
         counters::show,
         nodes::list,

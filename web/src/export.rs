@@ -138,7 +138,8 @@ pub(crate) async fn zip(app: &App, actor: &Actor, scan: ScanId) -> Result<Respon
     Ok(response)
 }
 
-fn attachment(name: &str, content_type: &'static str, body: impl Into<Body>) -> Response {
+/// A file that the browser keeps under this name.
+pub(crate) fn attachment(name: &str, content_type: &'static str, body: impl Into<Body>) -> Response {
     let disposition = format!("attachment; filename=\"{name}\"");
     ([(header::CONTENT_TYPE, content_type.to_owned()), (header::CONTENT_DISPOSITION, disposition)], body.into())
         .into_response()

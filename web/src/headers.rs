@@ -1,14 +1,11 @@
-//! What stands around every request and answer: its number, the names we answer to, and the headers that bind the browser.
+//! What stands around every request and answer: its number, and the headers that bind the browser.
 
-use crate::Settings;
-use crate::error::Problem;
-use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use crate::origin::Origin;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use data_encoding::HEXLOWER;
-use std::net::IpAddr;
-use std::sync::Arc;
 use tracing::Instrument;
 
 /// Names one request in the log and in problem bodies.
@@ -29,14 +26,15 @@ const FIXED: [(HeaderName, &str); 6] = [
 ];
 
 /// Sets the headers of the answer; what is not cacheable by its own word is not stored at all.
-pub(crate) async fn bind(State(settings): State<Arc<Settings>>, request: Request, next: Next) -> Response {
+pub(crate) async fn bind(request: Request, next: Next) -> Response {
+    let is_tls = request.extensions().get::<Origin>().is_some_and(|origin| origin.is_tls);
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in FIXED {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if settings.is_tls {
+    if is_tls {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     response
@@ -55,76 +53,10 @@ pub(crate) async fn number(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Refuses host names that are not ours, so that a foreign name that points here (DNS rebinding) gets nothing.
-pub(crate) async fn check_host(State(settings): State<Arc<Settings>>, request: Request, next: Next) -> Response {
-    let named = host_of(request.uri(), request.headers().get(header::HOST));
-    if named.is_some_and(|host| is_ours(host, &settings.hosts)) {
-        return next.run(request).await;
-    }
-    let mut response = StatusCode::MISDIRECTED_REQUEST.into_response();
-    response.extensions_mut().insert(Problem::of(StatusCode::MISDIRECTED_REQUEST));
-    response
-}
-
-fn host_of<'a>(uri: &'a Uri, header: Option<&'a HeaderValue>) -> Option<&'a str> {
-    let full = uri.authority().map(|authority| authority.as_str()).or_else(|| header?.to_str().ok())?;
-    match full.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.is_empty() => Some(host),
-        _ => Some(full),
-    }
-}
-
-fn is_ours(host: &str, configured: &[String]) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let is_loopback = bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    is_loopback
-        || host.eq_ignore_ascii_case("localhost")
-        || configured.iter().any(|name| name.eq_ignore_ascii_case(bare))
-}
-
 fn random_id() -> String {
     let mut bytes = [0u8; 8];
     match getrandom::fill(&mut bytes) {
         Ok(()) => HEXLOWER.encode(&bytes),
         Err(_) => "unnumbered".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_loopback_and_configured_names_are_ours() {
-        let configured = ["watch.example".to_owned(), "192.0.2.7".to_owned()];
-        let ours = |host: &str| {
-            let value = HeaderValue::from_str(host).unwrap();
-            host_of(&Uri::from_static("/"), Some(&value)).is_some_and(|host| is_ours(host, &configured))
-        };
-        for host in [
-            "localhost",
-            "LOCALHOST:8080",
-            "127.0.0.1:80",
-            "127.9.9.9",
-            "[::1]:8443",
-            "[::1]",
-            "Watch.Example:443",
-            "192.0.2.7",
-        ] {
-            assert!(ours(host), "{host}");
-        }
-        for host in [
-            "evil.example",
-            "localhost.evil.example",
-            "127.0.0.1.evil.example",
-            "192.0.2.8",
-            "",
-            ":80",
-            "[::2]",
-            "0.0.0.0",
-        ] {
-            assert!(!ours(host), "{host}");
-        }
-        assert_eq!(host_of(&Uri::from_static("/"), None), None);
     }
 }

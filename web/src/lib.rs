@@ -12,15 +12,20 @@ mod limits;
 mod live;
 mod look;
 mod metrics;
+mod origin;
 mod page;
 mod query;
 mod routes;
+mod serve;
 mod session;
 #[cfg(test)]
 mod tests;
 mod throttle;
+pub mod tls;
 
 pub use error::Problem;
+pub use origin::Doors;
+pub use serve::{serve, serve_local};
 pub use session::LocalPeer;
 
 use axum::Router;
@@ -28,12 +33,11 @@ use coordinator::Coordinator;
 use limits::Limits;
 use live::Places;
 use metrics::Requests;
-use std::io;
-use std::net::SocketAddr;
+use origin::SharedDoors;
 use std::sync::Arc;
 use std::time::Duration;
 use throttle::Throttle;
-use tokio::net::{TcpListener, UnixListener};
+use tls::Certificates;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -57,9 +61,10 @@ const IMPORT_SILENCE: Duration = Duration::from_secs(60);
 pub struct Settings {
     /// The folder that a proxy serves it under, such as `/portdrift`; empty for none.
     pub base_path: String,
-    /// Host names and addresses, besides those of loopback, under which browsers may call it.
-    pub hosts: Vec<String>,
-    /// Whether browsers reach it over TLS: then cookies are `Secure` and the browser is told to stay with TLS.
+    /// The names it answers to at first, and the proxies whose word counts.
+    pub doors: Doors,
+    /// Whether browsers reach it over TLS: then cookies are `Secure` and the browser is told to stay with TLS. A proxy
+    /// whose word counts can say so of a single request.
     pub is_tls: bool,
 }
 
@@ -68,6 +73,8 @@ pub struct Settings {
 pub struct App {
     coordinator: Coordinator,
     settings: Arc<Settings>,
+    doors: SharedDoors,
+    certificates: Option<Certificates>,
     throttle: Arc<Throttle>,
     limits: Arc<Limits>,
     places: Places,
@@ -84,12 +91,16 @@ impl App {
     /// Over a running coordinator. When `stop` fires, open streams end and no new connection is taken.
     pub fn new(coordinator: Coordinator, settings: Settings, stop: CancellationToken) -> Self {
         let base_path = settings.base_path.trim_end_matches('/').to_owned();
+        let doors = SharedDoors::default();
+        doors.set(settings.doors.clone());
         let settings = Arc::new(Settings { base_path, ..settings });
         let [archives, imports, exports] =
             [MOST_ARCHIVES, MOST_IMPORTS, MOST_EXPORTS].map(|most| Arc::new(Semaphore::new(most)));
         Self {
             coordinator,
             settings,
+            doors,
+            certificates: None,
             throttle: Arc::default(),
             limits: Arc::default(),
             places: Places::default(),
@@ -101,6 +112,17 @@ impl App {
             heartbeat: HEARTBEAT,
             stop,
         }
+    }
+
+    /// The same, to be served over TLS with this certificate.
+    pub fn with_tls(self, certificates: Certificates) -> Self {
+        let settings = Arc::new(Settings { is_tls: true, ..(*self.settings).clone() });
+        Self { settings, certificates: Some(certificates), ..self }
+    }
+
+    /// From now on it answers to these names and believes these proxies; all clones do.
+    pub fn set_doors(&self, doors: Doors) {
+        self.doors.set(doors);
     }
 
     /// A path of ours below the folder that a proxy serves it under.
@@ -117,24 +139,4 @@ pub fn router(app: App) -> Router {
 /// The API for root and the account that runs the coordinator; must be served with [`LocalPeer`] as connect info.
 pub fn socket_router(app: App) -> Router {
     routes::local_router(app)
-}
-
-/// Serves [`router`] until the app stops and its open requests have ended.
-///
-/// # Errors
-/// When the listener fails for good.
-pub async fn serve(app: App, listener: TcpListener) -> io::Result<()> {
-    let stop = app.stop.clone();
-    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
-}
-
-/// Serves [`socket_router`] until the app stops and its open requests have ended.
-///
-/// # Errors
-/// When the listener fails for good.
-pub async fn serve_local(app: App, listener: UnixListener) -> io::Result<()> {
-    let stop = app.stop.clone();
-    let service = socket_router(app).into_make_service_with_connect_info::<LocalPeer>();
-    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }

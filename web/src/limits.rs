@@ -2,12 +2,12 @@
 
 use crate::App;
 use crate::error::WebError;
+use crate::origin::Origin;
 use crate::session::Caller;
 use crate::session::bearer::ByToken;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use coordinator::Origin;
 use coordinator::tokens::TokenKey;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -35,10 +35,7 @@ impl Who {
             return Self::Token(by_token.key);
         }
         let session = found.get::<Caller>().and_then(|_| found.get::<Session>()?.id());
-        let address = match found.get::<Origin>() {
-            Some(Origin::Address(address)) => Some(*address),
-            Some(Origin::Unknown | Origin::Socket) | None => None,
-        };
+        let address = found.get::<Origin>().and_then(|origin| origin.address);
         session.map_or_else(|| Self::stranger(address), |id| Self::Session(id.0))
     }
 

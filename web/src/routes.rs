@@ -4,6 +4,7 @@ mod guard;
 
 use crate::error::{ErrorPage, Problem, WebError};
 use crate::headers::RequestId;
+use crate::origin::{self, Origin};
 use crate::page::{Context, Frame, Undrawn};
 use crate::query::percent_encoded;
 use crate::session::Caller;
@@ -20,6 +21,7 @@ use coordinator::tokens::Scope;
 use coordinator::{Actor, Counts, Right};
 use protocol::Timestamp;
 use std::any::Any;
+use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
@@ -165,6 +167,10 @@ pub(crate) fn page_table() -> Vec<Route> {
         get("/settings/audit", Needs(Administer), page::audit::show),
         get("/settings/audit.csv", Needs(Administer), export::audit::as_csv),
         get("/settings/audit.json", Needs(Administer), export::audit::as_json),
+        get("/settings/general", Needs(Administer), page::general::show),
+        get("/settings/logs", Needs(Administer), page::logs::show),
+        get("/settings/logs/newer", Needs(Administer), page::logs::newer),
+        get("/settings/logs/parts/{name}", Needs(Administer), page::logs::download),
         get("/settings/retention", Needs(Read), page::retention::show),
         post("/settings/retention", Needs(Administer), page::retention::set),
         post("/settings/retention/reset", Needs(Administer), page::retention::reset),
@@ -202,6 +208,7 @@ pub(crate) fn api_table() -> Vec<Route> {
         delete("/api/v1/invites/{id}", Needs(Approve), api::invites::revoke),
         get("/api/v1/jobs", Needs(Read), api::jobs::list),
         post("/api/v1/jobs/reload", Needs(Administer), api::jobs::reload),
+        get("/api/v1/logs", Needs(Administer), api::logs::show),
         get("/api/v1/mesh", Needs(Read), api::mesh::show),
         get("/api/v1/mesh/counters", Needs(Read), api::counters::show),
         get("/api/v1/nodes", Needs(Read), api::nodes::list),
@@ -258,15 +265,26 @@ pub(crate) fn api_table() -> Vec<Route> {
 
 /// For browsers and API clients over TCP.
 pub(crate) fn browser_router(app: App) -> Router {
+    let [plain, secure] = [false, true].map(|is_tls| browser_side(&app, is_tls));
+    let by_scheme = async move |request: Request| {
+        let is_tls = request.extensions().get::<Origin>().is_some_and(|origin| origin.is_tls);
+        if is_tls { secure.oneshot(request).await } else { plain.oneshot(request).await }
+    };
+    Router::new().fallback(by_scheme).layer(from_fn_with_state(app, origin::find))
+}
+
+/// What browsers of one scheme see: they differ in the cookie.
+fn browser_side(app: &App, is_tls: bool) -> Router {
     let routes = page_table().into_iter().chain(api_table());
     let inner = build(routes)
         .layer(from_fn_with_state(app.clone(), limits::hold))
         .layer(from_fn_with_state(app.clone(), bearer::identify))
-        .layer(session::layer(&app))
+        .layer(session::layer(app, is_tls))
         .layer(CsrfLayer::new())
-        .layer(from_fn_with_state(app.settings.clone(), headers::check_host));
-    let whole = frame(inner, &app);
-    if app.settings.base_path.is_empty() { whole } else { Router::new().nest(&app.settings.base_path, whole) }
+        .layer(from_fn_with_state(app.clone(), origin::check_host));
+    let whole = frame(inner, app);
+    // As a service, so that the folder answers with a slash at its end and without.
+    if app.settings.base_path.is_empty() { whole } else { Router::new().nest_service(&app.settings.base_path, whole) }
 }
 
 /// For the command line, over a Unix socket.
@@ -293,7 +311,7 @@ pub(crate) fn frame(inner: Router<App>, app: &App) -> Router {
         .layer(from_fn_with_state(app.clone(), dress))
         .layer(from_fn_with_state(app.clone(), metrics::count))
         .layer(from_fn(headers::number))
-        .layer(from_fn_with_state(app.settings.clone(), headers::bind))
+        .layer(from_fn(headers::bind))
         .with_state(app.clone())
 }
 

@@ -1,15 +1,14 @@
 //! Who is asking: a user signed in through a browser, or an account of this machine on the local socket.
 
-use crate::App;
 use crate::error::WebError;
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use crate::{App, origin};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
-use coordinator::{Actor, Origin, SignedIn};
+use coordinator::{Actor, SignedIn};
 use protocol::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 use std::time::Duration;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::session::Error as SessionError;
@@ -63,23 +62,28 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 /// The cookie and what stands behind it.
-pub(crate) fn layer(app: &App) -> SessionManagerLayer<CoordinatorStore> {
-    let name = if app.settings.is_tls { "__Host-session" } else { "session" };
+pub(crate) fn layer(app: &App, is_tls: bool) -> SessionManagerLayer<CoordinatorStore> {
+    let base_path = &app.settings.base_path;
+    // Browsers take `__Host-` only for the path `/`.
+    let name = match (is_tls, base_path.is_empty()) {
+        (true, true) => "__Host-session",
+        (true, false) => "__Secure-session",
+        (false, _) => "session",
+    };
+    let path = if base_path.is_empty() { "/".to_owned() } else { base_path.clone() };
     let idle = tower_sessions::cookie::time::Duration::try_from(IDLE).unwrap_or_default();
     SessionManagerLayer::new(CoordinatorStore::new(app.coordinator.sessions()))
         .with_name(name)
-        .with_secure(app.settings.is_tls)
+        .with_secure(is_tls)
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
-        .with_path("/")
+        .with_path(path)
         .with_expiry(Expiry::OnInactivity(idle))
 }
 
 /// Finds out who is asking and notes it on the request, and on the answer for the frame of pages.
 pub(crate) async fn identify(State(app): State<App>, session: Session, mut request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let from = peer.map_or(Origin::Unknown, |peer| Origin::Address(peer.0.ip()));
-    request.extensions_mut().insert(from);
+    let from = origin::noted(request.extensions());
     let caller = caller(&app, &session).await.unwrap_or_else(|error| {
         tracing::error!(%error, "a session could not be read");
         None

@@ -11,6 +11,7 @@ mod live;
 mod mesh;
 mod metrics;
 mod nodes;
+mod operation;
 mod pages;
 mod retention;
 mod rights;
@@ -20,10 +21,11 @@ mod scans;
 mod tokens;
 mod walk;
 
-use crate::{App, Settings, router, socket_router};
+use crate::{App, Doors, Settings, router, socket_router};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use coordinator::config::{Config, StoreConfig};
 use coordinator::settings::Timing;
 use coordinator::{Coordinator, CoordinatorOptions, SetupOptions};
 use std::net::SocketAddr;
@@ -62,11 +64,11 @@ impl Answer {
 
 impl Site {
     pub(crate) async fn start(settings: Settings) -> Self {
-        Self::start_keeping(coordinator::KeepFree::bytes(1 << 20), settings).await
+        Self::start_keeping(1, settings).await
     }
 
-    /// The same, on a disk that is to keep so much free.
-    pub(crate) async fn start_keeping(keep_free: coordinator::KeepFree, settings: Settings) -> Self {
+    /// The same, on a disk that is to keep so many MiB free.
+    pub(crate) async fn start_keeping(keep_free_mib: u32, settings: Settings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let kept = coordinator::settings::Settings { mesh: loopback, advertised: Vec::new(), http: loopback };
@@ -74,10 +76,8 @@ impl Site {
         coordinator::setup(SetupOptions { dir: dir.path().join("data"), settings: kept, admin }).await.unwrap();
         let options = CoordinatorOptions {
             dir: dir.path().join("data"),
-            mesh: None,
-            http: None,
+            configuration: Config { store: StoreConfig { keep_free_mib }, ..Config::default() }.into(),
             timing: Timing::default(),
-            keep_free,
         };
         let coordinator = Coordinator::start(options).await.unwrap();
         let app = App::new(coordinator.clone(), settings, CancellationToken::new());

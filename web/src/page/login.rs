@@ -1,16 +1,14 @@
 //! `/auth/login`: the form that opens a session.
 
-use crate::App;
 use crate::error::WebError;
 use crate::filters;
 use crate::page::{Head, Page, View};
-use crate::session;
+use crate::{App, origin, session};
 use askama::Template;
+use axum::Form;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::{Extension, Form};
-use coordinator::Origin;
 use protocol::Timestamp;
 use serde::Deserialize;
 use tower_sessions::Session;
@@ -55,14 +53,14 @@ pub(crate) async fn show(Query(Next { next }): Query<Next>) -> Page<Login> {
 pub(crate) async fn sign_in(
     State(app): State<App>,
     session: Session,
-    from: Option<Extension<Origin>>,
+    found: Extensions,
     Form(Credentials { name, password, next }): Form<Credentials>,
 ) -> Result<Response, WebError> {
     let now = Timestamp::now();
     if let Some(wait) = app.throttle.wait(&name, now) {
         return Err(WebError::SlowDown(wait.as_secs().max(1)));
     }
-    let from = from.map(|from| from.0).unwrap_or_default();
+    let from = origin::noted(&found);
     match app.coordinator.sign_in(&name, &password, from).await? {
         Some(user) => {
             app.throttle.succeeded(&name);

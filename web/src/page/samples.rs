@@ -3,6 +3,7 @@
 mod findings;
 mod of_hosts;
 pub(crate) mod of_mesh;
+mod of_operation;
 mod of_scans;
 mod of_settings;
 mod of_tokens;
@@ -13,6 +14,9 @@ use crate::look::{Badge, Gauge, Tone};
 use coordinator::{Actor, Role};
 use protocol::task::{RunId, ScanId};
 use std::time::Duration;
+
+/// Views that are parts of pages.
+pub(crate) const PARTS: [&str; 2] = ["log_lines", "scan_check"];
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -58,8 +62,9 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
     ];
     let pages =
         pages.into_iter().chain(findings::filled(word)).chain(of_scans::filled(word)).chain(of_mesh::filled(word));
-    let pages = pages.chain(of_hosts::filled(word)).chain(of_settings::filled(word)).chain(of_tokens::filled(word));
-    pages.map(|(name, view)| (name, Undrawn { view, is_framed: name != "scan_check" })).collect()
+    let pages = pages.chain(of_hosts::filled(word)).chain(of_operation::filled(word));
+    let pages = pages.chain(of_settings::filled(word)).chain(of_tokens::filled(word));
+    pages.map(|(name, view)| (name, Undrawn { view, is_framed: !PARTS.contains(&name) })).collect()
 }
 
 /// Every page that can be empty, empty.
@@ -82,7 +87,8 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
         ("reports", Arc::new(reports::Reports { networks: vec![], total: 0, filter: reports::Filter::default() })),
     ];
     let pages = pages.into_iter().chain(findings::empty()).chain(of_scans::empty()).chain(of_mesh::empty());
-    let pages = pages.chain(of_hosts::empty()).chain(of_settings::empty()).chain(of_tokens::empty());
+    let pages = pages.chain(of_hosts::empty()).chain(of_operation::empty());
+    let pages = pages.chain(of_settings::empty()).chain(of_tokens::empty());
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
 }
 

@@ -23,9 +23,11 @@ pub(crate) struct Tab {
 
 /// In the order in which they are shown.
 pub(crate) const TABS: &[Tab] = &[
+    Tab { word: "General", path: "/settings/general", right: Right::Administer },
     Tab { word: "Rules", path: "/settings/rules", right: Right::Read },
     Tab { word: "Retention", path: "/settings/retention", right: Right::Read },
     Tab { word: "Tokens", path: "/settings/tokens", right: Right::Administer },
+    Tab { word: "Logs", path: "/settings/logs", right: Right::Administer },
     Tab { word: "Audit log", path: "/settings/audit", right: Right::Administer },
     Tab { word: "About", path: "/settings/about", right: Right::Read },
 ];

@@ -21,7 +21,7 @@ fn foreign_text_stays_text_on_every_page() {
 #[test]
 fn every_page_has_one_heading_one_main_and_no_empty_label() {
     for (name, html) in drawn([samples::filled("Office"), samples::empty()].concat()) {
-        if name == "scan_check" {
+        if samples::PARTS.contains(&name) {
             continue;
         }
         assert_eq!((html.matches("<h1").count(), html.matches("<main").count()), (1, 1), "{name}");

@@ -1,15 +1,14 @@
 //! Programs that show a token: in the `Authorization` header and nowhere else, for the API and nothing else.
 
 use super::Caller;
-use crate::{App, session};
-use axum::extract::{ConnectInfo, Request, State};
+use crate::{App, origin, session};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use coordinator::tokens::{Scope, TokenKey};
-use coordinator::{Bearer, Origin};
+use coordinator::Bearer;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use tower_sessions::Session;
 
 /// How the caller came in, when it was by a token; noted on the request beside the [`Caller`].
@@ -52,9 +51,7 @@ pub(crate) async fn identify(State(app): State<App>, session: Session, mut reque
         tracing::error!(%error, "the owner of a token could not be read");
         None
     });
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let from = peer.map_or(Origin::Unknown, |peer| Origin::Address(peer.0.ip()));
-    request.extensions_mut().insert(from);
+    let from = origin::noted(request.extensions());
     match bearer {
         Some(Bearer { actor, scopes, key }) => {
             request.extensions_mut().insert(Caller(actor.coming_from(from)));

@@ -3,13 +3,12 @@
 use super::{Site, get, post_form, send};
 use crate::Settings;
 use axum::http::StatusCode;
-use coordinator::KeepFree;
 
 const BANNER: &str = "The disk is nearly full.";
 
 #[tokio::test]
 async fn a_disk_short_of_room_is_told_on_every_page_and_new_work_is_refused_with_the_reason() {
-    let site = Site::start_keeping(KeepFree::bytes(u64::MAX), Settings::default()).await;
+    let site = Site::start_keeping(u32::MAX, Settings::default()).await;
     let cookie = site.sign_in().await;
     for path in ["/", "/alerts", "/reports", "/scans", "/scans/new", "/nodes", "/nodes/enrol", "/mesh", "/schedule"] {
         let page = send(&site.router, get(path, &cookie)).await;

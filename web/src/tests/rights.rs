@@ -49,7 +49,7 @@ async fn every_route_lets_in_those_with_its_right_and_nobody_else() {
             Some(caller) => inner.layer(Extension(caller)),
             None => inner,
         };
-        let router = routes::frame(inner.layer(session::layer(&site.app)), &site.app);
+        let router = routes::frame(inner.layer(session::layer(&site.app, false)), &site.app);
         for route in table() {
             let may = match (route.access, role) {
                 (Access::Anyone, _) => true,

@@ -28,13 +28,7 @@ async fn coordinator() -> (Coordinator, TempDir) {
     let (dir, any) = (folder.path().join("data"), "127.0.0.1:0".parse().unwrap());
     let settings = Settings { mesh: any, advertised: Vec::new(), http: any };
     crate::setup(SetupOptions { dir: dir.clone(), settings, admin: None }).await.unwrap();
-    let options = CoordinatorOptions {
-        dir,
-        mesh: None,
-        http: None,
-        timing: Timing::default(),
-        keep_free: crate::KeepFree::bytes(1 << 20),
-    };
+    let options = CoordinatorOptions { dir, configuration: crate::fixture::configuration(), timing: Timing::default() };
     (Coordinator::start(options).await.unwrap(), folder)
 }
 

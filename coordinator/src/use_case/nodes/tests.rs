@@ -6,7 +6,7 @@ use crate::fixture::cases;
 use crate::registry::tests::{approval, record};
 use crate::settings::{Settings, Timing};
 use crate::store::tables::AUDIT;
-use crate::{ApproveRequest, CoordinatorOptions, KeepFree, NodeDecision, NodeSelection, SetupOptions, export_mesh_key};
+use crate::{ApproveRequest, CoordinatorOptions, NodeDecision, NodeSelection, SetupOptions, export_mesh_key};
 use decide::Lifetime;
 use protocol::Keypair;
 use protocol::card::Endorsement;
@@ -49,10 +49,8 @@ fn revoke() -> NodeDecision {
 async fn start(dir: &Path) -> Coordinator {
     let options = CoordinatorOptions {
         dir: dir.join("hub"),
-        mesh: None,
-        http: None,
+        configuration: crate::fixture::configuration(),
         timing: Timing::default(),
-        keep_free: KeepFree::bytes(1 << 20),
     };
     Coordinator::start(options).await.unwrap()
 }

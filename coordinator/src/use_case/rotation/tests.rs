@@ -5,7 +5,7 @@ use crate::accounts::Role;
 use crate::keys::DataFolder;
 use crate::settings::{Settings, Timing};
 use crate::store::tables::AUDIT;
-use crate::{CoordinatorOptions, KeepFree, SetupOptions, StartError, export_mesh_key};
+use crate::{CoordinatorOptions, SetupOptions, StartError, export_mesh_key};
 use protocol::card::Endorsement;
 use protocol::envelope::Author;
 use protocol::identity::Keypair;
@@ -40,8 +40,8 @@ async fn set_up() -> (TempDir, PathBuf) {
 }
 
 async fn try_start(dir: &Path) -> Result<Coordinator, StartError> {
-    let (timing, keep_free) = (Timing::default(), KeepFree::bytes(1 << 20));
-    Coordinator::start(CoordinatorOptions { dir: dir.to_owned(), mesh: None, http: None, timing, keep_free }).await
+    let (configuration, timing) = (crate::fixture::configuration(), Timing::default());
+    Coordinator::start(CoordinatorOptions { dir: dir.to_owned(), configuration, timing }).await
 }
 
 async fn start(dir: &Path) -> Coordinator {

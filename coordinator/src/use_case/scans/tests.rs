@@ -19,13 +19,7 @@ async fn coordinator() -> (Coordinator, TempDir) {
     let (dir, loopback) = (folder.path().join("data"), SocketAddr::from(([127, 0, 0, 1], 0)));
     let settings = Settings { mesh: loopback, advertised: Vec::new(), http: loopback };
     crate::setup(SetupOptions { dir: dir.clone(), settings, admin: None }).await.unwrap();
-    let options = CoordinatorOptions {
-        dir,
-        mesh: None,
-        http: None,
-        timing: Timing::default(),
-        keep_free: crate::KeepFree::bytes(1 << 20),
-    };
+    let options = CoordinatorOptions { dir, configuration: crate::fixture::configuration(), timing: Timing::default() };
     (Coordinator::start(options).await.unwrap(), folder)
 }
 

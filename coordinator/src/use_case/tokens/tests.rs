@@ -4,7 +4,7 @@ use super::*;
 use crate::accounts::Role;
 use crate::settings::{Settings, Timing};
 use crate::store::tables::AUDIT;
-use crate::{CoordinatorOptions, KeepFree, SetupOptions};
+use crate::{CoordinatorOptions, SetupOptions};
 use std::net::SocketAddr;
 use tempfile::TempDir;
 
@@ -22,9 +22,8 @@ async fn coordinator() -> (Coordinator, TempDir) {
     let (dir, loopback) = (folder.path().join("data"), SocketAddr::from(([127, 0, 0, 1], 0)));
     let settings = Settings { mesh: loopback, advertised: Vec::new(), http: loopback };
     crate::setup(SetupOptions { dir: dir.clone(), settings, admin: None }).await.unwrap();
-    let (timing, keep_free) = (Timing::default(), KeepFree::default());
-    let coordinator =
-        Coordinator::start(CoordinatorOptions { dir, mesh: None, http: None, timing, keep_free }).await.unwrap();
+    let (configuration, timing) = (crate::fixture::configuration(), Timing::default());
+    let coordinator = Coordinator::start(CoordinatorOptions { dir, configuration, timing }).await.unwrap();
     for (name, role) in [("ada", Role::Admin), ("bob", Role::Operator)] {
         set_user(&coordinator, name, Some(role), Timestamp::from_millis(0)).await;
     }
