@@ -93,6 +93,7 @@ async fn start(folder: &Path) -> Result<Coordinator, Box<dyn Error>> {
         http: None,
         timing: Timing::default(),
         keep_free: coordinator::KeepFree::default(),
+        mail: None,
     };
     Ok(Coordinator::start(options).await?)
 }

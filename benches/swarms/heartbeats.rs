@@ -68,6 +68,7 @@ pub(crate) async fn coordinate(folder: &Path, nodes: usize, seconds: u64) -> Res
         http: None,
         timing: Timing::default(),
         keep_free: coordinator::KeepFree::default(),
+        mail: None,
     };
     let coordinator = Coordinator::start(options).await?;
     let actor = Actor::local(0);

@@ -20,6 +20,7 @@ pub mod host;
 mod hub;
 mod intake;
 mod keys;
+pub mod mail;
 #[cfg(test)]
 mod model;
 mod presence;
@@ -51,7 +52,9 @@ pub use start::{CoordinatorOptions, StartError};
 pub use store::{KeepFree, StoreError};
 pub use use_case::UseCaseError;
 pub use use_case::acceptance::{AcceptOutcome, LinePattern};
-pub use use_case::accounts::SignedIn;
+pub use use_case::accounts::{
+    Invitation, Joined, Joining, LinkFor, MadeLink, NewUser, OpenInvitation, Profile, SignIn, SignedIn, UserView,
+};
 pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, AlertView, BulkOutcome, MAX_PAGE};
 pub use use_case::audit::{AuditFilter, AuditList, AuditPage, MAX_AUDIT};
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
@@ -74,6 +77,7 @@ pub use use_case::search::{Hits, MAX_HITS, SearchHits};
 use accounts::Passwords;
 use events::EventBus;
 use hub::HubHandle;
+use mail::Mailer;
 use presence::Presences;
 use protocol::identity::KeyLock;
 use protocol::{MeshId, NodeId};
@@ -100,6 +104,7 @@ struct Inner {
     events: EventBus,
     presences: Presences,
     passwords: Passwords,
+    mailer: Option<Mailer>,
     settings: Settings,
     timing: Timing,
     issuer: Issuer,
@@ -122,6 +127,9 @@ impl Coordinator {
     /// Stops in reverse order; what was acknowledged is on disk.
     pub async fn stop(&self) {
         self.0.schedule.clone().stop().await;
+        if let Some(mailer) = &self.0.mailer {
+            mailer.stop().await;
+        }
         self.0.tasks.close();
         self.0.tasks.wait().await;
         self.0.stop.cancel();
@@ -141,6 +149,11 @@ impl Coordinator {
     /// Sessions of signed-in users.
     pub fn sessions(&self) -> Sessions {
         Sessions::new(self.0.store.clone())
+    }
+
+    /// Sends mail; `None` when the configuration does not say how.
+    pub fn mail(&self) -> Option<&Mailer> {
+        self.0.mailer.as_ref()
     }
 
     /// As set up, with what the command line changed.

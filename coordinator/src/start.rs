@@ -5,6 +5,7 @@ use crate::accounts::Passwords;
 use crate::events::EventBus;
 use crate::hub::{EnrolmentDesk, Hub, HubHandle, Parts};
 use crate::keys::{DataFolder, MeshKey};
+use crate::mail::{MailError, MailSettings, Mailer};
 use crate::presence::Presences;
 use crate::registry::CurrentRoster;
 use crate::registry::issuing::{Issued, Issuer};
@@ -42,6 +43,8 @@ pub struct CoordinatorOptions {
     pub timing: Timing,
     /// The room that is to stay on the data folder's disk.
     pub keep_free: KeepFree,
+    /// How mail is sent; without it none is.
+    pub mail: Option<MailSettings>,
 }
 
 /// Why a coordinator does not start.
@@ -59,6 +62,9 @@ pub enum StartError {
     /// A port, or the roster.
     #[error(transparent)]
     Mesh(#[from] MeshError),
+    /// The settings of mail.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// The schedule.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -127,7 +133,8 @@ async fn listen(author: &Author, settings: &Settings, roster: &CurrentRoster) ->
 
 /// Starts every part.
 pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartError> {
-    let CoordinatorOptions { dir, mesh: mesh_listen, http, timing, keep_free } = options;
+    let CoordinatorOptions { dir, mesh: mesh_listen, http, timing, keep_free, mail } = options;
+    let mailer = mail.map(|mail| Mailer::start(&mail)).transpose()?;
     let Opened { lock, issuer, author, store, settings, roster } = open(dir.clone(), keep_free).await?;
     let settings =
         Settings { mesh: mesh_listen.unwrap_or(settings.mesh), http: http.unwrap_or(settings.http), ..settings };
@@ -171,6 +178,7 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
         events,
         presences,
         passwords: Passwords::new(),
+        mailer,
         settings,
         timing,
         issuer,

@@ -33,6 +33,7 @@ async fn started() -> (TempDir, Coordinator) {
         http: None,
         timing: Timing::default(),
         keep_free: coordinator::KeepFree::default(),
+        mail: None,
     };
     (folder, Coordinator::start(options).await.unwrap())
 }

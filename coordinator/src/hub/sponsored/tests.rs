@@ -34,6 +34,7 @@ async fn coordinator() -> (Coordinator, TempDir) {
         http: None,
         timing: Timing::default(),
         keep_free: crate::KeepFree::default(),
+        mail: None,
     };
     (Coordinator::start(options).await.unwrap(), folder)
 }

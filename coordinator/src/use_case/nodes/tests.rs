@@ -52,6 +52,7 @@ async fn start(dir: &Path) -> Coordinator {
         http: None,
         timing: Timing::default(),
         keep_free: KeepFree::default(),
+        mail: None,
     };
     Coordinator::start(options).await.unwrap()
 }

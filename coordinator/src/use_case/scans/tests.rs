@@ -25,6 +25,7 @@ async fn coordinator() -> (Coordinator, TempDir) {
         http: None,
         timing: Timing::default(),
         keep_free: crate::KeepFree::default(),
+        mail: None,
     };
     (Coordinator::start(options).await.unwrap(), folder)
 }
