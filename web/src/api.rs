@@ -17,6 +17,7 @@ pub mod roster;
 pub mod rules;
 pub mod runs;
 pub mod scans;
+pub mod users;
 
 use crate::error::{Problem, WebError};
 use axum::Json;
@@ -111,6 +112,18 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         scans::deactivate,
         scans::schedule,
         scans::run,
+        users::list,
+        users::create,
+        users::show,
+        users::set_role,
+        users::set_password,
+        users::reset_link,
+        users::act,
+        users::invite,
+        users::invites,
+        users::revoke_invite,
+        users::registration,
+        users::set_registration,
     ),
     components(schemas(Problem))
 )]

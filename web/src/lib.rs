@@ -2,6 +2,7 @@
 
 pub mod api;
 mod assets;
+mod dress;
 mod error;
 mod expiry;
 mod export;
@@ -10,6 +11,7 @@ mod filters;
 mod headers;
 mod live;
 mod look;
+mod mail;
 mod page;
 mod query;
 mod routes;
@@ -44,6 +46,12 @@ const MOST_IMPORTS: usize = 2;
 /// Reports that are written as files at the same time; each is held in memory.
 const MOST_EXPORTS: usize = 4;
 
+/// Forgotten passwords that are seen to at the same time.
+const MOST_RESETS: usize = 8;
+
+/// A password that was typed so long ago is asked for again before a dangerous act. Source: SECURITY-DESIGN section 8.
+const PROOF_LASTS: Duration = Duration::from_secs(10 * 60);
+
 /// How long the sender of a document may say nothing.
 const IMPORT_SILENCE: Duration = Duration::from_secs(60);
 
@@ -64,10 +72,12 @@ pub struct App {
     coordinator: Coordinator,
     settings: Arc<Settings>,
     throttle: Arc<Throttle>,
+    resets: Arc<Semaphore>,
     archives: Arc<Semaphore>,
     imports: Arc<Semaphore>,
     exports: Arc<Semaphore>,
     import_silence: Duration,
+    proof_lasts: Duration,
     heartbeat: Duration,
     stop: CancellationToken,
 }
@@ -83,10 +93,12 @@ impl App {
             coordinator,
             settings,
             throttle: Arc::default(),
+            resets: Arc::new(Semaphore::new(MOST_RESETS)),
             archives,
             imports,
             exports,
             import_silence: IMPORT_SILENCE,
+            proof_lasts: PROOF_LASTS,
             heartbeat: HEARTBEAT,
             stop,
         }

@@ -1,20 +1,18 @@
-//! Every way in, in one table: method, path, who may, how large, whether it is audited.
+//! Every way in, in one table: method, path, who may, how large, whether it is audited, and whether the
+//! password must have been typed lately.
 
-use crate::error::{ErrorPage, Problem, WebError};
-use crate::headers::RequestId;
-use crate::page::{Context, Frame, Undrawn};
-use crate::query::percent_encoded;
+use crate::dress::dress;
+use crate::error::WebError;
 use crate::session::Caller;
 use crate::{App, api, assets, export, headers, live, page, session};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
-use axum::http::{Method, StatusCode, header};
+use axum::http::Method;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use coordinator::{Actor, Counts, Right};
-use protocol::Timestamp;
+use coordinator::Right;
 use std::any::Any;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
@@ -39,6 +37,8 @@ pub(crate) struct Route {
     /// Whether the coordinator writes an audit entry for it.
     #[cfg_attr(not(test), expect(dead_code, reason = "tests check it; the coordinator writes the entry"))]
     pub(crate) is_audited: bool,
+    /// Whether a person must have typed the password lately.
+    pub(crate) needs_proof: bool,
     handler: MethodRouter<App>,
 }
 
@@ -56,22 +56,30 @@ const ROSTER: usize = 1536 * 1024;
 const DOCUMENT: usize = 256 << 20;
 
 fn get<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
-    Route { method: Method::GET, path, access, body_cap: 0, is_audited: false, handler: on(MethodFilter::GET, handler) }
+    let handler = on(MethodFilter::GET, handler);
+    Route { method: Method::GET, path, access, body_cap: 0, is_audited: false, needs_proof: false, handler }
 }
 
 fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     let handler = on(MethodFilter::POST, handler);
-    Route { method: Method::POST, path, access, body_cap: SMALL, is_audited: true, handler }
+    Route { method: Method::POST, path, access, body_cap: SMALL, is_audited: true, needs_proof: false, handler }
 }
 
 fn put<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     let handler = on(MethodFilter::PUT, handler);
-    Route { method: Method::PUT, path, access, body_cap: DEFINITION, is_audited: true, handler }
+    Route { method: Method::PUT, path, access, body_cap: DEFINITION, is_audited: true, needs_proof: false, handler }
 }
 
 fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     let handler = on(MethodFilter::DELETE, handler);
-    Route { method: Method::DELETE, path, access, body_cap: SMALL, is_audited: true, handler }
+    Route { method: Method::DELETE, path, access, body_cap: SMALL, is_audited: true, needs_proof: false, handler }
+}
+
+impl Route {
+    /// Who is signed in must have typed the password lately. Source: SECURITY-DESIGN section 8.
+    fn proven(self) -> Self {
+        Self { needs_proof: true, ..self }
+    }
 }
 
 /// The pages. Nothing answers a browser that is not here or in [`api_table`].
@@ -80,9 +88,21 @@ pub(crate) fn page_table() -> Vec<Route> {
     use Right::{Administer, Approve, Operate, Read};
     vec![
         get("/assets/{name}", Anyone, assets::serve),
+        get("/auth/confirm", Needs(Read), page::confirm::show),
+        Route { is_audited: false, ..post("/auth/confirm", Needs(Read), page::confirm::done) }.proven(),
+        get("/auth/forgot", Anyone, page::forgot::show),
+        post("/auth/forgot", Anyone, page::forgot::send),
         get("/auth/login", Anyone, page::login::show),
         post("/auth/login", Anyone, page::login::sign_in),
         Route { is_audited: false, ..post("/auth/logout", Needs(Read), page::login::sign_out) },
+        get("/auth/register", Anyone, page::register::show),
+        post("/auth/register", Anyone, page::register::register),
+        get("/auth/register/{link}", Anyone, page::register::show_invited),
+        post("/auth/register/{link}", Anyone, page::register::register_invited),
+        get("/auth/reset/{link}", Anyone, page::forgot::show_reset),
+        post("/auth/reset/{link}", Anyone, page::forgot::reset),
+        get("/auth/verify/{link}", Anyone, page::verify::show),
+        post("/auth/verify/{link}", Anyone, page::verify::verify),
         get("/", Needs(Read), page::overview::show),
         get("/alerts", Needs(Read), page::alerts::show),
         Route { body_cap: LARGE, ..post("/alerts", Needs(Operate), page::alerts::decide) },
@@ -99,13 +119,21 @@ pub(crate) fn page_table() -> Vec<Route> {
         get("/networks/{scan}/reports.zip", Needs(Read), export::of_network),
         get("/nodes", Needs(Read), page::nodes::show),
         get("/nodes/enrol", Needs(Approve), page::enrol::show),
-        post("/nodes/enrol", Needs(Approve), page::enrol::create),
+        post("/nodes/enrol", Needs(Approve), page::enrol::create).proven(),
         post("/nodes/alarm/acknowledge", Needs(Approve), page::nodes::roster::acknowledge),
         get("/nodes/decide", Needs(Approve), page::nodes::decide::ask),
-        post("/nodes/decide", Needs(Approve), page::nodes::decide::decide),
+        post("/nodes/decide", Needs(Approve), page::nodes::decide::decide).proven(),
         get("/nodes/{node}", Needs(Read), page::node::show),
-        post("/nodes/{node}/approve", Needs(Approve), page::nodes::approve),
-        post("/nodes/{node}/deny", Needs(Approve), page::nodes::deny),
+        post("/nodes/{node}/approve", Needs(Approve), page::nodes::approve).proven(),
+        post("/nodes/{node}/deny", Needs(Approve), page::nodes::deny).proven(),
+        get("/profile", Needs(Read), page::profile::show),
+        post("/profile", Needs(Read), page::profile::edit),
+        get("/profile/password", Needs(Read), page::profile::password::show),
+        post("/profile/password", Needs(Read), page::profile::password::change),
+        get("/profile/preferences", Needs(Read), page::profile::preferences::show),
+        post("/profile/preferences", Needs(Read), page::profile::preferences::set),
+        get("/profile/security", Needs(Read), page::profile::security::show),
+        post("/profile/security/others", Needs(Read), page::profile::security::end_others),
         get("/reports", Needs(Read), page::reports::show),
         get("/reports/{run}", Needs(Read), export::page_or_file),
         post("/reports/{run}/accept", Needs(Operate), page::report::accept),
@@ -135,10 +163,20 @@ pub(crate) fn page_table() -> Vec<Route> {
         get("/settings/audit", Needs(Administer), page::audit::show),
         get("/settings/audit.csv", Needs(Administer), export::audit::as_csv),
         get("/settings/audit.json", Needs(Administer), export::audit::as_json),
+        get("/settings/invites", Needs(Administer), page::users::invites::show),
+        post("/settings/invites", Needs(Administer), page::users::invites::create).proven(),
+        post("/settings/invites/{id}/revoke", Needs(Administer), page::users::invites::revoke).proven(),
+        post("/settings/registration", Needs(Administer), page::users::invites::set_mode).proven(),
         get("/settings/rules", Needs(Read), page::rules::show),
         post("/settings/rules", Needs(Administer), page::rules::set),
         post("/settings/rules/remove", Needs(Administer), page::rules::remove),
         post("/settings/rules/reset", Needs(Administer), page::rules::reset),
+        get("/settings/users", Needs(Administer), page::users::show),
+        post("/settings/users", Needs(Administer), page::users::create).proven(),
+        get("/settings/users/{user}", Needs(Administer), page::users::user::show),
+        post("/settings/users/{user}/reset", Needs(Administer), page::users::user::reset).proven(),
+        post("/settings/users/{user}/role", Needs(Administer), page::users::user::set_role).proven(),
+        post("/settings/users/{user}/{action}", Needs(Administer), page::users::user::act).proven(),
     ]
 }
 
@@ -158,16 +196,18 @@ pub(crate) fn api_table() -> Vec<Route> {
         get("/api/v1/compare", Needs(Read), api::compare::show),
         get("/api/v1/events", Needs(Read), live::events),
         get("/api/v1/invites", Needs(Approve), api::invites::list),
-        post("/api/v1/invites", Needs(Approve), api::invites::create),
-        delete("/api/v1/invites/{id}", Needs(Approve), api::invites::revoke),
+        post("/api/v1/invites", Needs(Approve), api::invites::create).proven(),
+        delete("/api/v1/invites/{id}", Needs(Approve), api::invites::revoke).proven(),
         get("/api/v1/jobs", Needs(Read), api::jobs::list),
         post("/api/v1/jobs/reload", Needs(Administer), api::jobs::reload),
         get("/api/v1/mesh", Needs(Read), api::mesh::show),
         get("/api/v1/mesh/counters", Needs(Read), api::counters::show),
         get("/api/v1/nodes", Needs(Read), api::nodes::list),
-        Route { body_cap: LARGE, ..post("/api/v1/nodes/bulk", Needs(Approve), api::nodes::decide_many) },
+        Route { body_cap: LARGE, ..post("/api/v1/nodes/bulk", Needs(Approve), api::nodes::decide_many) }.proven(),
         get("/api/v1/nodes/{node}", Needs(Read), api::nodes::show),
-        post("/api/v1/nodes/{node}/{action}", Needs(Approve), api::nodes::decide),
+        post("/api/v1/nodes/{node}/{action}", Needs(Approve), api::nodes::decide).proven(),
+        get("/api/v1/registration", Needs(Administer), api::users::registration),
+        put("/api/v1/registration", Needs(Administer), api::users::set_registration).proven(),
         get("/api/v1/reports", Needs(Read), api::reports::list),
         get("/api/v1/reports/{run}", Needs(Read), api::reports::show),
         get("/api/v1/reports/{run}/export", Needs(Read), api::exports::one),
@@ -175,7 +215,7 @@ pub(crate) fn api_table() -> Vec<Route> {
         post("/api/v1/reports/{run}/unaccept", Needs(Operate), api::acceptance::unaccept),
         get("/api/v1/roster", Needs(Read), api::roster::show),
         post("/api/v1/roster/acknowledge", Needs(Approve), api::roster::acknowledge),
-        Route { body_cap: ROSTER, ..post("/api/v1/roster/sign", Needs(Approve), api::roster::sign) },
+        Route { body_cap: ROSTER, ..post("/api/v1/roster/sign", Needs(Approve), api::roster::sign) }.proven(),
         get("/api/v1/rules", Needs(Read), api::rules::list),
         post("/api/v1/rules/reset", Needs(Administer), api::rules::reset),
         put("/api/v1/rules/{protocol}/{port}", Needs(Administer), api::rules::set),
@@ -203,6 +243,16 @@ pub(crate) fn api_table() -> Vec<Route> {
         Route { body_cap: DOCUMENT, ..post("/api/v1/scans/{scan}/import", Needs(Operate), api::imports::create) },
         post("/api/v1/scans/{scan}/run", Needs(Operate), api::scans::run),
         post("/api/v1/scans/{scan}/schedule", Needs(Operate), api::scans::schedule),
+        get("/api/v1/user-invites", Needs(Administer), api::users::invites),
+        post("/api/v1/user-invites", Needs(Administer), api::users::invite).proven(),
+        delete("/api/v1/user-invites/{id}", Needs(Administer), api::users::revoke_invite).proven(),
+        get("/api/v1/users", Needs(Administer), api::users::list),
+        post("/api/v1/users", Needs(Administer), api::users::create).proven(),
+        get("/api/v1/users/{user}", Needs(Administer), api::users::show),
+        put("/api/v1/users/{user}/password", Needs(Administer), api::users::set_password).proven(),
+        post("/api/v1/users/{user}/reset-link", Needs(Administer), api::users::reset_link).proven(),
+        put("/api/v1/users/{user}/role", Needs(Administer), api::users::set_role).proven(),
+        post("/api/v1/users/{user}/{action}", Needs(Administer), api::users::act).proven(),
     ]
 }
 
@@ -212,6 +262,7 @@ pub(crate) fn browser_router(app: App) -> Router {
     let inner = build(routes)
         .layer(from_fn_with_state(app.clone(), session::identify))
         .layer(session::layer(&app))
+        .layer(from_fn(session::device::send_cookie))
         .layer(CsrfLayer::new())
         .layer(from_fn_with_state(app.settings.clone(), headers::check_host));
     let whole = frame(inner, &app);
@@ -226,8 +277,10 @@ pub(crate) fn local_router(app: App) -> Router {
 
 pub(crate) fn build(routes: impl IntoIterator<Item = Route>) -> Router<App> {
     let add = |router: Router<App>, route: Route| {
-        let Route { method: _, path, access, body_cap, is_audited: _, handler } = route;
-        let guarded = handler.route_layer(from_fn_with_state(access, guard)).layer(DefaultBodyLimit::max(body_cap));
+        let Route { method: _, path, access, body_cap, is_audited: _, needs_proof, handler } = route;
+        let guarded = handler
+            .route_layer(from_fn_with_state((access, needs_proof), guard))
+            .layer(DefaultBodyLimit::max(body_cap));
         router.route(path, guarded)
     };
     routes.into_iter().fold(Router::new(), add).fallback(async || WebError::NoSuchPage)
@@ -243,102 +296,14 @@ pub(crate) fn frame(inner: Router<App>, app: &App) -> Router {
         .with_state(app.clone())
 }
 
-/// Lets in who may; tells others what they lack.
-async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
+/// Lets in who may; tells others what they lack, and asks who typed the password too long ago for it.
+async fn guard(State((access, needs_proof)): State<(Access, bool)>, request: Request, next: Next) -> Response {
     let Access::Needs(right) = access else { return next.run(request).await };
     match request.extensions().get::<Caller>().map(|caller| caller.0.require(right)) {
+        Some(Ok(())) if needs_proof => session::proof::require(request, next).await,
         Some(Ok(())) => next.run(request).await,
         Some(Err(error)) => WebError::Forbidden(error.to_string()).into_response(),
         None => WebError::SignedOut.into_response(),
-    }
-}
-
-/// Draws the page that a handler made, and gives every failure its face.
-async fn dress(State(app): State<App>, request: Request, next: Next) -> Response {
-    let asked = Asked::of(&request);
-    let mut response = next.run(request).await;
-    let page = response.extensions_mut().remove::<Undrawn>();
-    let status = response.status();
-    let page = match page {
-        Some(page) => page,
-        None if status.is_client_error() || status.is_server_error() => {
-            let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| Problem::of(status));
-            let problem = Problem { request_id: asked.id.clone(), ..problem };
-            match (asked.speaks_json, status) {
-                (true, _) => return problem.into_json(),
-                (false, StatusCode::UNAUTHORIZED) => return asked.to_sign_in(&app),
-                (false, _) => Undrawn::framed(ErrorPage { problem }),
-            }
-        }
-        None => return response,
-    };
-    draw(&app, &page, response).await
-}
-
-/// What is kept of a request until its answer is dressed.
-struct Asked {
-    id: String,
-    speaks_json: bool,
-    /// By htmx, for a part of a page.
-    is_for_part: bool,
-    /// Where to come back to after signing in: only pages can be come back to.
-    back: String,
-}
-
-impl Asked {
-    fn of(request: &Request) -> Self {
-        let path = request.uri().path();
-        let machine_ends = ["/api/", "/assets/", "/events", "/healthz", "/readyz"];
-        let back = request.uri().path_and_query().map(|back| back.as_str()).filter(|_| request.method() == Method::GET);
-        Self {
-            id: request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
-            speaks_json: machine_ends.iter().any(|end| path.starts_with(end)),
-            is_for_part: request.headers().contains_key("hx-request"),
-            back: back.unwrap_or("/").to_owned(),
-        }
-    }
-
-    /// A part of a page cannot show the form: there the whole page goes to it.
-    fn to_sign_in(&self, app: &App) -> Response {
-        let form = app.link("/auth/login");
-        match self.back.as_str() {
-            _ if self.is_for_part => (StatusCode::UNAUTHORIZED, [("hx-redirect", form)]).into_response(),
-            "/" => Redirect::to(&form).into_response(),
-            back => Redirect::to(&format!("{form}?next={}", percent_encoded(back))).into_response(),
-        }
-    }
-}
-
-/// Puts the drawn page into the answer; its status and headers stay.
-async fn draw(app: &App, page: &Undrawn, mut response: Response) -> Response {
-    let caller = response.extensions().get::<Caller>().cloned();
-    let counts = match &caller {
-        Some(Caller(actor)) if page.is_framed() => counts(app, actor).await,
-        _ => Counts::default(),
-    };
-    let context = Context { base_path: app.settings.base_path.clone(), now: Timestamp::now() };
-    match page.draw(&Frame { caller, counts }, &context) {
-        Ok(html) => {
-            let drawn = html.into_response();
-            if let Some(kind) = drawn.headers().get(header::CONTENT_TYPE) {
-                response.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
-            }
-            response.headers_mut().remove(header::CONTENT_LENGTH);
-            *response.body_mut() = drawn.into_body();
-            response
-        }
-        Err(problem) => problem.into_json(),
-    }
-}
-
-/// A frame without numbers is better than none.
-async fn counts(app: &App, actor: &Actor) -> Counts {
-    match app.coordinator.counts(actor).await {
-        Ok(counts) => counts,
-        Err(error) => {
-            tracing::error!(%error, "the numbers of the navigation could not be read");
-            Counts::default()
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The dashboard over a real coordinator in a temporary folder: who gets in, what every answer carries, what is said.
 
+mod accounts;
 mod api;
 mod audit;
 mod exports;
@@ -14,11 +15,14 @@ mod rights;
 mod run_pages;
 mod scan_pages;
 mod scans;
+mod steps;
+mod users;
 
 use crate::{App, Settings, router, socket_router};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use coordinator::mail::{MailSettings, TransportKind};
 use coordinator::settings::Timing;
 use coordinator::{Coordinator, CoordinatorOptions, SetupOptions};
 use std::net::SocketAddr;
@@ -34,7 +38,7 @@ pub(crate) struct Site {
     pub(crate) app: App,
     pub(crate) router: Router,
     coordinator: Coordinator,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// What came back.
@@ -57,6 +61,15 @@ impl Answer {
 
 impl Site {
     pub(crate) async fn start(settings: Settings) -> Self {
+        Self::start_as(settings, false).await
+    }
+
+    /// Mail goes into a folder.
+    pub(crate) async fn start_with_mail(settings: Settings) -> Self {
+        Self::start_as(settings, true).await
+    }
+
+    async fn start_as(settings: Settings, can_mail: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let kept = coordinator::settings::Settings { mesh: loopback, advertised: Vec::new(), http: loopback };
@@ -68,11 +81,17 @@ impl Site {
             http: None,
             timing: Timing::default(),
             keep_free: coordinator::KeepFree::default(),
+            mail: can_mail.then(|| MailSettings {
+                transport: TransportKind::File,
+                from: "portdrift@example.org".to_owned(),
+                folder: Some(dir.path().to_owned()),
+                ..MailSettings::default()
+            }),
         };
         let coordinator = Coordinator::start(options).await.unwrap();
         let app = App::new(coordinator.clone(), settings, CancellationToken::new());
         let app = App { heartbeat: Duration::from_millis(100), ..app };
-        Self { router: router(app.clone()), app, coordinator, _dir: dir }
+        Self { router: router(app.clone()), app, coordinator, dir }
     }
 
     pub(crate) async fn stop(self) {
@@ -89,6 +108,26 @@ impl Site {
             send(&self.router, form(Method::POST, "/auth/login", &format!("name=ada&password={PASSWORD}"))).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
         answer.header("set-cookie").split(';').next().unwrap().to_owned()
+    }
+
+    /// The path of the link below `part` in the mail of that subject, once it is there.
+    pub(crate) async fn mailed(&self, subject: &str, part: &str) -> String {
+        let found = async {
+            loop {
+                let files = std::fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+                let mails = files.filter(|path| path.extension().is_some_and(|end| end == "eml"));
+                // A mail that is being written ends in the middle.
+                let mut texts = mails.map(|path| std::fs::read_to_string(path).unwrap().replace("=\r\n", ""));
+                let mail = texts.find(|text| text.contains(subject) && text.contains(part) && text.ends_with('\n'));
+                if let Some(mail) = mail {
+                    let start = mail.find(part).unwrap();
+                    return mail[start..].split_whitespace().next().unwrap().to_owned();
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(60), found).await;
+        found.unwrap_or_else(|_| panic!("no mail about {subject:?} came"))
     }
 
     /// The run once it ended; the hub closes it by itself and tells.

@@ -23,6 +23,8 @@ pub(crate) struct Tab {
 
 /// In the order in which they are shown.
 pub(crate) const TABS: &[Tab] = &[
+    Tab { word: "Users", path: "/settings/users", right: Right::Administer },
+    Tab { word: "Invites", path: "/settings/invites", right: Right::Administer },
     Tab { word: "Rules", path: "/settings/rules", right: Right::Read },
     Tab { word: "Audit log", path: "/settings/audit", right: Right::Administer },
     Tab { word: "About", path: "/settings/about", right: Right::Read },
