@@ -17,6 +17,7 @@ mod keys;
 mod logs;
 mod node;
 mod nodes;
+mod password;
 mod print;
 mod reports;
 mod rules;
@@ -25,6 +26,7 @@ mod scanner;
 mod scans;
 mod setup;
 mod stop;
+mod users;
 
 use crate::client::Client;
 use crate::exit::Exit;
@@ -126,6 +128,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Say which open ports are worth an alert
     Rules(rules::RulesArgs),
+    /// Say who may sign in to the dashboard, and as what
+    Users(users::UsersArgs),
     /// Compare two nmap XML files, without a coordinator
     Diff(diff::DiffArgs),
     /// Take what another scanner found as a run of a scan
@@ -170,6 +174,7 @@ impl Command {
             Self::Alerts(args) => block_on(alerts::run(args, shared))?,
             Self::Audit(args) => block_on(audit::run(args, shared))?,
             Self::Rules(args) => block_on(rules::run(args, shared))?,
+            Self::Users(args) => block_on(users::run(args, shared))?,
             Self::Diff(args) => return Ok(u8::try_from(diff::run(&args, shared.form())?)?.into()),
             Self::Import(args) => block_on(import::run(args, shared))?,
             Self::Db(args) => block_on(db::run(args, shared))?,

@@ -39,4 +39,5 @@ mod stories {
     mod segments;
     mod sponsor;
     mod storm;
+    mod users;
 }

@@ -82,7 +82,7 @@ pub(crate) async fn run(args: CoordinatorArgs, shared: &Shared) -> anyhow::Resul
     let stop = stop::on_signal(stop_with_parent)?;
     let timing = if is_short { short_times() } else { Timing::default() };
     let keep_free = keep_free.map_or_else(KeepFree::default, |mib| KeepFree::bytes(u64::from(mib) << 20));
-    let options = CoordinatorOptions { dir: dir.clone(), mesh: mesh_listen, http, timing, keep_free };
+    let options = CoordinatorOptions { dir: dir.clone(), mesh: mesh_listen, http, timing, keep_free, mail: None };
     let coordinator = Coordinator::start(options).await?;
     let served = serve(&coordinator, &dir, stop, shared.form()).await;
     coordinator.stop().await;
