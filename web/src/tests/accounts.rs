@@ -212,11 +212,11 @@ async fn a_profile_is_edited_and_preferences_change_how_pages_look() {
     let bad = post(&site, "/profile", &cookie, "first=&last=&email=ada").await;
     assert!(bad.body.contains("id=\"email-fault\"") && bad.body.contains("value=\"ada\""), "{}", bad.body);
 
-    post(&site, "/profile/preferences", &cookie, "zone=Asia/Tokyo&theme=dark").await;
+    post(&site, "/profile/preferences", &cookie, "zone=Asia/Tokyo&colours=dark").await;
     let page = send(&site.router, get("/profile", &cookie)).await;
     assert!(page.body.contains("<html lang=\"en\" data-theme=\"dark\" data-shortcuts=\"off\">"), "{}", page.body);
     assert!(page.body.contains(" JST</time>"), "{}", page.body);
-    let bad = post(&site, "/profile/preferences", &cookie, "zone=Mars&theme=dark&shortcuts=on").await;
+    let bad = post(&site, "/profile/preferences", &cookie, "zone=Mars&colours=dark&shortcuts=on").await;
     assert_eq!(bad.status, StatusCode::UNPROCESSABLE_ENTITY);
     site.stop().await;
 }

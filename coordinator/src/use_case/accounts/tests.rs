@@ -68,7 +68,9 @@ async fn is_open(coordinator: &Coordinator, session: &SignedIn) -> bool {
 
 async fn audited(coordinator: &Coordinator) -> Vec<String> {
     let line = |(_, entry): (u64, audit::AuditEntry)| format!("{}: {} {}", entry.actor, entry.action, entry.subject);
-    coordinator.store().read(move |view| view.iter(&AUDIT).map(|row| row.map(line)).collect()).await.unwrap()
+    let read = move |view: &crate::store::View| view.iter(&AUDIT).map(|row| row.map(line)).collect();
+    let lines: Vec<String> = coordinator.store().read(read).await.unwrap();
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
 fn told<T: std::fmt::Debug>(outcome: Result<T, UseCaseError>) -> String {

@@ -34,7 +34,7 @@ pub(crate) struct Preferred {
 #[serde(default)]
 pub(crate) struct PreferencesForm {
     pub(crate) zone: String,
-    pub(crate) theme: String,
+    pub(crate) colours: String,
     /// Given when the box is ticked.
     pub(crate) shortcuts: Option<String>,
 }
@@ -42,7 +42,7 @@ pub(crate) struct PreferencesForm {
 impl From<Preferences> for PreferencesForm {
     fn from(Preferences { zone, theme, has_shortcuts }: Preferences) -> Self {
         let shortcuts = has_shortcuts.then(|| "on".to_owned());
-        Self { zone: zone.into(), theme: theme.name().to_owned(), shortcuts }
+        Self { zone: zone.into(), colours: theme.name().to_owned(), shortcuts }
     }
 }
 
@@ -57,15 +57,16 @@ impl Preferred {
         Parts::at(PATH)
     }
 
-    fn theme(&self) -> Choice<'_> {
+    fn colours(&self) -> Choice<'_> {
         let themes = [("system", "As the system"), ("light", "Light"), ("dark", "Dark")];
-        Choice::of("theme", "Colours", themes, &self.form.theme)
+        Choice::of("colours", "Colours", themes, &self.form.colours)
     }
 }
 
 impl PreferencesForm {
     fn read(&self) -> Result<Preferences, WebError> {
-        let theme = Theme::of_name(&self.theme).ok_or_else(|| WebError::field("theme", "choose one of the colours"))?;
+        let theme =
+            Theme::of_name(&self.colours).ok_or_else(|| WebError::field("colours", "choose one of the colours"))?;
         let checked = Preferences::check(&self.zone, theme, self.shortcuts.is_some());
         checked.map_err(|error| WebError::field(error.field(), error))
     }
