@@ -83,6 +83,7 @@ impl Route {
 }
 
 /// The pages. Nothing answers a browser that is not here or in [`api_table`].
+#[expect(clippy::too_many_lines, reason = "a table: a line for each route")]
 pub(crate) fn page_table() -> Vec<Route> {
     use Access::{Anyone, Needs};
     use Right::{Administer, Approve, Operate, Read};
@@ -181,6 +182,7 @@ pub(crate) fn page_table() -> Vec<Route> {
 }
 
 /// The API and the machine ends, the same over TCP and over the local socket.
+#[expect(clippy::too_many_lines, reason = "a table: a line for each route")]
 pub(crate) fn api_table() -> Vec<Route> {
     use Access::{Anyone, Needs};
     use Right::{Administer, Approve, Operate, Read};
