@@ -20,6 +20,7 @@ mod logging;
 mod logs;
 mod node;
 mod nodes;
+mod password;
 mod print;
 mod reports;
 mod rules;
@@ -29,6 +30,7 @@ mod scans;
 mod setup;
 mod stop;
 mod tokens;
+mod users;
 
 use crate::client::{CertificatePrint, Client, Trust};
 use crate::exit::{Exit, Failure};
@@ -185,6 +187,8 @@ enum Command {
     Rules(rules::RulesArgs),
     /// Let programs ask in a user's name
     Tokens(tokens::TokensArgs),
+    /// Say who may sign in to the dashboard, and as what
+    Users(users::UsersArgs),
     /// Compare two nmap XML files, without a coordinator
     Diff(diff::DiffArgs),
     /// Take what another scanner found as a run of a scan
@@ -234,6 +238,7 @@ impl Command {
             Self::Audit(args) => block_on(audit::run(args, shared))?,
             Self::Rules(args) => block_on(rules::run(args, shared))?,
             Self::Tokens(args) => block_on(tokens::run(args, shared))?,
+            Self::Users(args) => block_on(users::run(args, shared))?,
             Self::Diff(args) => return Ok(u8::try_from(diff::run(&args, shared.form())?)?.into()),
             Self::Import(args) => block_on(import::run(args, shared))?,
             Self::Config(args) => config::run(args, shared)?,

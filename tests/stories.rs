@@ -47,4 +47,5 @@ mod stories {
     mod sponsor;
     mod storm;
     mod tokens;
+    mod users;
 }

@@ -1,24 +1,24 @@
 //! Users, their roles and passwords; and who is acting, whatever way they came in.
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
-use protocol::Timestamp;
+mod blocklist;
+mod email;
+mod link;
+mod password;
+mod user;
+
+pub use email::Email;
+pub(crate) use email::fold;
+pub use link::LinkSecret;
+pub(crate) use link::{Link, LinkName, LinkPurpose};
+pub use password::{MAX_PASSWORD_BYTES, MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS, check_password};
+pub(crate) use password::{Passwords, hash};
+pub(crate) use user::check_person;
+pub use user::{AccountError, Preferences, RegistrationMode, Theme, User, UserState, check_name};
+
 use protocol::codec::{Decode, Encode};
 use protocol::text::Text;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
-use tokio::sync::Semaphore;
-
-/// Shortest password taken, in characters; there is no second factor yet.
-pub const MIN_PASSWORD_CHARS: usize = 15;
-
-/// Longest password looked at, in bytes.
-pub const MAX_PASSWORD_BYTES: usize = 1_024;
-
-const MAX_NAME_CHARS: usize = 64;
-const HASHES_AT_ONCE: usize = 2;
 
 /// What a user may do. Source: SECURITY-DESIGN section 8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
@@ -47,6 +47,14 @@ pub enum Right {
 }
 
 impl Role {
+    /// From the one that may least to the one that may most.
+    pub const ALL: [Self; 4] = [Self::Viewer, Self::Operator, Self::Approver, Self::Admin];
+
+    /// The role of that name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+
     /// The word for it.
     pub fn name(self) -> &'static str {
         match self {
@@ -133,131 +141,9 @@ impl Actor {
     }
 }
 
-/// A user as kept.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct User {
-    /// Signs in with this; lower case letters, digits, `.`, `_`, `-`.
-    pub name: Text,
-    /// What they may do.
-    pub role: Role,
-    /// PHC string of the password.
-    pub password: String,
-    /// Rises when sessions must end: new password or role.
-    pub generation: u64,
-    /// When the account was made.
-    pub created: Timestamp,
-}
-
-/// Why an account or password was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AccountError {
-    /// Wrong characters or length.
-    #[error("user name {0:?} is not allowed; take 1 to {MAX_NAME_CHARS} of a-z, 0-9, '.', '_' and '-'")]
-    BadName(String),
-    /// Under [`MIN_PASSWORD_CHARS`].
-    #[error("the password has {0} characters; take at least {MIN_PASSWORD_CHARS}, for instance four words")]
-    TooShort(usize),
-    /// Over [`MAX_PASSWORD_BYTES`].
-    #[error("the password has {0} bytes; take at most {MAX_PASSWORD_BYTES}")]
-    TooLong(usize),
-}
-
-/// Checks a user name.
-pub fn check_name(name: &str) -> Result<Text, AccountError> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
-    if (1..=MAX_NAME_CHARS).contains(&name.len()) && name.chars().all(allowed) {
-        Ok(Text::new(name))
-    } else {
-        Err(AccountError::BadName(name.to_owned()))
-    }
-}
-
-/// Hashes and compares passwords, a few at a time, away from the async threads.
-#[derive(Clone, Debug)]
-pub struct Passwords {
-    at_once: Arc<Semaphore>,
-    /// A hash of nobody's password, compared when the user is unknown, so that both answers take the same work.
-    decoy: Arc<str>,
-}
-
-/// argon2id with 64 MiB, three passes, one lane. Source: SECURITY-DESIGN section 8.
-fn hasher() -> Argon2<'static> {
-    let params = Params::new(64 * 1024, 3, 1, None).expect("the documented parameters are valid");
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-}
-
-/// Hashes a password that [`check_password`] took; blocks for some tenths of a second.
-pub(crate) fn hash(password: &str) -> String {
-    hasher().hash_password(password.as_bytes()).expect("the parameters are valid and the input is short").to_string()
-}
-
-/// Checks a new password's length; nothing else is asked of it.
-pub fn check_password(password: &str) -> Result<(), AccountError> {
-    match password.chars().count() {
-        _ if password.len() > MAX_PASSWORD_BYTES => Err(AccountError::TooLong(password.len())),
-        count if count < MIN_PASSWORD_CHARS => Err(AccountError::TooShort(count)),
-        _ => Ok(()),
-    }
-}
-
-impl Passwords {
-    /// Costs one hash.
-    pub(crate) fn new() -> Self {
-        Self { at_once: Arc::new(Semaphore::new(HASHES_AT_ONCE)), decoy: hash("nobody has this password").into() }
-    }
-
-    /// True when `password` belongs to `user`; an unknown user costs the same and is false.
-    pub(crate) async fn verify(&self, user: Option<&User>, password: &str) -> bool {
-        if password.len() > MAX_PASSWORD_BYTES {
-            return false;
-        }
-        let stored = user.map_or_else(|| self.decoy.to_string(), |user| user.password.clone());
-        let (known, password) = (user.is_some(), password.to_owned());
-        let Ok(_permit) = self.at_once.acquire().await else { return false };
-        let matches = tokio::task::spawn_blocking(move || {
-            PasswordHash::new(&stored).is_ok_and(|hash| hasher().verify_password(password.as_bytes(), &hash).is_ok())
-        });
-        matches.await.unwrap_or(false) && known
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn only_the_right_password_of_a_known_user_opens() {
-        let passwords = Passwords::new();
-        let user = User {
-            name: "ada".into(),
-            role: Role::Admin,
-            password: hash("correct horse battery"),
-            generation: 0,
-            created: Timestamp::from_millis(0),
-        };
-        assert!(passwords.verify(Some(&user), "correct horse battery").await);
-        assert!(!passwords.verify(Some(&user), "correct horse batterz").await);
-        assert!(!passwords.verify(None, "nobody has this password").await);
-        assert!(!passwords.verify(Some(&user), &"x".repeat(MAX_PASSWORD_BYTES + 1)).await);
-    }
-
-    #[test]
-    fn names_and_passwords_are_checked_with_a_remedy() {
-        let errors = [
-            check_name("Ada").unwrap_err(),
-            check_name("").unwrap_err(),
-            check_password("short").unwrap_err(),
-            check_password(&"x".repeat(2_000)).unwrap_err(),
-        ];
-        insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"), @r#"
-        user name "Ada" is not allowed; take 1 to 64 of a-z, 0-9, '.', '_' and '-'
-        user name "" is not allowed; take 1 to 64 of a-z, 0-9, '.', '_' and '-'
-        the password has 5 characters; take at least 15, for instance four words
-        the password has 2000 bytes; take at most 1024
-        "#);
-        assert!(check_name("ada.l-1_x").is_ok());
-        assert!(check_password("four plain words").is_ok());
-    }
 
     #[test]
     fn each_role_has_its_rights() {
@@ -267,5 +153,7 @@ mod tests {
         assert_eq!(rights(Role::Operator), [true, true, false, false]);
         assert_eq!(rights(Role::Approver), [true, false, true, false]);
         assert_eq!(rights(Role::Admin), [true; 4]);
+        assert!(Role::ALL.into_iter().all(|role| Role::of_name(role.name()) == Some(role)));
+        assert_eq!(Role::of_name("root"), None);
     }
 }

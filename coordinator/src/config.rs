@@ -5,12 +5,15 @@
 mod read;
 #[cfg(test)]
 mod tests;
+mod told;
 mod values;
 
 pub use read::{ConfigError, ConfigFile, Configuration, Entry, Fault, Flag, Origin, Sources};
+pub(crate) use values::optional;
 pub use values::{AbsolutePath, Address, BasePath, HostName, Levels};
 
 use crate::KeepFree;
+use crate::mail::MailSettings;
 use protocol::TargetSet;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -31,6 +34,8 @@ pub struct Config {
     pub mesh: Mesh,
     /// Log files.
     pub logs: Logs,
+    /// How mail is sent.
+    pub mail: MailSettings,
     /// The data folder's disk.
     pub store: StoreConfig,
 }

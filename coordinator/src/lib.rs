@@ -24,6 +24,7 @@ mod hub;
 mod intake;
 mod keys;
 pub mod logs;
+pub mod mail;
 #[cfg(test)]
 mod model;
 mod presence;
@@ -58,7 +59,9 @@ pub use start::{CoordinatorOptions, StartError, check_set_up};
 pub use store::{KeepFree, StoreError, StoreSize};
 pub use use_case::UseCaseError;
 pub use use_case::acceptance::{AcceptOutcome, LinePattern};
-pub use use_case::accounts::SignedIn;
+pub use use_case::accounts::{
+    Invitation, Joined, Joining, LinkFor, MadeLink, NewUser, OpenInvitation, Profile, SignIn, SignedIn, UserView,
+};
 pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, AlertView, BulkOutcome, MAX_PAGE};
 pub use use_case::audit::{AuditFilter, AuditList, AuditPage, MAX_AUDIT};
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
@@ -91,6 +94,7 @@ use housekeeping::Housekeeping;
 use hub::HubHandle;
 use keys::DataFolder;
 use logs::LogFolder;
+use mail::Mailer;
 use presence::Presences;
 use protocol::identity::KeyLock;
 use protocol::{MeshId, NodeId};
@@ -121,6 +125,7 @@ struct Inner {
     presences: Presences,
     held: Held,
     passwords: Passwords,
+    mailer: Option<Mailer>,
     settings: Settings,
     configuration: RwLock<Arc<Configuration>>,
     logs: LogFolder,
@@ -146,6 +151,9 @@ impl Coordinator {
     pub async fn stop(&self) {
         self.0.schedule.clone().stop().await;
         self.0.housekeeping.stop().await;
+        if let Some(mailer) = &self.0.mailer {
+            mailer.stop().await;
+        }
         self.0.tasks.close();
         self.0.tasks.wait().await;
         self.0.stop.cancel();
@@ -165,6 +173,11 @@ impl Coordinator {
     /// Sessions of signed-in users.
     pub fn sessions(&self) -> Sessions {
         Sessions::new(self.0.store.clone())
+    }
+
+    /// Sends mail; `None` when the configuration does not say how.
+    pub fn mail(&self) -> Option<&Mailer> {
+        self.0.mailer.as_ref()
     }
 
     /// As set up, with what the command line changed.

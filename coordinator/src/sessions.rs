@@ -16,6 +16,16 @@ impl Sessions {
         self.0.volatile().get(key.to_vec()).await
     }
 
+    /// Keeps `value` under `key`, where something is kept already: what was removed meanwhile stays away.
+    pub async fn replace(&self, key: &[u8], value: Vec<u8>) -> Result<(), StoreError> {
+        self.0.volatile().replace(key.to_vec(), value).await
+    }
+
+    /// Every key that begins with `prefix`, with its bytes.
+    pub async fn all(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        self.0.volatile().all(prefix.to_vec()).await
+    }
+
     /// Keeps `value` under `key`.
     pub async fn put(&self, key: &[u8], value: Vec<u8>) -> Result<(), StoreError> {
         self.0.volatile().put(key.to_vec(), value).await

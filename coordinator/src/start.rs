@@ -7,6 +7,7 @@ use crate::events::{Event, EventBus};
 use crate::housekeeping::Housekeeping;
 use crate::hub::{Command, EnrolmentDesk, Hub, HubHandle, Parts};
 use crate::keys::{DataFolder, MeshKey};
+use crate::mail::{MailError, Mailer};
 use crate::presence::Presences;
 use crate::registry::CurrentRoster;
 use crate::registry::issuing::{Issued, Issuer};
@@ -57,6 +58,9 @@ pub enum StartError {
     /// A port, or the roster.
     #[error(transparent)]
     Mesh(#[from] MeshError),
+    /// The settings of mail.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// The schedule.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -171,6 +175,8 @@ impl Ports {
 pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartError> {
     let (lock, site, configuration) = open(options).await?;
     let logs = configuration.log_folder(site.folder.path());
+    let mail = &configuration.config().mail;
+    let mailer = mail.is_set().then(|| Mailer::start(mail)).transpose()?;
     let wanted = Listening { mesh: site.settings.mesh, enrolment: site.settings.enrolment() };
     let identity = site.identity().await?;
     let author = site.author(&identity).await?;
@@ -203,6 +209,7 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
         presences,
         held: Held::default(),
         passwords: Passwords::new(),
+        mailer,
         settings,
         configuration: RwLock::new(Arc::new(configuration)),
         logs,

@@ -1,6 +1,6 @@
 //! API tokens: what a program shows in place of a password. A token is kept as a hash, so it can be told only once.
 
-use crate::accounts::{Right, Role, User};
+use crate::accounts::{Right, Role, User, UserState};
 use protocol::codec::{Decode, Encode};
 use protocol::text::Text;
 use protocol::{NodeId, Timestamp};
@@ -208,10 +208,11 @@ pub struct Token {
 }
 
 impl Token {
-    /// Whether it opens anything at `now` for this user: its time is not over, and it was made for this account and
-    /// not for an earlier one of the same name.
+    /// Whether it opens anything at `now` for this user: its time is not over, the user may sign in, and it was made for
+    /// this account and not for an earlier one of the same name.
     pub(crate) fn is_good(&self, owner: &User, now: Timestamp) -> bool {
-        now < self.expires && self.owner == owner.name && self.created >= owner.created
+        let is_theirs = self.owner == owner.name && self.created >= owner.created;
+        now < self.expires && is_theirs && owner.state == UserState::Active
     }
 }
 
@@ -240,10 +241,10 @@ pub(crate) fn check_lifetime(lifetime: Duration) -> Result<Duration, TokenError>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::use_case::accounts::fresh;
 
     fn user(role: Role) -> User {
-        let created = Timestamp::from_millis(1_000);
-        User { name: "ada".into(), role, password: String::new(), generation: 1, created }
+        fresh("ada".into(), String::new(), role, Timestamp::from_millis(1_000))
     }
 
     #[test]
@@ -285,6 +286,9 @@ mod tests {
         assert!(!token.is_good(&User { name: "bob".into(), ..user(Role::Viewer) }, at(8_000)));
         let namesake = User { created: at(6_000), ..user(Role::Viewer) };
         assert!(!token.is_good(&namesake, at(8_000)), "a later account of the same name");
+        for state in [UserState::Disabled, UserState::AwaitingVerification, UserState::AwaitingApproval] {
+            assert!(!token.is_good(&User { state, ..user(Role::Viewer) }, at(8_000)), "{state:?}");
+        }
     }
 
     #[test]

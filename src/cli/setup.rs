@@ -1,14 +1,13 @@
 //! `setup`: the first start of a coordinator. Makes keys, store and the first administrator; starts nothing.
 
+use super::password::PasswordArgs;
 use super::print::Form;
 use super::{Place, Shared};
 use crate::exit::{Exit, Failure};
-use anyhow::Context;
 use clap::Args;
 use coordinator::settings::{DEFAULT_HTTP, Settings};
 use coordinator::{SetupOptions, SetupOutcome};
 use serde::Serialize;
-use std::io::{IsTerminal, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -23,12 +22,8 @@ pub(crate) struct SetupArgs {
     /// The first administrator's name
     #[arg(long, value_name = "NAME")]
     admin: String,
-    /// Read the password from standard input
-    #[arg(long, conflicts_with = "password_file")]
-    password_stdin: bool,
-    /// Read the password from a file
-    #[arg(long, value_name = "FILE")]
-    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    password: PasswordArgs,
     #[command(flatten)]
     listen: ListenArgs,
 }
@@ -72,7 +67,7 @@ struct Outcome {
 
 pub(crate) async fn run(args: SetupArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let dir = args.place.folder()?;
-    let password = password(&args)?;
+    let password = args.password.read(&args.admin)?;
     let options =
         SetupOptions { dir: dir.clone(), settings: args.listen.settings(), admin: Some((args.admin, password)) };
     let made = coordinator::setup(options).await?;
@@ -93,37 +88,6 @@ pub(crate) fn tell(dir: &Path, made: &SetupOutcome, form: Form) -> anyhow::Resul
     })
 }
 
-fn password(args: &SetupArgs) -> anyhow::Result<String> {
-    if let Some(file) = &args.password_file {
-        let text = std::fs::read_to_string(file);
-        return Ok(first_line(&text.with_context(|| format!("reading the password from {}", file.display()))?));
-    }
-    if args.password_stdin {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("reading the password from standard input")?;
-        return Ok(first_line(&text));
-    }
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(
-            "there is no terminal to ask for a password; use --password-stdin or --password-file",
-        )
-        .into());
-    }
-    let typed = ask(&format!("Password for {}: ", args.admin))?;
-    match ask("The same again: ")? {
-        again if again == typed => Ok(typed),
-        _ => Err(Failure::usage("the two passwords differ; run setup again").into()),
-    }
-}
-
-fn ask(prompt: &str) -> anyhow::Result<String> {
-    rpassword::prompt_password(prompt).context("asking for a password")
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,13 +98,6 @@ mod tests {
         assert!(read_http("[::1]:5000").is_ok() && read_http("0.0.0.0:5000").is_ok());
         for wrong in ["localhost:80", "127.0.0.1", ""] {
             assert!(read_http(wrong).is_err(), "{wrong:?} was taken");
-        }
-    }
-
-    #[test]
-    fn a_password_is_the_first_line_without_its_end() {
-        for (text, password) in [("a b\n", "a b"), ("a b\r\nc\n", "a b"), (" a", " a"), ("", "")] {
-            assert_eq!(first_line(text), password);
         }
     }
 }

@@ -19,8 +19,7 @@
     if (theme === "system") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
     try {
-      if (theme === "system") localStorage.removeItem("theme");
-      else localStorage.setItem("theme", theme);
+      localStorage.setItem("theme", theme);
     } catch { /* storage may be forbidden: the choice lasts for this page */ }
   }
 

@@ -25,6 +25,7 @@ pub mod runs;
 pub mod scans;
 pub mod statistics;
 pub mod tokens;
+pub mod users;
 
 use crate::App;
 use crate::error::{Problem, WebError};
@@ -133,6 +134,18 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         tokens::list,
         tokens::create,
         tokens::revoke,
+        users::list,
+        users::create,
+        users::show,
+        users::set_role,
+        users::set_password,
+        users::reset_link,
+        users::act,
+        users::invite,
+        users::invites,
+        users::revoke_invite,
+        users::registration,
+        users::set_registration,
     ),
     components(schemas(Problem))
 )]

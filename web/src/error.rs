@@ -38,6 +38,11 @@ pub(crate) enum WebError {
     /// Known, but without the right.
     #[error("{0}")]
     Forbidden(String),
+    /// The password was typed too long ago for this act, by somebody who cannot be asked for it here.
+    #[error(
+        "this needs the password again, which was typed more than 10 minutes ago; confirm it at /auth/confirm and repeat the request"
+    )]
+    Unproven,
     /// Some fields make no sense.
     #[error("{}", .0.iter().map(|(field, fault)| format!("{field}: {fault}")).collect::<Vec<_>>().join("; "))]
     Invalid(BTreeMap<&'static str, String>),
@@ -74,7 +79,7 @@ impl WebError {
         match self {
             Self::NoSuchPage | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::SignedOut | Self::UnknownToken => StatusCode::UNAUTHORIZED,
-            Self::OutOfScope(_) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::OutOfScope(_) | Self::Forbidden(_) | Self::Unproven => StatusCode::FORBIDDEN,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -95,7 +100,7 @@ impl From<UseCaseError> for WebError {
             UseCaseError::Draft(DraftError(faults)) => {
                 Self::Invalid(faults.into_iter().map(|(field, fault)| (field.name(), fault.to_string())).collect())
             }
-            UseCaseError::Account(error) => Self::Unreadable(error.to_string()),
+            UseCaseError::Account(error) => Self::field(error.field(), error),
             UseCaseError::Invalid { field, reason } => Self::field(field, reason),
             UseCaseError::AlreadyRunning(_) | UseCaseError::Conflict(_) => Self::Conflict(error.to_string()),
             UseCaseError::Schedule(error) => {

@@ -6,6 +6,7 @@ use crate::assets;
 use crate::page::Context;
 use askama::filters::HtmlSafeOutput;
 use askama::{Values, filter_fn, get_value};
+use jiff::tz::TimeZone;
 use protocol::Timestamp;
 use std::fmt::{self, Display};
 use std::time::Duration;
@@ -41,18 +42,19 @@ pub(crate) fn icon(name: &str, values: &dyn Values) -> askama::Result<Html> {
 /// `<time>` with relative text; the absolute value is in its title.
 #[filter_fn]
 pub(crate) fn ago(time: &Timestamp, values: &dyn Values) -> askama::Result<Html> {
-    let now = context(values)?.now;
+    let Context { now, zone, .. } = context(values)?;
     Ok(HtmlSafeOutput(format!(
         r#"<time datetime="{time}" title="{}">{}</time>"#,
-        absolute_text(*time),
-        relative_text(*time, now)
+        text_in(*time, zone),
+        relative_text(*time, *now)
     )))
 }
 
 /// `<time>` with the absolute value.
 #[filter_fn]
-pub(crate) fn at(time: &Timestamp, _: &dyn Values) -> askama::Result<Html> {
-    Ok(HtmlSafeOutput(format!(r#"<time datetime="{time}">{}</time>"#, absolute_text(*time))))
+pub(crate) fn at(time: &Timestamp, values: &dyn Values) -> askama::Result<Html> {
+    let zone = &context(values)?.zone;
+    Ok(HtmlSafeOutput(format!(r#"<time datetime="{time}">{}</time>"#, text_in(*time, zone))))
 }
 
 /// A length of time in its two largest units.
@@ -95,6 +97,15 @@ pub(crate) fn absolute_text(time: Timestamp) -> String {
     let text = time.to_string();
     let seconds = text.get(..19).unwrap_or(&text);
     format!("{} UTC", seconds.replace('T', " "))
+}
+
+/// `2026-01-31 13:00:00 CET`
+fn text_in(time: Timestamp, zone: &TimeZone) -> String {
+    let moment = i64::try_from(time.as_millis()).ok().and_then(|time| jiff::Timestamp::from_millisecond(time).ok());
+    match moment {
+        Some(moment) => moment.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+        None => absolute_text(time),
+    }
 }
 
 /// `3 min ago`, `in 2 h`, `just now`.

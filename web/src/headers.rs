@@ -43,7 +43,8 @@ pub(crate) async fn bind(request: Request, next: Next) -> Response {
 /// Numbers the request. A number that the sender chose is not believed.
 pub(crate) async fn number(mut request: Request, next: Next) -> Response {
     let id = RequestId(random_id());
-    let span = tracing::info_span!("request", id = id.0, method = %request.method(), path = request.uri().path());
+    let span =
+        tracing::info_span!("request", id = id.0, method = %request.method(), path = loggable(request.uri().path()));
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(&id.0) {
@@ -53,10 +54,30 @@ pub(crate) async fn number(mut request: Request, next: Next) -> Response {
     response
 }
 
+/// The path without the secret that a link ends in.
+fn loggable(path: &str) -> &str {
+    let links = ["/auth/register/", "/auth/reset/", "/auth/verify/"];
+    let secret = links.iter().find_map(|link| path.find(link).map(|place| place + link.len()));
+    secret.and_then(|place| path.get(..place)).unwrap_or(path)
+}
+
 fn random_id() -> String {
     let mut bytes = [0u8; 8];
     match getrandom::fill(&mut bytes) {
         Ok(()) => HEXLOWER.encode(&bytes),
         Err(_) => "unnumbered".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_link_ends_in_is_not_logged() {
+        assert_eq!(loggable("/auth/reset/abc"), "/auth/reset/");
+        assert_eq!(loggable("/watch/auth/verify/abc"), "/watch/auth/verify/");
+        assert_eq!(loggable("/auth/register"), "/auth/register");
+        assert_eq!(loggable("/scans/1"), "/scans/1");
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod api;
 mod assets;
+mod dress;
 mod error;
 mod expiry;
 mod export;
@@ -11,6 +12,7 @@ mod headers;
 mod limits;
 mod live;
 mod look;
+mod mail;
 mod metrics;
 mod origin;
 mod page;
@@ -53,6 +55,12 @@ const MOST_IMPORTS: usize = 2;
 /// Reports that are written as files at the same time; each is held in memory.
 const MOST_EXPORTS: usize = 4;
 
+/// Forgotten passwords that are seen to at the same time.
+const MOST_RESETS: usize = 8;
+
+/// A password that was typed so long ago is asked for again before a dangerous act. Source: SECURITY-DESIGN section 8.
+const PROOF_LASTS: Duration = Duration::from_secs(10 * 60);
+
 /// How long the sender of a document may say nothing.
 const IMPORT_SILENCE: Duration = Duration::from_secs(60);
 
@@ -79,10 +87,12 @@ pub struct App {
     limits: Arc<Limits>,
     places: Places,
     requests: Requests,
+    resets: Arc<Semaphore>,
     archives: Arc<Semaphore>,
     imports: Arc<Semaphore>,
     exports: Arc<Semaphore>,
     import_silence: Duration,
+    proof_lasts: Duration,
     heartbeat: Duration,
     stop: CancellationToken,
 }
@@ -105,10 +115,12 @@ impl App {
             limits: Arc::default(),
             places: Places::default(),
             requests: Requests::default(),
+            resets: Arc::new(Semaphore::new(MOST_RESETS)),
             archives,
             imports,
             exports,
             import_silence: IMPORT_SILENCE,
+            proof_lasts: PROOF_LASTS,
             heartbeat: HEARTBEAT,
             stop,
         }

@@ -6,7 +6,9 @@ pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod choices;
 pub(crate) mod compare;
+pub(crate) mod confirm;
 pub(crate) mod enrol;
+pub(crate) mod forgot;
 pub(crate) mod found;
 pub(crate) mod general;
 pub(crate) mod help;
@@ -20,6 +22,8 @@ pub(crate) mod navigation;
 pub(crate) mod node;
 pub(crate) mod nodes;
 pub(crate) mod overview;
+pub(crate) mod profile;
+pub(crate) mod register;
 pub(crate) mod report;
 pub(crate) mod reports;
 pub(crate) mod retention;
@@ -35,9 +39,12 @@ pub(crate) mod schedule;
 pub(crate) mod search;
 pub(crate) mod services;
 pub(crate) mod settings;
+pub(crate) mod settled;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tokens;
+pub(crate) mod users;
+pub(crate) mod verify;
 
 use crate::error::Problem;
 use crate::filters;
@@ -47,6 +54,8 @@ use askama::{DynTemplate, Template, Values};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use coordinator::Counts;
+use coordinator::accounts::{Preferences, Theme};
+use jiff::tz::TimeZone;
 use protocol::Timestamp;
 use std::any::Any;
 use std::fmt;
@@ -167,6 +176,8 @@ impl Section {
 pub(crate) struct Context {
     pub(crate) base_path: String,
     pub(crate) now: Timestamp,
+    /// In which times are shown.
+    pub(crate) zone: TimeZone,
 }
 
 impl Context {
@@ -183,6 +194,7 @@ impl Values for Context {
 /// Who looks at the page, and what the navigation counts for them.
 pub(crate) struct Frame {
     pub(crate) caller: Option<Caller>,
+    pub(crate) preferences: Preferences,
     pub(crate) counts: Counts,
     /// Why nothing new is begun, while the disk is short of room.
     pub(crate) shortage: Option<String>,

@@ -1,5 +1,6 @@
 //! The dashboard over a real coordinator in a temporary folder: who gets in, what every answer carries, what is said.
 
+mod accounts;
 mod api;
 mod audit;
 mod disk;
@@ -18,7 +19,9 @@ mod rights;
 mod run_pages;
 mod scan_pages;
 mod scans;
+mod steps;
 mod tokens;
+mod users;
 mod walk;
 
 use crate::{App, Doors, Settings, router, socket_router};
@@ -26,6 +29,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use coordinator::config::{Config, StoreConfig};
+use coordinator::mail::{MailSettings, TransportKind};
 use coordinator::settings::Timing;
 use coordinator::{Coordinator, CoordinatorOptions, SetupOptions};
 use std::net::SocketAddr;
@@ -41,7 +45,7 @@ pub(crate) struct Site {
     pub(crate) app: App,
     pub(crate) router: Router,
     coordinator: Coordinator,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// What came back.
@@ -69,20 +73,37 @@ impl Site {
 
     /// The same, on a disk that is to keep so many MiB free.
     pub(crate) async fn start_keeping(keep_free_mib: u32, settings: Settings) -> Self {
+        let config = Config { store: StoreConfig { keep_free_mib }, ..Config::default() };
+        Self::start_in(tempfile::tempdir().unwrap(), config, settings).await
+    }
+
+    /// Mail goes into a folder.
+    pub(crate) async fn start_with_mail(settings: Settings) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let mail = MailSettings {
+            transport: TransportKind::File,
+            from: "portdrift@example.org".to_owned(),
+            folder: Some(dir.path().to_str().unwrap().parse().unwrap()),
+            ..MailSettings::default()
+        };
+        let config = Config { store: StoreConfig { keep_free_mib: 1 }, mail, ..Config::default() };
+        Self::start_in(dir, config, settings).await
+    }
+
+    async fn start_in(dir: TempDir, config: Config, settings: Settings) -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let kept = coordinator::settings::Settings { mesh: loopback, advertised: Vec::new(), http: loopback };
         let admin = Some(("ada".to_owned(), PASSWORD.to_owned()));
         coordinator::setup(SetupOptions { dir: dir.path().join("data"), settings: kept, admin }).await.unwrap();
         let options = CoordinatorOptions {
             dir: dir.path().join("data"),
-            configuration: Config { store: StoreConfig { keep_free_mib }, ..Config::default() }.into(),
+            configuration: config.into(),
             timing: Timing::default(),
         };
         let coordinator = Coordinator::start(options).await.unwrap();
         let app = App::new(coordinator.clone(), settings, CancellationToken::new());
         let app = App { heartbeat: Duration::from_millis(100), ..app };
-        Self { router: router(app.clone()), app, coordinator, _dir: dir }
+        Self { router: router(app.clone()), app, coordinator, dir }
     }
 
     pub(crate) async fn stop(self) {
@@ -99,6 +120,26 @@ impl Site {
             send(&self.router, form(Method::POST, "/auth/login", &format!("name=ada&password={PASSWORD}"))).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
         answer.header("set-cookie").split(';').next().unwrap().to_owned()
+    }
+
+    /// The path of the link below `part` in the mail of that subject, once it is there.
+    pub(crate) async fn mailed(&self, subject: &str, part: &str) -> String {
+        let found = async {
+            loop {
+                let files = std::fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+                let mails = files.filter(|path| path.extension().is_some_and(|end| end == "eml"));
+                // A mail that is being written ends in the middle.
+                let mut texts = mails.map(|path| std::fs::read_to_string(path).unwrap().replace("=\r\n", ""));
+                let mail = texts.find(|text| text.contains(subject) && text.contains(part) && text.ends_with('\n'));
+                if let Some(mail) = mail {
+                    let start = mail.find(part).unwrap();
+                    return mail[start..].split_whitespace().next().unwrap().to_owned();
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(60), found).await;
+        found.unwrap_or_else(|_| panic!("no mail about {subject:?} came"))
     }
 
     /// The run once it ended; the hub closes it by itself and tells.

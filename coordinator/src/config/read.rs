@@ -4,7 +4,6 @@ use super::{Config, Mesh, Web, values};
 use crate::logs::LogFolder;
 use crate::settings::Settings;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
@@ -332,6 +331,13 @@ impl Draft {
             }
             (Some(_), Some(_)) | (None, None) => {}
         }
+        if let Some((key, reason)) = config.mail.fault() {
+            let key = format!("mail.{key}");
+            let of_section = || self.origins.iter().find(|(given, _)| given.starts_with("mail."));
+            let place = self.origins.get_key_value(&key).or_else(of_section);
+            let place = place.map_or(Origin::Default, |(_, place)| place.clone());
+            self.fault(place, &key, &reason);
+        }
         if let Some(Err(refused)) = config.web.listen.map(|listen| config.is_tls(listen.0)) {
             self.fault(origin(&self, "web.listen"), "web.listen", &refused.to_string());
         }
@@ -372,31 +378,4 @@ fn place(text: &str, byte: usize) -> (usize, usize) {
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
     (before.matches('\n').count() + 1, column)
-}
-
-impl Origin {
-    /// What a person reads from top to bottom comes first, in that order.
-    fn place(&self) -> (usize, usize) {
-        if let Self::File { line, column, .. } = self { (*line, *column) } else { (usize::MAX, 0) }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::Setup => f.write_str("setup"),
-            Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
-            Self::Variable(name) => f.write_str(name),
-            Self::Flag(name) => f.write_str(name),
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, key, reason } = self;
-        let joint = if key.is_empty() { "" } else { ": " };
-        write!(f, "{origin}: {key}{joint}{reason}")
-    }
 }

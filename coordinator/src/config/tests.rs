@@ -77,7 +77,7 @@ fn variables_need_no_quotes_and_lists_have_commas() {
         ("PORTDRIFT_MESH__ADVERTISE", ""),
     ];
     let sources = Sources { variables: variables(&given), ..Sources::default() };
-    let Config { web, tls, mesh, logs, store: _ } = Configuration::read(&sources).unwrap().config().clone();
+    let Config { web, tls, mesh, logs, mail: _, store: _ } = Configuration::read(&sources).unwrap().config().clone();
     assert_eq!(web.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), ["watch.example.org", "192.0.2.7"]);
     assert_eq!((web.insecure_http, web.trusted_proxies), (true, vec!["192.0.2.0/24".parse().unwrap()]));
     assert_eq!((logs.max_mib.get(), logs.level.to_string()), (2, "warn,coordinator=debug".to_owned()));
@@ -102,7 +102,7 @@ fn all_faults_are_told_at_once_with_line_and_column() {
     portdrift.toml:13:1: logs.level: "loud" is no log level; write error, warn, info, debug, trace or off, and for one part for instance info,coordinator=debug
     portdrift.toml:14:1: logs.max_mib: invalid value: integer `0`, expected a nonzero u32
     portdrift.toml:15:1: logs.keep_files: invalid value: integer `-1`, expected u32
-    portdrift.toml:16:2: [wep]: there is no such section; the sections are logs, mesh, store, tls, web
+    portdrift.toml:16:2: [wep]: there is no such section; the sections are logs, mail, mesh, store, tls, web
     portdrift.toml:18:8: store.x: there is no such key; [store] knows keep_free_mib
     "#);
 }
@@ -125,7 +125,7 @@ fn faults_of_variables_and_flags_name_them() {
     };
     insta::assert_snapshot!(Configuration::read(&sources).unwrap_err(), @r#"
     PORTDRIFT_WEB__LISEN: web.lisen: there is no such key; [web] knows base_path, hosts, insecure_http, listen, trusted_proxies
-    PORTDRIFT_WEP__LISTEN: [wep]: there is no such section; the sections are logs, mesh, store, tls, web
+    PORTDRIFT_WEP__LISTEN: [wep]: there is no such section; the sections are logs, mail, mesh, store, tls, web
     --http: web.listen: "x" is no address with a port; write for instance 127.0.0.1:5000 or [::1]:5000
     "#);
 }
@@ -135,6 +135,17 @@ fn what_fits_alone_must_fit_together() {
     insta::assert_snapshot!(faults("[tls]\ncertificate = \"/c.pem\"\n"), @"portdrift.toml:2:1: tls.certificate: a certificate needs its key; set tls.key too");
     insta::assert_snapshot!(faults("[tls]\nkey = \"/k.pem\"\n"), @"portdrift.toml:2:1: tls.key: a key needs its certificate; set tls.certificate too");
     insta::assert_snapshot!(faults("[tls]\nmode = \"off\"\n[web]\nlisten = \"0.0.0.0:5000\"\n"), @r#"portdrift.toml:4:1: web.listen: plain HTTP at 0.0.0.0:5000 could be read by others on the network; set tls.mode to "auto", listen on loopback behind a proxy, or allow it with web.insecure_http = true (--insecure-http)"#);
+}
+
+#[test]
+fn mail_is_sent_once_its_section_says_something_and_all_of_it_must_fit() {
+    assert!(!read("").unwrap().config().mail.is_set());
+    let whole = "[mail]\nserver = \"mail.example.org\"\nport = 587\nfrom = \"a@example.org\"\n";
+    let set = read(whole).unwrap();
+    assert_eq!((set.config().mail.is_set(), set.config().mail.port), (true, 587));
+    insta::assert_snapshot!(faults("[mail]\nfrom = \"a@example.org\"\n"), @"");
+    insta::assert_snapshot!(faults(&format!("{whole}security = \"none\"\n")), @"");
+    insta::assert_snapshot!(faults("[mail]\nsender = \"\"\nfolder = \"mails\"\n"), @"");
 }
 
 #[test]

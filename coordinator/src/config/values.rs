@@ -13,13 +13,13 @@ const MAX_HOST_BYTES: usize = 253;
 const USUAL_LEVELS: &str = "info,libp2p_swarm=warn,tokio_cron_scheduler=warn";
 
 /// An empty text stands for no value, so that every key can be written down.
-pub(super) mod optional {
+pub(crate) mod optional {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
     use std::fmt::Display;
     use std::str::FromStr;
 
-    pub(in super::super) fn serialize<T: Display, S: Serializer>(
+    pub(crate) fn serialize<T: Display, S: Serializer>(
         value: &Option<T>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -29,7 +29,7 @@ pub(super) mod optional {
         }
     }
 
-    pub(in super::super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
     where
         T: FromStr<Err: Display>,
         D: Deserializer<'de>,

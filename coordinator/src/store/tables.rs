@@ -1,7 +1,7 @@
 //! Every kind of row there is. A prefix byte is for ever; a new kind of row takes a new one.
 
 use super::Table;
-use crate::accounts::User;
+use crate::accounts::{Link, LinkName, RegistrationMode, User};
 use crate::analysis::alert::{Alert, AlertKey, Rule};
 use crate::analysis::coverage::RunCoverage;
 use crate::analysis::delta::PortId;
@@ -32,6 +32,12 @@ pub(crate) const BOOTS: Table<(), u64> = Table::new(b'B', "boots");
 pub(crate) const USERS: Table<String, User> = Table::new(b'U', "users");
 /// API tokens by the hash of their text.
 pub(crate) const TOKENS: Table<[u8; 32], Token> = Table::new(b't', "tokens");
+/// Which user has a confirmed e-mail address, by the address in lower case.
+pub(crate) const EMAILS: Table<String, String> = Table::new(b'e', "e-mail addresses");
+/// Links that are good for something once, by what their secret is kept as.
+pub(crate) const LINKS: Table<LinkName, Link> = Table::new(b'v', "links");
+/// Who may make an account, once someone chose.
+pub(crate) const REGISTRATION: Table<(), RegistrationMode> = Table::new(b'g', "registration");
 /// Nodes by key.
 pub(crate) const NODES: Table<NodeId, NodeRecord> = Table::new(b'N', "nodes");
 /// The one roster in force.
@@ -100,11 +106,14 @@ pub(crate) const RUN_FLOOR: Table<(), u64> = Table::new(b'5', "floor of run numb
 pub(crate) const AUDIT: Table<u64, AuditEntry> = Table::new(b'z', "audit");
 
 /// The prefix and name of every table.
-pub(crate) const NAMES: [(u8, &str); 36] = [
+pub(crate) const NAMES: [(u8, &str); 39] = [
     SETTINGS.label(),
     BOOTS.label(),
     USERS.label(),
     TOKENS.label(),
+    EMAILS.label(),
+    LINKS.label(),
+    REGISTRATION.label(),
     NODES.label(),
     ROSTER.label(),
     AWAITED.label(),

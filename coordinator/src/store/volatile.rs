@@ -32,6 +32,25 @@ impl Volatile {
         self.with(move |index| guarded(|| index.volatile.insert(&key, seal(&key, &value)).map(|_| ()))).await
     }
 
+    /// Sets the value under `key` where there is one; in one step, so that what was removed meanwhile stays away.
+    pub(crate) async fn replace(&self, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
+        self.with(move |index| {
+            let sealed = seal(&key, &value);
+            let fresh = |old: Option<&[u8]>| old.map(|_| sealed.clone());
+            guarded(|| index.volatile.update_and_fetch(&key, fresh).map(|_| ()))
+        })
+        .await
+    }
+
+    /// Every row whose key begins with `prefix`; damaged ones are left out, as they may be lost.
+    pub(crate) async fn all(&self, prefix: Vec<u8>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        self.with(move |index| {
+            let rows = guarded(|| index.volatile.scan_prefix(&prefix).collect::<Result<Vec<_>, _>>())?;
+            Ok(rows.iter().filter_map(|(key, sealed)| Some((key.to_vec(), body(key, sealed).ok()?))).collect())
+        })
+        .await
+    }
+
     /// Removes the value under `key`; no error when there is none.
     pub(crate) async fn remove(&self, key: Vec<u8>) -> Result<(), StoreError> {
         self.with(move |index| guarded(|| index.volatile.remove(&key).map(|_| ()))).await

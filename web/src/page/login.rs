@@ -3,14 +3,19 @@
 use crate::error::WebError;
 use crate::filters;
 use crate::page::{Head, Page, View};
-use crate::{App, origin, session};
+use crate::App;
+use crate::session::{self, Visitor, device};
+use crate::throttle::Attempt;
 use askama::Template;
-use axum::Form;
+use axum::{Extension, Form};
 use axum::extract::{Query, State};
-use axum::http::{Extensions, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
+use coordinator::accounts::UserState;
+use coordinator::{SignIn, SignedIn};
 use protocol::Timestamp;
 use serde::Deserialize;
+use std::time::Duration;
 use tower_sessions::Session;
 
 #[derive(Default, Template)]
@@ -20,6 +25,10 @@ pub(crate) struct Login {
     /// Where to go afterwards, a path of ours.
     pub(crate) next: String,
     pub(crate) fault: Option<String>,
+    /// Whether a forgotten password can be mailed about.
+    pub(crate) can_forget: bool,
+    /// Whether everybody may ask for an account.
+    pub(crate) can_register: bool,
 }
 
 impl View for Login {
@@ -44,36 +53,91 @@ pub(crate) struct Credentials {
     next: String,
 }
 
+impl Login {
+    async fn of(app: &App, name: String, next: String, fault: Option<String>) -> Result<Self, WebError> {
+        let can_register = app.coordinator.registration().await?.is_public();
+        Ok(Self { name, next, fault, can_forget: app.coordinator.mail().is_some(), can_register })
+    }
+}
+
 /// `GET /auth/login`
-pub(crate) async fn show(Query(Next { next }): Query<Next>) -> Page<Login> {
-    Page(Login { next, ..Login::default() })
+pub(crate) async fn show(State(app): State<App>, Query(Next { next }): Query<Next>) -> Result<Page<Login>, WebError> {
+    Ok(Page(Login::of(&app, String::new(), next, None).await?))
 }
 
 /// `POST /auth/login`
 pub(crate) async fn sign_in(
     State(app): State<App>,
     session: Session,
-    found: Extensions,
+    visitor: Visitor,
+    headers: HeaderMap,
     Form(Credentials { name, password, next }): Form<Credentials>,
 ) -> Result<Response, WebError> {
     let now = Timestamp::now();
-    if let Some(wait) = app.throttle.wait(&name, now) {
-        return Err(WebError::SlowDown(wait.as_secs().max(1)));
+    let account = app.coordinator.account_name(&name).await?;
+    let browser = device::known(&app, &visitor, &headers, &account, now).await;
+    let attempt = Attempt::of(&account, visitor.address(), browser.clone());
+    if let Some(wait) = app.throttle.wait(&attempt, now) {
+        return refused(&app, name, next, StatusCode::TOO_MANY_REQUESTS, too_many(wait)).await;
     }
-    let from = origin::noted(&found);
-    match app.coordinator.sign_in(&name, &password, from).await? {
-        Some(user) => {
-            app.throttle.succeeded(&name);
-            session::open(&session, user).await?;
-            Ok(Redirect::to(&app.link(own_path(&next))).into_response())
+    match app.coordinator.sign_in(&name, &password, visitor.from).await? {
+        SignIn::Opened(user) => {
+            app.throttle.succeeded(&attempt);
+            welcome(&app, &session, user, &visitor, browser, &next).await
         }
-        None => {
+        SignIn::Closed(state) => refused(&app, name, next, StatusCode::FORBIDDEN, closed(state)).await,
+        SignIn::Wrong => {
             // Counted from here on: on a busy machine the comparison alone may take as long as the wait.
-            app.throttle.failed(&name, Timestamp::now());
-            let fault = Some("name and password do not belong together; check both and try again".to_owned());
-            Ok((StatusCode::UNAUTHORIZED, Page(Login { name, next, fault })).into_response())
+            app.throttle.failed(&attempt, Timestamp::now());
+            let fault = "name and password do not belong together; check both and try again";
+            refused(&app, name, next, StatusCode::UNAUTHORIZED, fault.to_owned()).await
         }
     }
+}
+
+async fn welcome(
+    app: &App,
+    session: &Session,
+    user: SignedIn,
+    visitor: &Visitor,
+    browser: Option<Vec<u8>>,
+    next: &str,
+) -> Result<Response, WebError> {
+    let now = Timestamp::now();
+    session::sweep(app, now).await?;
+    let cookie = device::remember(app, visitor, &user.name, now).await?;
+    if let Some(former) = browser {
+        device::forget(app, &former).await?;
+    }
+    session::open(session, user, visitor).await?;
+    Ok((Extension(cookie), Redirect::to(&app.link(own_path(next)))).into_response())
+}
+
+async fn refused(
+    app: &App,
+    name: String,
+    next: String,
+    status: StatusCode,
+    fault: String,
+) -> Result<Response, WebError> {
+    Ok((status, Page(Login::of(app, name, next, Some(fault)).await?)).into_response())
+}
+
+fn too_many(wait: Duration) -> String {
+    let wait = filters::span_text(wait.max(Duration::from_secs(1)));
+    format!("too many wrong passwords; wait {wait} and try again, or ask an administrator to unlock the account")
+}
+
+fn closed(state: UserState) -> String {
+    let told = match state {
+        UserState::Active => "the account is open; try again",
+        UserState::Disabled => "an administrator has closed this account; ask one",
+        UserState::AwaitingVerification => {
+            "confirm your e-mail address first; the link is in the mail that was sent to it"
+        }
+        UserState::AwaitingApproval => "an administrator has not let you in yet; try again later",
+    };
+    told.to_owned()
 }
 
 /// `POST /auth/logout`
@@ -83,10 +147,9 @@ pub(crate) async fn sign_out(State(app): State<App>, session: Session) -> Result
 }
 
 /// The path when it is one of ours; else the overview. `//host`, `/\\host` and `/<TAB>/host` lead elsewhere.
-fn own_path(next: &str) -> &str {
-    let is_own = next.starts_with('/')
-        && !next.starts_with("//")
-        && !next.contains(|letter: char| letter == '\\' || letter.is_control());
+pub(crate) fn own_path(next: &str) -> &str {
+    let is_own =
+        next.starts_with('/') && !next.starts_with("//") && !next.contains(|c: char| c == '\\' || c.is_control());
     if is_own { next } else { "/" }
 }
 

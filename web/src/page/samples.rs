@@ -7,6 +7,7 @@ mod of_operation;
 mod of_scans;
 mod of_settings;
 mod of_tokens;
+mod of_users;
 
 use super::*;
 use crate::filters::Percent;
@@ -21,18 +22,29 @@ pub(crate) const PARTS: [&str; 2] = ["log_lines", "scan_check"];
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 pub(crate) fn context() -> Context {
-    Context { base_path: String::new(), now: NOW }
+    Context { base_path: String::new(), now: NOW, zone: jiff::tz::TimeZone::UTC }
 }
 
 pub(crate) fn frame() -> Frame {
     let user = Caller(Actor::new("ada".into(), Role::Admin));
-    Frame { caller: Some(user), counts: Counts { alerts_open: 3, runs_open: 1, nodes_pending: 2 }, shortage: None }
+    let preferences = coordinator::accounts::Preferences::default();
+    let counts = Counts { alerts_open: 3, runs_open: 1, nodes_pending: 2 };
+    Frame { caller: Some(user), preferences, counts, shortage: None }
 }
 
 /// Every page with a name for it, filled.
 pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
     let pages: Vec<(&'static str, Arc<dyn View>)> = vec![
-        ("login", Arc::new(login::Login { name: word.into(), next: word.into(), fault: Some(word.into()) })),
+        (
+            "login",
+            Arc::new(login::Login {
+                name: word.into(),
+                next: word.into(),
+                fault: Some(word.into()),
+                can_forget: true,
+                can_register: true,
+            }),
+        ),
         ("overview", Arc::new(overview(word))),
         ("nodes", Arc::new(nodes(word))),
         ("node", Arc::new(node(word))),
@@ -62,8 +74,8 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
     ];
     let pages =
         pages.into_iter().chain(findings::filled(word)).chain(of_scans::filled(word)).chain(of_mesh::filled(word));
-    let pages = pages.chain(of_hosts::filled(word)).chain(of_operation::filled(word));
-    let pages = pages.chain(of_settings::filled(word)).chain(of_tokens::filled(word));
+    let pages = pages.chain(of_hosts::filled(word)).chain(of_operation::filled(word)).chain(of_settings::filled(word));
+    let pages = pages.chain(of_tokens::filled(word)).chain(of_users::filled(word));
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: !PARTS.contains(&name) })).collect()
 }
 
@@ -87,8 +99,8 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
         ("reports", Arc::new(reports::Reports { networks: vec![], total: 0, filter: reports::Filter::default() })),
     ];
     let pages = pages.into_iter().chain(findings::empty()).chain(of_scans::empty()).chain(of_mesh::empty());
-    let pages = pages.chain(of_hosts::empty()).chain(of_operation::empty());
-    let pages = pages.chain(of_settings::empty()).chain(of_tokens::empty());
+    let pages = pages.chain(of_hosts::empty()).chain(of_operation::empty()).chain(of_settings::empty());
+    let pages = pages.chain(of_tokens::empty()).chain(of_users::empty());
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Tab {
 /// In the order in which they are shown.
 pub(crate) const TABS: &[Tab] = &[
     Tab { word: "General", path: "/settings/general", right: Right::Administer },
+    Tab { word: "Users", path: "/settings/users", right: Right::Administer },
+    Tab { word: "Invites", path: "/settings/invites", right: Right::Administer },
     Tab { word: "Rules", path: "/settings/rules", right: Right::Read },
     Tab { word: "Retention", path: "/settings/retention", right: Right::Read },
     Tab { word: "Tokens", path: "/settings/tokens", right: Right::Administer },

@@ -5,6 +5,7 @@ use crate::api::tokens::{MadeToken, NewToken};
 use crate::error::WebError;
 use crate::faults::Faults;
 use crate::filters;
+use crate::page::profile::Parts;
 use crate::page::{Head, Page, View};
 use crate::session::{self, Caller};
 use askama::Template;
@@ -78,6 +79,12 @@ pub(crate) struct ScopeChoice {
 impl View for Tokens {
     fn head(&self) -> Head {
         Head { title: "Your API tokens".to_owned(), ..Head::default() }
+    }
+}
+
+impl Tokens {
+    fn parts(&self) -> Parts {
+        Parts::at(OWN)
     }
 }
 

@@ -2,20 +2,21 @@
 
 use super::Access;
 use crate::error::WebError;
-use crate::session::Caller;
 use crate::session::bearer::{ByToken, UnknownToken};
+use crate::session::{Caller, proof};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use coordinator::tokens::Scope;
 
-/// Lets in who may; tells others what they lack.
+/// Lets in who may; tells others what they lack, and asks who typed the password too long ago for it.
 pub(super) async fn hold(
-    State((access, scope)): State<(Access, Option<Scope>)>,
+    State((access, scope, needs_proof)): State<(Access, Option<Scope>, bool)>,
     request: Request,
     next: Next,
 ) -> Response {
     match may_pass(&request, access, scope) {
+        Ok(()) if needs_proof => proof::require(request, next).await,
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use coordinator::sessions::Sessions;
+use protocol::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -11,21 +12,50 @@ use tower_sessions::cookie::time::OffsetDateTime;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
 
+/// What the key of a session begins with.
+const PREFIX: &[u8] = b"session/";
+
 /// tower-sessions' door to the rows that may be lost.
 #[derive(Clone)]
 pub(crate) struct CoordinatorStore(Sessions);
 
+type Data = HashMap<String, serde_json::Value>;
+
 /// A session without its id.
 #[derive(Serialize, Deserialize)]
 struct Row {
-    data: HashMap<String, serde_json::Value>,
+    data: Data,
     /// Seconds since 1970.
     expires: i64,
+}
+
+impl Row {
+    fn is_over(&self, now: Timestamp) -> bool {
+        i64::try_from(now.as_millis() / 1_000).is_ok_and(|now| self.expires <= now)
+    }
 }
 
 impl CoordinatorStore {
     pub(crate) fn new(sessions: Sessions) -> Self {
         Self(sessions)
+    }
+
+    /// Every session that has not run out, by its key.
+    pub(super) async fn all(&self, now: Timestamp) -> Result<Vec<(Vec<u8>, Data)>> {
+        let rows = self.0.all(PREFIX).await.map_err(backend)?;
+        let read = |(key, bytes): (Vec<u8>, Vec<u8>)| Some((key, serde_json::from_slice::<Row>(&bytes).ok()?));
+        let open = rows.into_iter().filter_map(read).filter(|(_, row)| !row.is_over(now));
+        Ok(open.map(|(key, row)| (key, row.data)).collect())
+    }
+
+    /// Removes the sessions that have run out, and the browsers that were not seen for long.
+    pub(super) async fn sweep(&self, now: Timestamp) -> Result<()> {
+        for (key, bytes) in self.0.all(PREFIX).await.map_err(backend)? {
+            if serde_json::from_slice::<Row>(&bytes).map_or(true, |row| row.is_over(now)) {
+                self.0.remove(&key).await.map_err(backend)?;
+            }
+        }
+        super::device::sweep(&self.0, now).await.map_err(backend)
     }
 }
 
@@ -35,18 +65,22 @@ impl fmt::Debug for CoordinatorStore {
     }
 }
 
+fn bytes_of(record: &Record) -> Result<Vec<u8>> {
+    let Record { id: _, data, expiry_date } = record;
+    let row = Row { data: data.clone(), expires: expiry_date.unix_timestamp() };
+    serde_json::to_vec(&row).map_err(|error| Error::Encode(error.to_string()))
+}
+
 #[async_trait]
 impl SessionStore for CoordinatorStore {
     async fn create(&self, record: &mut Record) -> Result<()> {
         // An id has 128 random bits: two alike do not happen.
-        self.save(record).await
+        self.0.put(&key(&record.id), bytes_of(record)?).await.map_err(backend)
     }
 
+    /// A session that was ended while a request was under way stays ended.
     async fn save(&self, record: &Record) -> Result<()> {
-        let Record { id, data, expiry_date } = record;
-        let row = Row { data: data.clone(), expires: expiry_date.unix_timestamp() };
-        let bytes = serde_json::to_vec(&row).map_err(|error| Error::Encode(error.to_string()))?;
-        self.0.put(&key(id), bytes).await.map_err(backend)
+        self.0.replace(&key(&record.id), bytes_of(record)?).await.map_err(backend)
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
@@ -63,8 +97,10 @@ impl SessionStore for CoordinatorStore {
     }
 }
 
-fn key(id: &Id) -> [u8; 32] {
-    Sha256::new().chain_update(b"portdrift/1/session").chain_update(id.0.to_be_bytes()).finalize().into()
+/// What a session is kept under.
+pub(super) fn key(id: &Id) -> Vec<u8> {
+    let hash = Sha256::new().chain_update(b"portdrift/1/session").chain_update(id.0.to_be_bytes()).finalize();
+    [PREFIX, hash.as_slice()].concat()
 }
 
 fn backend(error: impl fmt::Display) -> Error {

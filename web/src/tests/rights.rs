@@ -31,6 +31,8 @@ pub(super) fn path_of(route: &Route) -> String {
         .replace("{action}", "ignore")
         .replace("{protocol}", "tcp")
         .replace("{port}", "22")
+        .replace("{link}", "x")
+        .replace("{user}", "nobody")
 }
 
 /// Streams do not end; everything else is read whole.
@@ -71,7 +73,7 @@ fn check(route: &Route, role: Option<Role>, may: bool, answer: &Answer) {
     let is_program = route.scope.is_some() || is_stream(route);
     match (may, role) {
         (true, _) => {
-            assert!(![401, 403, 500].contains(&answer.status.as_u16()) || route.path == "/auth/login", "{shown}")
+            assert!(![401, 403, 500].contains(&answer.status.as_u16()) || route.path.starts_with("/auth/"), "{shown}")
         }
         (false, None) if is_program => assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{shown}"),
         (false, None) => {
@@ -87,12 +89,21 @@ fn the_table_keeps_its_own_rules() {
     for route in table() {
         let shown = format!("{} {}", route.method, route.path);
         let is_safe = route.method == Method::GET;
-        let is_audited = !is_safe && !["/auth/logout", "/api/v1/scans/check"].contains(&route.path);
+        let is_audited = !is_safe && !["/auth/confirm", "/auth/logout", "/api/v1/scans/check"].contains(&route.path);
         assert_eq!(route.is_audited, is_audited, "{shown}");
         assert_eq!(route.body_cap == 0, is_safe, "{shown}");
         if route.access == Access::Anyone {
-            assert!(is_safe || route.path == "/auth/login", "{shown}");
+            assert!(is_safe || route.path.starts_with("/auth/"), "{shown}");
         }
+        let guarded =
+            ["/settings/users", "/settings/invites", "/settings/registration", "/api/v1/user", "/api/v1/registration"];
+        let guarded = guarded.iter().any(|start| route.path.starts_with(start));
+        let of_nodes = ["/nodes/decide", "/nodes/enrol", "/nodes/bulk", "/nodes/{node}/", "/api/v1/invites"];
+        let others = ["/roster/rotate", "/roster/sign", "/tokens", "/auth/confirm"];
+        let is_dangerous = of_nodes.iter().chain(&others).any(|part| route.path.contains(part));
+        let asks = !is_safe && (guarded || is_dangerous);
+        assert_eq!(route.needs_proof, asks, "{shown}");
+        assert!(!guarded || route.access == Access::Needs(Right::Administer), "{shown}");
         if !is_safe && (route.path.contains("/nodes/") || route.path.contains("/roster/")) {
             assert_eq!(route.access, Access::Needs(Right::Approve), "{shown}");
         }

@@ -4,6 +4,7 @@ use super::*;
 use crate::accounts::Role;
 use crate::settings::{Settings, Timing};
 use crate::store::tables::AUDIT;
+use crate::use_case::accounts::fresh;
 use crate::{CoordinatorOptions, SetupOptions};
 use std::net::SocketAddr;
 use tempfile::TempDir;
@@ -33,7 +34,7 @@ async fn coordinator() -> (Coordinator, TempDir) {
 async fn set_user(coordinator: &Coordinator, name: &'static str, role: Option<Role>, created: Timestamp) {
     let set = coordinator.store().update(move |draft| match role {
         Some(role) => {
-            let user = User { name: name.into(), role, password: String::new(), generation: 1, created };
+            let user = fresh(name.into(), String::new(), role, created);
             draft.put(&USERS, &name.to_owned(), &user)
         }
         None => draft.remove(&USERS, &name.to_owned()),
@@ -89,6 +90,20 @@ async fn a_token_never_has_more_rights_than_its_owner_has_now() {
     assert_eq!(role().await, None, "a later account of the same name");
     let listed = coordinator.tokens(&ada()).await.unwrap();
     assert!(listed[0].is_over);
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_of_a_closed_account_opens_nothing_until_the_account_is_open_again() {
+    let (coordinator, _folder) = coordinator().await;
+    let made = coordinator.create_token(&actor("bob", Role::Operator), wanted("t", &[Scope::Read])).await.unwrap();
+    let is_good = async || coordinator.bearer_of(&made.text).await.unwrap().is_some();
+    assert!(is_good().await);
+    coordinator.disable_user(&ada(), "bob").await.unwrap();
+    assert!(!is_good().await);
+    assert!(coordinator.tokens(&ada()).await.unwrap()[0].is_over);
+    coordinator.enable_user(&ada(), "bob").await.unwrap();
+    assert!(is_good().await);
     coordinator.stop().await;
 }
 
