@@ -1,5 +1,7 @@
 //! Starting a coordinator that was set up: keys, store, ports, hub, schedule, in this order.
 
+mod ports;
+
 use crate::Inner;
 use crate::accounts::Passwords;
 use crate::config::Configuration;
@@ -20,8 +22,9 @@ use protocol::card::{Card, Endorsement, MAX_CARD_ADDRESSES};
 use protocol::envelope::Author;
 use protocol::identity::{KeyFileError, KeyLock};
 use protocol::letter::Opener;
-use protocol::mesh::{EnrolServer, Mesh, MeshConfig, MeshError, Tunables};
-use protocol::roster::{MemberState, Role};
+use protocol::mesh::MeshError;
+use protocol::roster::MemberState;
+use ports::{Listening, Ports, listen};
 use protocol::{Keypair, NodeId, Timestamp};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -122,53 +125,6 @@ async fn open(options: CoordinatorOptions) -> Result<(KeyLock, Site, Configurati
     let configuration = configuration.over(&kept);
     let (settings, presences, events) = (configuration.settings(), Presences::default(), EventBus::default());
     Ok((lock, Site { folder, store, issuer, settings, presences, events, timing }, configuration))
-}
-
-/// Both ports, and where they can be reached.
-struct Ports {
-    mesh: Mesh,
-    mesh_addresses: Vec<SocketAddr>,
-    enrol: EnrolServer,
-    enrolment_addresses: Vec<SocketAddr>,
-}
-
-/// Where both ports listen.
-#[derive(Clone, Copy)]
-struct Listening {
-    mesh: SocketAddr,
-    enrolment: SocketAddr,
-}
-
-async fn listen(
-    author: &Author,
-    at: Listening,
-    settings: &Settings,
-    roster: &CurrentRoster,
-) -> Result<Ports, MeshError> {
-    let config = MeshConfig {
-        author: author.clone(),
-        listen: vec![at.mesh],
-        role: Role::Coordinator,
-        tunables: Tunables::default(),
-    };
-    let mesh = Mesh::new(config, Some(roster.signed.clone())).await?;
-    let enrol = EnrolServer::new(author.keypair(), author.mesh(), vec![at.enrolment]).await?;
-    let mesh_addresses = reachable(settings, &mesh.listen_addresses());
-    let enrolment_addresses = enrolment_reachable(settings, &enrol.listen_addresses());
-    Ok(Ports { mesh, mesh_addresses, enrol, enrolment_addresses })
-}
-
-impl Ports {
-    /// The same again, for whoever takes this one's place: the ports that the system chose as well.
-    fn listening(&self, wanted: Listening) -> Listening {
-        let real = |wanted: SocketAddr, real: Vec<SocketAddr>| {
-            SocketAddr::new(wanted.ip(), real.first().map_or(wanted.port(), SocketAddr::port))
-        };
-        Listening {
-            mesh: real(wanted.mesh, self.mesh.listen_addresses()),
-            enrolment: real(wanted.enrolment, self.enrol.listen_addresses()),
-        }
-    }
 }
 
 /// Starts every part.
@@ -376,27 +332,4 @@ pub(crate) fn leads_alike(one: &Card, other: &Card) -> bool {
     let leads = |card: &Card| (card.key, card.sealing);
     let addresses = |card: &Card| card.addresses.iter().copied().take(MAX_CARD_ADDRESSES).collect::<Vec<_>>();
     leads(one) == leads(other) && addresses(one) == addresses(other)
-}
-
-/// Where nodes reach a port that listens on `real`: as advertised, or there, with the machine's own addresses for
-/// "any address".
-fn reachable(settings: &Settings, real: &[SocketAddr]) -> Vec<SocketAddr> {
-    if !settings.advertised.is_empty() {
-        return settings.advertised.clone();
-    }
-    real.iter()
-        .copied()
-        .filter(|address| !address.ip().is_unspecified())
-        .take(protocol::invite::MAX_ADDRESSES)
-        .collect()
-}
-
-/// As [`reachable`], for the enrolment port; an advertised mesh address stands for the port after it.
-fn enrolment_reachable(settings: &Settings, real: &[SocketAddr]) -> Vec<SocketAddr> {
-    let after = |address: &SocketAddr| SocketAddr::new(address.ip(), address.port().saturating_add(1));
-    if settings.advertised.is_empty() {
-        reachable(settings, real)
-    } else {
-        settings.advertised.iter().map(after).collect()
-    }
 }

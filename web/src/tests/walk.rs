@@ -22,7 +22,7 @@ fn seen_by(site: &Site, role: Role, scopes: &[Scope]) -> Router {
     let by_token = ByToken::new(key, scopes.iter().copied().collect());
     let inner = routes::build(table()).layer(Extension(by_token));
     let inner = inner.layer(Extension(Caller(Actor::new("test".into(), role))));
-    routes::frame(inner.layer(session::layer(&site.app)), &site.app)
+    routes::frame(inner.layer(session::layer(&site.app, false)), &site.app)
 }
 
 /// Each from an address of its own, as strangers from one address are slowed down.
