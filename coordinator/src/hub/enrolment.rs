@@ -164,7 +164,13 @@ impl Hub {
         }
         let (issuer, sponsor) = (self.enrolment.issuer.clone(), came.0);
         match self.store.update(move |draft| consider(draft, key, &request, sponsor, &issuer, now)).await? {
-            Outcome::Decided(Decision::Pending) => Ok(Outcome::Decided(self.as_the_roster_says(key))),
+            Outcome::Decided(Decision::Pending) => Ok(match self.as_the_roster_says(key) {
+                // Decided on a moment ago: the word of it is on its way here, and whoever is held hears it then.
+                Decision::Pending => Outcome::Waiting { is_new: false },
+                decision @ (Decision::Approved(_) | Decision::Denied(_) | Decision::Refused(_)) => {
+                    Outcome::Decided(decision)
+                }
+            }),
             outcome @ (Outcome::Waiting { .. } | Outcome::Let(_) | Outcome::Decided(_)) => Ok(outcome),
         }
     }

@@ -160,11 +160,14 @@ async fn wait<T>(mesh: &mut Mesh, other: &mut Mesh, mut pick: impl FnMut(MeshEve
     tokio::time::timeout(PATIENCE, found).await.expect("the event comes in time")
 }
 
+/// The next word about a lost lease; that its presence was heard, a node behind another one is told as well.
 async fn lease_lost(mesh: &mut Mesh, other: &mut Mesh, seed: u8) -> LeaseLost {
-    let letter =
-        wait(mesh, other, |event| if let MeshEvent::Letter { letter, .. } = event { Some(letter) } else { None }).await;
-    let envelope = letter.open(&Opener::new(&keys(seed)), mesh_id()).unwrap();
-    assert_eq!(envelope.header().unwrap().kind, Kind::LeaseLost);
+    let opened = |letter: Letter| letter.open(&Opener::new(&keys(seed)), mesh_id()).unwrap();
+    let lost = |event| {
+        let MeshEvent::Letter { letter, .. } = event else { return None };
+        Some(opened(letter)).filter(|envelope| envelope.header().unwrap().kind == Kind::LeaseLost)
+    };
+    let envelope = wait(mesh, other, lost).await;
     envelope.verify(mesh_id(), Timestamp::now()).unwrap().into_message()
 }
 
