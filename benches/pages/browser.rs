@@ -1,0 +1,203 @@
+//! A signed-in client that follows links as a person could, and takes the time of each answer.
+
+use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
+use reqwest::{Client, Response, redirect};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::error::Error;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Pages of one kind, which differ in numbers only, that are asked for.
+const OF_A_KIND: usize = 2;
+/// The most pages that are looked at for links.
+const MOST_PAGES: usize = 250;
+
+/// What the API says of a run.
+#[derive(Deserialize)]
+struct Seen {
+    id: u64,
+    state: String,
+}
+
+/// What it says of an import.
+#[derive(Deserialize)]
+struct Taken {
+    run: Seen,
+}
+
+/// What one page took.
+pub(crate) struct Visited {
+    pub(crate) path: String,
+    pub(crate) bytes: usize,
+    /// Of each answer, in milliseconds.
+    pub(crate) times: Vec<f64>,
+}
+
+impl Visited {
+    pub(crate) fn median(&self) -> f64 {
+        middle(self.times.clone(), 50)
+    }
+}
+
+fn middle(mut times: Vec<f64>, percent: usize) -> f64 {
+    times.sort_by(f64::total_cmp);
+    let place = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+    times.get(place).copied().unwrap_or_default()
+}
+
+/// So many of a hundred answers, over all pages, came within this time, in milliseconds.
+pub(crate) fn percentile(pages: &[Visited], percent: usize) -> f64 {
+    middle(pages.iter().flat_map(|page| page.times.iter().copied()).collect(), percent)
+}
+
+/// A client with a session.
+pub(crate) struct Browser {
+    client: Client,
+    base: String,
+    cookie: String,
+}
+
+impl Browser {
+    pub(crate) async fn sign_in(base: &str, name: &str, password: &str) -> Outcome<Self> {
+        let client = Client::builder().redirect(redirect::Policy::none()).build()?;
+        let mut browser = Self { client, base: base.to_owned(), cookie: String::new() };
+        let form = format!("name={name}&password={}", password.replace(' ', "+"));
+        let url = format!("{base}/auth/login");
+        let request = browser.client.post(url).header(ORIGIN, base);
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
+        let answer = request.send().await?;
+        let cookie = answer.headers().get(SET_COOKIE).ok_or("no session was given")?.to_str()?;
+        browser.cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        Ok(browser)
+    }
+
+    async fn get(&self, path: &str) -> Outcome<Response> {
+        Ok(self.client.get(format!("{}{path}", self.base)).header(COOKIE, &self.cookie).send().await?)
+    }
+
+    /// Follows links from the first page on. Gives a few pages of each kind.
+    pub(crate) async fn explore(&self) -> Outcome<Vec<String>> {
+        let (mut open, mut seen) = (VecDeque::from(["/".to_owned()]), BTreeSet::new());
+        let (mut kinds, mut pages) = (BTreeMap::<String, usize>::new(), Vec::new());
+        while let Some(path) = open.pop_front().filter(|_| seen.len() < MOST_PAGES) {
+            let of_kind = kinds.entry(kind_of(&path)).or_default();
+            if *of_kind >= OF_A_KIND || !seen.insert(path.clone()) {
+                continue;
+            }
+            *of_kind += 1;
+            let answer = self.get(&path).await?;
+            if answer.status().is_redirection() {
+                let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
+                open.push_back(to.to_owned());
+                continue;
+            }
+            if !answer.status().is_success() {
+                return Err(format!("{path}: {}", answer.status()).into());
+            }
+            let is_page = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "text/html; charset=utf-8");
+            let html = answer.text().await?;
+            if is_page {
+                open.extend(links(&html));
+                pages.push(path);
+            }
+        }
+        pages.sort();
+        Ok(pages)
+    }
+
+    /// Asks for each page once, noting the time until its last byte.
+    async fn round(&self, pages: &mut [Visited]) -> Outcome<()> {
+        for page in pages {
+            let began = Instant::now();
+            let answer = self.get(&page.path).await?;
+            if !answer.status().is_success() {
+                return Err(format!("{}: {}", page.path, answer.status()).into());
+            }
+            page.bytes = answer.bytes().await?.len();
+            page.times.push(began.elapsed().as_secs_f64() * 1_000.0);
+        }
+        Ok(())
+    }
+
+    /// Asks for all pages until an answer fails.
+    async fn go_on(&self, pages: &mut [Visited]) -> Outcome<u64> {
+        loop {
+            self.round(pages).await?;
+        }
+    }
+
+    /// Asks for all pages so many times.
+    pub(crate) async fn time(&self, pages: &[String], rounds: usize) -> Outcome<Vec<Visited>> {
+        let mut visited = unvisited(pages);
+        for _ in 0..rounds {
+            self.round(&mut visited).await?;
+        }
+        Ok(visited)
+    }
+
+    /// Asks for all pages again and again until `work` is done and its run has ended.
+    pub(crate) async fn time_until(
+        &self,
+        pages: &[String],
+        work: impl Future<Output = Outcome<u64>>,
+        patience: Duration,
+    ) -> Outcome<(u64, Vec<Visited>)> {
+        let mut visited = unvisited(pages);
+        let done = async {
+            let run = work.await?;
+            let began = Instant::now();
+            while began.elapsed() < patience {
+                let Seen { state, .. } = self.get(&format!("/api/v1/runs/{run}")).await?.json().await?;
+                if !["queued", "running", "closing"].contains(&state.as_str()) {
+                    return Ok::<u64, Box<dyn Error>>(run);
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Err("the run did not end".into())
+        };
+        let asking = self.go_on(&mut visited);
+        tokio::pin!(done);
+        let run = tokio::select! {
+            run = &mut done => run,
+            failed = asking => failed,
+        }?;
+        Ok((run, visited))
+    }
+
+    /// Brings a document as a run of a scan.
+    pub(crate) async fn import(&self, scan: u64, document: String) -> Outcome<u64> {
+        let url = format!("{}/api/v1/scans/{scan}/import?authoritative=true", self.base);
+        let request = self.client.post(url).header(COOKIE, &self.cookie).header(ORIGIN, &self.base);
+        let answer = request.body(document).send().await?;
+        let (status, body) = (answer.status(), answer.text().await?);
+        let taken = serde_json::from_str::<Taken>(&body).ok();
+        taken.map(|taken| taken.run.id).ok_or_else(|| format!("the import was refused: {status} {body}").into())
+    }
+}
+
+fn unvisited(pages: &[String]) -> Vec<Visited> {
+    pages.iter().map(|path| Visited { path: path.clone(), bytes: 0, times: Vec::new() }).collect()
+}
+
+/// Where a page leads, within the dashboard.
+fn links(html: &str) -> impl Iterator<Item = String> + '_ {
+    let targets = html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let pages =
+        targets.filter(|path| path.starts_with('/') && !path.starts_with("/assets") && !path.starts_with("/api"));
+    pages.map(|path| path.split('#').next().unwrap_or_default().replace("&#38;", "&").replace("&amp;", "&"))
+}
+
+/// The path without what differs between pages of a kind.
+fn kind_of(path: &str) -> String {
+    let (place, query) = path.split_once('?').unwrap_or((path, ""));
+    let part = |part: &str| match part.bytes().any(|byte| byte.is_ascii_digit()) {
+        true => "N".to_owned(),
+        false => part.to_owned(),
+    };
+    let places: Vec<String> = place.split('/').map(part).collect();
+    let names: BTreeSet<&str> = query.split('&').filter_map(|field| field.split('=').next()).collect();
+    format!("{}?{}", places.join("/"), names.into_iter().collect::<Vec<_>>().join("&"))
+}
