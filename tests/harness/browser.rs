@@ -10,6 +10,9 @@ use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities};
 
 /// Between two looks at a page that is about to change.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Between two requests for a page that has no script to renew it. Longer than an answer to a click takes to come, since
+/// what a page says once is lost to one who asks again too soon.
+const ASK_AGAIN_EVERY: Duration = Duration::from_secs(3);
 
 const ARGUMENTS: [&str; 9] = [
     "--headless=new",
@@ -78,6 +81,7 @@ impl Browser {
     /// The element at this XPath, as soon as it is there. Without script the page is asked for again until then.
     pub(crate) async fn find(&self, path: &str) -> WebElement {
         let deadline = Instant::now() + PATIENCE;
+        let mut asked = Instant::now();
         loop {
             if let Ok(element) = self.driver.find(By::XPath(path)).await {
                 return element;
@@ -89,8 +93,9 @@ impl Browser {
                 self.driver.source().await.unwrap()
             );
             tokio::time::sleep(LOOK_EVERY).await;
-            if self.script == Script::Off {
+            if self.script == Script::Off && asked.elapsed() >= ASK_AGAIN_EVERY {
                 self.driver.refresh().await.unwrap();
+                asked = Instant::now();
             }
         }
     }
