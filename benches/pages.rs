@@ -16,9 +16,10 @@ mod fleet;
 mod process;
 
 use browser::{Browser, Visited};
+use coordinator::config::Configuration;
 use coordinator::scan::ScanDraft;
 use coordinator::settings::{Settings, Timing};
-use coordinator::{Actor, Coordinator, CoordinatorOptions, KeepFree, SetupOptions, setup};
+use coordinator::{Actor, Coordinator, CoordinatorOptions, SetupOptions, setup};
 use process::{demand, size};
 use protocol::task::RunId;
 use std::error::Error;
@@ -102,13 +103,8 @@ async fn fill(folder: &Path, hosts: u32, runs: u32) -> Outcome<()> {
     let settings = Settings { mesh: "127.0.0.1:0".parse()?, ..Settings::default() };
     let admin = Some(("ada".to_owned(), PASSWORD.to_owned()));
     setup(SetupOptions { dir: folder.into(), settings, admin }).await?;
-    let options = CoordinatorOptions {
-        dir: folder.into(),
-        mesh: None,
-        http: None,
-        timing: Timing::default(),
-        keep_free: KeepFree::default(),
-    };
+    let options =
+        CoordinatorOptions { dir: folder.into(), configuration: Configuration::default(), timing: Timing::default() };
     let coordinator = Coordinator::start(options).await?;
     let actor = Actor::local(0);
     let draft = ScanDraft {

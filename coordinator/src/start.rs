@@ -18,13 +18,13 @@ use crate::settings::{Settings, Timing};
 use crate::store::tables::{BOOTS, COORDINATOR, ENDORSEMENT, ROSTER, SETTINGS};
 use crate::store::{Reads, Store, StoreError, StoreOptions};
 use crate::use_case::{Held, imports};
+use ports::{Listening, Ports, listen};
 use protocol::card::{Card, Endorsement, MAX_CARD_ADDRESSES};
 use protocol::envelope::Author;
 use protocol::identity::{KeyFileError, KeyLock};
 use protocol::letter::Opener;
 use protocol::mesh::MeshError;
 use protocol::roster::MemberState;
-use ports::{Listening, Ports, listen};
 use protocol::{Keypair, NodeId, Timestamp};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -123,7 +123,8 @@ async fn open(options: CoordinatorOptions) -> Result<(KeyLock, Site, Configurati
     let kept = store.read(|view| view.get(&SETTINGS, &())).await?;
     let kept = kept.ok_or(StartError::Foreign { dir, what: "settings" })?;
     let configuration = configuration.over(&kept);
-    let (settings, presences, events) = (configuration.settings(), Presences::default(), EventBus::default());
+    let (settings, presences, events) =
+        (configuration.settings(), Presences::default(), EventBus::new(Timestamp::now().as_millis()));
     Ok((lock, Site { folder, store, issuer, settings, presences, events, timing }, configuration))
 }
 

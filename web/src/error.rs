@@ -171,6 +171,7 @@ impl WebError {
             Self::NoSuchPage
             | Self::NotFound(_)
             | Self::Forbidden(_)
+            | Self::Unproven
             | Self::Invalid(_)
             | Self::Unreadable(_)
             | Self::TooLarge

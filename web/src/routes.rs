@@ -78,12 +78,30 @@ fn post<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, hand
 
 fn put<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     let (scope, handler) = (usual_scope(path, access), on(MethodFilter::PUT, handler));
-    Route { method: Method::PUT, path, access, scope, body_cap: DEFINITION, is_audited: true, needs_proof: false, handler }
+    Route {
+        method: Method::PUT,
+        path,
+        access,
+        scope,
+        body_cap: DEFINITION,
+        is_audited: true,
+        needs_proof: false,
+        handler,
+    }
 }
 
 fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
     let (scope, handler) = (usual_scope(path, access), on(MethodFilter::DELETE, handler));
-    Route { method: Method::DELETE, path, access, scope, body_cap: SMALL, is_audited: true, needs_proof: false, handler }
+    Route {
+        method: Method::DELETE,
+        path,
+        access,
+        scope,
+        body_cap: SMALL,
+        is_audited: true,
+        needs_proof: false,
+        handler,
+    }
 }
 
 /// What a token must open, where the line of the table does not say. Pages are for people, who have no tokens.

@@ -145,8 +145,7 @@ async fn a_restored_store_leaves_out_numbers_that_may_have_been_given_and_signs_
     let (floor, boots) = store.read(|view| Ok((view.get(&RUN_FLOOR, &())?, view.get(&BOOTS, &())?))).await.unwrap();
     assert_eq!((floor, boots), (Some(RUNS_LEFT_OUT), Some(NOW.as_millis() / 1_000)));
     let mesh_key = MeshKey::load(&folder).unwrap();
-    let coordinator = Keypair::load(&folder.coordinator_key()).unwrap().node_id();
-    let (issuer, mesh) = (Issuer { mesh_key: mesh_key.clone(), coordinator }, mesh_key.id());
+    let (issuer, mesh) = (Issuer { mesh_key: mesh_key.clone() }, mesh_key.id());
     let epoch = |signed: &SignedRoster| signed.verify(mesh).unwrap().epoch;
     let renew = issuer.clone();
     let issued = store.update::<_, StoreError>(move |draft| renew.renew(draft, NOW)).await.unwrap();

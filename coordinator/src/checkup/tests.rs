@@ -41,7 +41,6 @@ fn node(ranges: &str, status: NodeStatus) -> NodeView {
         spooled: 0,
         room: Default::default(),
         clock_offset_ms: 0,
-        seen_twice: None,
         connected: true,
         lost: false,
         links: Vec::new(),
@@ -49,7 +48,7 @@ fn node(ranges: &str, status: NodeStatus) -> NodeView {
         has_left: false,
     };
     let record = record(3, Admission::Approved(approval));
-    NodeView { record, presence: Some(presence), status, is_awaited: false, ending: None }
+    NodeView { record, presence: Some(presence), status, is_awaited: false, ending: None, sponsor: None }
 }
 
 fn told(question: Question, scans: &[ScanView], nodes: &[NodeView]) -> Vec<String> {
@@ -78,6 +77,7 @@ fn why_a_scan_does_not_run_is_named() {
         status: NodeStatus::Pending,
         is_awaited: false,
         ending: None,
+        sponsor: None,
     };
     let by_hand = ScanDraft { interval: String::new(), scheduled: false, ..draft() };
     let off = ScanDraft { scheduled: false, ..draft() };

@@ -1,16 +1,16 @@
 //! `/auth/login`: the form that opens a session.
 
+use crate::App;
 use crate::error::WebError;
 use crate::filters;
 use crate::page::{Head, Page, View};
-use crate::App;
 use crate::session::{self, Visitor, device};
 use crate::throttle::Attempt;
 use askama::Template;
-use axum::{Extension, Form};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, Form};
 use coordinator::accounts::UserState;
 use coordinator::{SignIn, SignedIn};
 use protocol::Timestamp;

@@ -215,7 +215,7 @@ mod tests {
         let view =
             NodeView { record, sponsor: None, presence, status: NodeStatus::Scanning, is_awaited: false, ending: None };
         let page = NodePage::from(&view);
-        let context = crate::page::Context { base_path: String::new(), now: NOW };
+        let context = crate::page::samples::context();
         let drawn = page.render_with_values(&context).unwrap();
         let fingerprint = view.record.key.fingerprint().to_string();
         for fact in [

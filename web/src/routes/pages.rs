@@ -2,7 +2,7 @@
 
 use super::Access::{Anyone, Needs};
 use super::{DEFINITION, LARGE, Route, get, post};
-use crate::{assets, export, live, page};
+use crate::{api, assets, export, live, page};
 use coordinator::Right::{Administer, Approve, Operate, Read};
 
 /// The pages. Nothing answers a browser that is not here or in [`api_table`](super::api_table).

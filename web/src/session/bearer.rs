@@ -6,8 +6,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use coordinator::tokens::{Scope, TokenKey};
 use coordinator::Bearer;
+use coordinator::tokens::{Scope, TokenKey};
 use std::collections::BTreeSet;
 use tower_sessions::Session;
 

@@ -9,10 +9,10 @@ const LINES: &str = "2026-01-31T12:00:00.000001Z  INFO coordinator::hub: a node 
 /// A site whose log holds [`LINES`], and the cookie of its administrator.
 async fn site_with_log() -> (Site, String) {
     let site = Site::start(Settings::default()).await;
-    let logs = site._dir.path().join("data/logs");
+    let logs = site.dir.path().join("data/logs");
     std::fs::create_dir(&logs).unwrap();
     std::fs::write(logs.join("app.log"), LINES).unwrap();
-    std::fs::write(site._dir.path().join("data/secret.log"), "secret").unwrap();
+    std::fs::write(site.dir.path().join("data/secret.log"), "secret").unwrap();
     let cookie = site.sign_in().await;
     (site, cookie)
 }
@@ -48,7 +48,7 @@ async fn a_page_that_follows_gets_what_is_new_and_nothing_else() {
     };
     let next = next_of(&page("/settings/logs?level=warn&follow=1").await.body);
     assert_eq!(page(&next).await.status, StatusCode::NO_CONTENT);
-    let path = site._dir.path().join("data/logs/app.log");
+    let path = site.dir.path().join("data/logs/app.log");
     let more = "2026-01-31T12:00:03.000001Z  INFO web: passed over\n2026-01-31T12:00:04.000001Z  WARN web: new\n";
     std::fs::write(&path, format!("{LINES}{more}")).unwrap();
     let new = page(&next).await;

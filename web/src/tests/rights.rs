@@ -202,7 +202,7 @@ async fn guessing_is_slowed_down() {
     let site = Site::start(Settings::default()).await;
     // Nine wrong ones an hour ago, so that the wait after the next one is long, however slow this machine is.
     let before = Timestamp::now().minus(Duration::from_secs(3_600));
-    (0..9).for_each(|_| site.app.throttle.failed("ada", before));
+    (0..9).for_each(|_| site.app.throttle.failed(&crate::throttle::Attempt::of("ada", None, None), before));
     let guess = async |password: &str| {
         let tried = form(Method::POST, "/auth/login", &format!("name=ada&password={password}"));
         send(&site.router, tried).await.status

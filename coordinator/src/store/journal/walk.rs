@@ -152,18 +152,6 @@ impl Visit<'_> {
     }
 }
 
-impl Visit<'_> {
-    fn take(&mut self, place: Place, changes: &[u8]) -> Result<(), StoreError> {
-        match self {
-            Self::Changes(visit) => visit(place, changes),
-            Self::Places(visit) => {
-                visit(place);
-                Ok(())
-            }
-        }
-    }
-}
-
 /// Walks the journal, giving every record after `skip` to `visit`. A snapshot after `skip` comes first, in pieces that
 /// lead to the start of the journal, and an empty one that leads to the snapshot's place.
 ///

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::store::error::StoreError;
 use crate::store::files::RealDisk;
-use crate::store::journal::{Journal, Survey, Visit, read_changes, segments, walk};
+use crate::store::journal::{Journal, Survey, Visit, contents, read_changes, walk};
 
 /// A kept journal: its name, what is expected of it, and its segments.
 struct Kept {
@@ -46,7 +46,7 @@ fn survey(dir: &Path) -> Result<(Survey, usize), StoreError> {
         unreadable += usize::from(read_changes(record).is_none());
         Ok(())
     };
-    let survey = walk(&RealDisk, segments(&RealDisk, dir)?, 0, Visit::Changes(&mut take))?;
+    let survey = walk(&RealDisk, contents(&RealDisk, dir)?, 0, Visit::Changes(&mut take))?;
     Ok((survey, unreadable))
 }
 

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn actor(role: Role) -> Actor {
-    Actor { name: "ada".into(), role }
+    Actor::new("ada".into(), role)
 }
 
 fn ada() -> Actor {
