@@ -13,6 +13,7 @@ mod head;
 mod index;
 mod journal;
 mod keys;
+mod readers;
 mod revision;
 mod room;
 mod schema;
@@ -42,6 +43,7 @@ use files::RealDisk;
 use index::{Index, OpenIndex};
 pub(crate) use journal::Sink;
 pub(crate) use keys::{Key, PrefixOf};
+use readers::Readers;
 pub(crate) use revision::Memo;
 use revision::Revisions;
 pub use room::KeepFree;
@@ -86,6 +88,7 @@ pub(crate) struct Store {
 struct Shared {
     index: OpenIndex,
     failure: Failure,
+    readers: Readers,
     dir: PathBuf,
     options: StoreOptions,
     rebuilt: Option<String>,
@@ -109,11 +112,14 @@ impl Store {
     /// # Errors
     /// Every damage that the journal cannot mend, by name and with what to do; see [`StoreError`].
     pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
-        let (writer, rebuilt) = start::open(dir, &options)?;
+        let readers = Readers::new();
+        let (at, how) = (dir.to_owned(), options.clone());
+        let opened = readers.run_and_wait(move || start::open(&at, &how));
+        let (writer, rebuilt) = opened.unwrap_or(Err(StoreError::Interrupted))?;
         let (inbox, messages) = mpsc::channel(GROUP_JOBS);
         let (index, failure) = (writer.open_index.clone(), writer.failure.clone());
         let (revisions, compacting) = (writer.revisions.clone(), Mutex::default());
-        let shared = Shared { index, failure, dir: dir.to_owned(), options, rebuilt, revisions, compacting };
+        let shared = Shared { index, failure, readers, dir: dir.to_owned(), options, rebuilt, revisions, compacting };
         let shared = Arc::new(shared);
         let thread = std::thread::Builder::new().name("store".to_owned());
         thread.spawn(move || writer.run(messages)).map_err(StoreError::io("start the writer of", dir))?;
@@ -203,7 +209,8 @@ impl Store {
         work: impl FnOnce(&Index) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let shared = self.shared.clone();
-        tokio::task::spawn_blocking(move || shared.index.with(work)).await.unwrap_or(Err(StoreError::Interrupted))
+        let read = move || shared.index.with(work);
+        self.shared.readers.run(read).await.unwrap_or(Err(StoreError::Interrupted))
     }
 
     /// Why the writer dropped an update.

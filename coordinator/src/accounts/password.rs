@@ -36,9 +36,10 @@ pub fn check_password(password: &str, known: &[&str]) -> Result<(), AccountError
 #[derive(Clone, Debug)]
 pub(crate) struct Passwords {
     at_once: Arc<Semaphore>,
-    /// A hash of nobody's password, compared when the user is unknown, so that both answers take the same work.
-    decoy: Arc<str>,
 }
+
+/// A hash of nobody's password, compared when the user is unknown, so that both answers take the same work.
+const DECOY: &str = "$argon2id$v=19$m=65536,t=3,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// argon2id with 64 MiB, three passes, one lane. Source: SECURITY-DESIGN section 8.
 fn hasher() -> Argon2<'static> {
@@ -52,9 +53,8 @@ pub(crate) fn hash(password: &str) -> String {
 }
 
 impl Passwords {
-    /// Costs one hash.
     pub(crate) fn new() -> Self {
-        Self { at_once: Arc::new(Semaphore::new(HASHES_AT_ONCE)), decoy: hash("nobody has this password").into() }
+        Self { at_once: Arc::new(Semaphore::new(HASHES_AT_ONCE)) }
     }
 
     /// True when `password` belongs to `user`; an unknown user costs the same and is false.
@@ -62,7 +62,7 @@ impl Passwords {
         if password.len() > MAX_PASSWORD_BYTES {
             return false;
         }
-        let stored = user.map_or_else(|| self.decoy.to_string(), |user| user.password.clone());
+        let stored = user.map_or_else(|| DECOY.to_owned(), |user| user.password.clone());
         let (is_known, password) = (user.is_some(), password.to_owned());
         let matches = move || {
             PasswordHash::new(&stored).is_ok_and(|hash| hasher().verify_password(password.as_bytes(), &hash).is_ok())
@@ -100,10 +100,20 @@ mod tests {
         let user = new_user("ada", "correct horse battery", Role::Admin, Timestamp::from_millis(0)).unwrap();
         assert!(passwords.verify(Some(&user), "correct horse battery").await);
         assert!(!passwords.verify(Some(&user), "correct horse batterz").await);
-        assert!(!passwords.verify(None, "nobody has this password").await);
+        assert!(!passwords.verify(None, "correct horse battery").await);
         assert!(!passwords.verify(Some(&user), &"x".repeat(MAX_PASSWORD_BYTES + 1)).await);
         let fresh = User { password: passwords.hash("four plain words").await.unwrap(), ..user };
         assert!(passwords.verify(Some(&fresh), "four plain words").await);
+    }
+
+    #[test]
+    fn an_unknown_user_takes_the_work_of_a_known_one() {
+        let [decoy, real] = [DECOY, &hash("four plain words")].map(|hash| {
+            let hash = PasswordHash::new(hash).unwrap();
+            (hash.algorithm, hash.version, hash.params, hash.hash.map(|bytes| bytes.len()))
+        });
+        assert_eq!(decoy, real);
+        assert!(real.3.is_some());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use super::*;
 use crate::registry::issuing::{Issued, Issuer};
 use crate::setup::{SetupOptions, setup};
-use crate::store::tables::{AUDIT, AWAITED, ROSTER};
+use crate::start::card_of;
+use crate::store::tables::{AUDIT, AWAITED, COORDINATOR, ROSTER};
 use crate::store::{Draft, check};
 use protocol::roster::SignedRoster;
 use std::fs;
@@ -16,6 +17,9 @@ const NOW: Timestamp = Timestamp::from_millis(1_900_000_000_000);
 async fn made(dir: &Path) {
     setup(SetupOptions { dir: dir.to_owned(), settings: Default::default(), admin: None }).await.unwrap();
     let store = open(dir);
+    // A start writes it, before anything is signed.
+    let card = card_of(&Keypair::load(&DataFolder::new(dir).coordinator_key()).unwrap(), Vec::new(), NOW);
+    store.update::<_, StoreError>(move |draft| draft.put(&COORDINATOR, &(), &card)).await.unwrap();
     write(&store, 30).await;
     store.close().await;
 }

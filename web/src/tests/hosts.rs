@@ -95,7 +95,7 @@ async fn the_navigation_counts_and_comes_alone_for_pages_that_are_live() {
 async fn settings_lead_to_the_first_tab_and_about_names_what_is_vendored() {
     let site = Site::start(Settings::default()).await;
     let cookie = site.sign_in().await;
-    assert_eq!(page(&site, &cookie, "/settings").await.header("location"), "/settings/users");
+    assert_eq!(page(&site, &cookie, "/settings").await.header("location"), "/settings/general");
     let about = page(&site, &cookie, "/settings/about").await;
     shows(&about, &["aria-current=\"page\">About</a>", env!("CARGO_PKG_VERSION"), "Pico CSS", "MIT License"]);
     let signed_out = send(&site.router, get("/settings/about", "")).await;

@@ -14,7 +14,7 @@ async fn a_run_that_nobody_can_do_shows_its_phase_and_an_ended_one_what_became_o
     let (run, at) = go(&site, &cookie, "/scans/1/run", "").await;
     assert_eq!(at, "/runs/1");
     has(&run, &["Queued: no node has begun", "told once a tenth is done", "No task yet", "Stop run"]);
-    has(&page(&site, &cookie, "/scans/1").await, &["Watch run 1", "<small>", "ada"]);
+    has(&page(&site, &cookie, "/scans/1").await, &["Watch run 1", "queued", "ada"]);
     has(&page(&site, &cookie, "/scans/1/edit").await, &["Run 1</a> is under way and keeps the definition"]);
     let (ended, _) = go(&site, &cookie, "/runs/1/cancel", "").await;
     has(&ended, &["cancelled", "Cancelled by ada.", "No host answered where this run looked"]);

@@ -159,8 +159,9 @@ async fn nobody_is_led_to_another_site() {
 }
 
 /// Routes of pages whose forms have nothing in them but a button.
-const WITHOUT_BODY: [&str; 10] = [
+const WITHOUT_BODY: [&str; 11] = [
     "/auth/logout",
+    "/auth/verify/{link}",
     "/nodes/alarm/acknowledge",
     "/runs/{run}/cancel",
     "/runs/{run}/retry-missing",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::cut_disk::CutDisk;
 use super::{COUNTER, LOG, copy_dir, rounds, small};
 use crate::store::compact::Usage;
-use crate::store::{Compacted, Draft, Reads, Store, StoreError, StoreOptions, check, rebuild};
+use crate::store::{Compacted, Draft, KeepFree, Reads, Store, StoreError, StoreOptions, check, rebuild};
 
 type Rows = BTreeMap<u64, String>;
 
@@ -189,7 +189,7 @@ async fn a_snapshot_that_is_not_what_was_written_is_named_and_never_built_upon()
 async fn without_room_for_both_nothing_is_begun() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CutDisk::new(1);
-    let options = StoreOptions { disk: Arc::new(disk.clone()), ..small() };
+    let options = StoreOptions { disk: Arc::new(disk.clone()), keep_free: KeepFree::default(), ..small() };
     let store = Store::create(dir.path(), options).unwrap();
     wear(&store, 0).await;
     disk.set_room(Some((512 << 20) + 1_000));
