@@ -143,9 +143,12 @@ fn mail_is_sent_once_its_section_says_something_and_all_of_it_must_fit() {
     let whole = "[mail]\nserver = \"mail.example.org\"\nport = 587\nfrom = \"a@example.org\"\n";
     let set = read(whole).unwrap();
     assert_eq!((set.config().mail.is_set(), set.config().mail.port), (true, 587));
-    insta::assert_snapshot!(faults("[mail]\nfrom = \"a@example.org\"\n"), @"");
-    insta::assert_snapshot!(faults(&format!("{whole}security = \"none\"\n")), @"");
-    insta::assert_snapshot!(faults("[mail]\nsender = \"\"\nfolder = \"mails\"\n"), @"");
+    insta::assert_snapshot!(faults("[mail]\nfrom = \"a@example.org\"\n"), @r#"portdrift.toml:2:1: mail.server: transport "smtp" needs the name of the mail server"#);
+    insta::assert_snapshot!(faults(&format!("{whole}security = \"none\"\n")), @r#"portdrift.toml:5:1: mail.security: "none" is for a server on this machine; use "tls" or "starttls": the links in mails open accounts"#);
+    insta::assert_snapshot!(faults("[mail]\nsender = \"\"\nfolder = \"mails\"\n"), @r#"
+    portdrift.toml:2:1: mail.sender: there is no such key; [mail] knows folder, from, password_file, port, security, server, transport, url, user
+    portdrift.toml:3:1: mail.folder: "mails" is no whole path; write it from / on
+    "#);
 }
 
 #[test]

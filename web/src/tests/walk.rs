@@ -159,10 +159,11 @@ async fn nobody_is_led_to_another_site() {
 }
 
 /// Routes of pages whose forms have nothing in them but a button.
-const WITHOUT_BODY: [&str; 11] = [
+const WITHOUT_BODY: [&str; 15] = [
     "/auth/logout",
     "/auth/verify/{link}",
     "/nodes/alarm/acknowledge",
+    "/profile/security/others",
     "/runs/{run}/cancel",
     "/runs/{run}/retry-missing",
     "/scans/{scan}/activate",
@@ -170,7 +171,10 @@ const WITHOUT_BODY: [&str; 11] = [
     "/scans/{scan}/duplicate",
     "/scans/{scan}/run",
     "/schedule/reload",
+    "/settings/invites/{id}/revoke",
     "/settings/rules/reset",
+    "/settings/users/{user}/reset",
+    "/settings/users/{user}/{action}",
 ];
 
 #[tokio::test]
