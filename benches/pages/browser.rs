@@ -62,6 +62,8 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) async fn sign_in(base: &str, name: &str, password: &str) -> Outcome<Self> {
+        // The client wants one for TLS, although it never speaks it. A second attempt finds the first one there.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().redirect(redirect::Policy::none()).build()?;
         let mut browser = Self { client, base: base.to_owned(), cookie: String::new() };
         let form = format!("name={name}&password={}", password.replace(' ', "+"));

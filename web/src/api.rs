@@ -3,6 +3,7 @@
 pub mod acceptance;
 pub mod alerts;
 pub mod audit;
+mod body;
 pub mod compare;
 pub mod counters;
 pub(crate) mod description;
@@ -30,16 +31,12 @@ pub mod users;
 use crate::App;
 use crate::error::{Problem, WebError};
 use axum::Json;
-use axum::extract::{FromRequest, FromRequestParts, State};
+use axum::extract::{FromRequestParts, State};
+pub(crate) use body::Body;
 use protocol::TargetSet;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::{OpenApi as Document, Server};
 use utoipa::{OpenApi, ToSchema};
-
-/// A JSON body; what is wrong with it is said in a problem body.
-#[derive(FromRequest)]
-#[from_request(via(axum::Json), rejection(WebError))]
-pub(crate) struct Body<T>(pub(crate) T);
 
 /// What stands behind the `?`; what is wrong with it is said in a problem body.
 #[derive(FromRequestParts)]

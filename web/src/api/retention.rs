@@ -77,7 +77,7 @@ pub(crate) async fn show(State(app): State<App>, Caller(actor): Caller) -> Resul
 }
 
 /// Sets the limits of scans that have none of their own. What is beyond is removed within the hour.
-#[utoipa::path(put, path = "/api/v1/retention", tag = "retention", request_body = Retention, responses((status = 200, body = Retention), (status = 422, body = crate::Problem)))]
+#[utoipa::path(put, path = "/api/v1/retention", tag = "retention", request_body = Retention, responses((status = 200, body = Retention)))]
 pub(crate) async fn set(
     State(app): State<App>,
     Caller(actor): Caller,
@@ -87,7 +87,7 @@ pub(crate) async fn set(
 }
 
 /// Gives a scan limits of its own. What is beyond is removed within the hour.
-#[utoipa::path(put, path = "/api/v1/scans/{scan}/retention", tag = "retention", params(("scan" = u64, Path)), request_body = Retention, responses((status = 200, body = RetentionOfScan), (status = 422, body = crate::Problem)))]
+#[utoipa::path(put, path = "/api/v1/scans/{scan}/retention", tag = "retention", params(("scan" = u64, Path)), request_body = Retention, responses((status = 200, body = RetentionOfScan)))]
 pub(crate) async fn set_of_scan(
     State(app): State<App>,
     Caller(actor): Caller,

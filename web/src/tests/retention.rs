@@ -81,6 +81,7 @@ async fn programs_read_and_set_the_same_limits() {
     for (path, body, status) in [
         ("/api/v1/retention", json!({ "runs": 1, "days": null }), StatusCode::UNPROCESSABLE_ENTITY),
         ("/api/v1/retention", json!({ "runs": 5, "days": null, "years": 1 }), StatusCode::BAD_REQUEST),
+        ("/api/v1/retention", json!([5, null]), StatusCode::BAD_REQUEST),
         ("/api/v1/scans/9/retention", json!({ "runs": 5, "days": null }), StatusCode::NOT_FOUND),
     ] {
         assert_eq!(told(Method::PUT, path, body).await.status, status, "{path}");
