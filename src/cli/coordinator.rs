@@ -190,6 +190,7 @@ impl Service<'_> {
         certificates: Option<Certificates>,
     ) -> web::App {
         let settings = web::Settings {
+            address: serving::url(config, listen, certificates.is_some()),
             base_path: config.web.base_path.to_string(),
             doors: serving::doors(config, listen),
             is_tls: false,

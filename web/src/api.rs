@@ -24,6 +24,7 @@ pub mod rules;
 pub mod runs;
 pub mod scans;
 pub mod statistics;
+pub mod status;
 pub mod tokens;
 pub mod users;
 
@@ -131,6 +132,7 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         scans::schedule,
         scans::run,
         statistics::show,
+        status::show,
         tokens::list,
         tokens::create,
         tokens::revoke,
