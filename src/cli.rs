@@ -3,12 +3,15 @@
 mod accept;
 mod alerts;
 mod audit;
+mod check;
 mod compare;
+mod completions;
 mod config;
 mod coordinator;
 mod db;
 mod demo;
 mod diff;
+mod doctor;
 mod exports;
 mod folder;
 mod hosts;
@@ -18,24 +21,30 @@ mod jobs;
 mod keys;
 mod logging;
 mod logs;
+mod man;
 mod node;
 mod nodes;
+mod paint;
 mod password;
 mod print;
+mod progress;
 mod reports;
 mod rules;
 mod runs;
 mod scanner;
 mod scans;
 mod setup;
+mod status;
 mod stop;
+mod table;
 mod tokens;
 mod users;
+mod version;
 
 use crate::client::{CertificatePrint, Client, Trust};
 use crate::exit::{Exit, Failure};
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 use folder::Part;
 use print::Form;
 use std::future::Future;
@@ -54,6 +63,8 @@ Examples:
   portdrift node run --join pdrift1…          run a node on another machine
   portdrift keys approve FINGERPRINT --ranges 192.0.2.0/24
   portdrift scans run office --wait           scan now, and say what changed
+  portdrift status                            see how it all stands
+  portdrift doctor                            find out what is wrong, and what to do
 
 Scan only what you own or have written permission to scan.";
 
@@ -68,11 +79,17 @@ struct CommandLine {
 }
 
 /// What every command understands.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Shared {
     /// Write one JSON document instead of tables and sentences
     #[arg(long, global = true)]
     json: bool,
+    /// Write JSON objects, one a line: for a list, one for each entry
+    #[arg(long, global = true, conflicts_with = "json")]
+    jsonl: bool,
+    /// When to write in colour: on a terminal, unless NO_COLOR is set, or always, or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    color: ColorChoice,
     /// What to log on standard error, such as info or warn,node=debug
     #[arg(long, global = true, env = "PORTDRIFT_LOG", value_name = "LEVEL")]
     log: Option<String>,
@@ -108,7 +125,11 @@ struct Remote {
 
 impl Shared {
     fn form(&self) -> Form {
-        Form::from_flag(self.json)
+        match (self.json, self.jsonl) {
+            (_, true) => Form::JsonLines,
+            (true, false) => Form::Json,
+            (false, false) => Form::Text,
+        }
     }
 }
 
@@ -159,6 +180,12 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Make a coordinator: its keys, its store, and the first administrator
     Setup(setup::SetupArgs),
+    /// See how it all stands: coordinator, mesh, nodes, scans, alerts, disk
+    Status(status::StatusArgs),
+    /// Find out what is wrong on this machine and in the mesh, and what to do about it
+    Doctor(doctor::DoctorArgs),
+    /// Tell a monitoring system how nodes, alerts or scans are
+    Check(check::CheckArgs),
     /// Serve the mesh, the dashboard and the API
     Coordinator(coordinator::CoordinatorArgs),
     /// Scan for a coordinator
@@ -199,19 +226,31 @@ enum Command {
     Logs(logs::LogsArgs),
     /// Look after a stopped coordinator's store
     Db(db::DbArgs),
+    /// Print which program this is
+    #[command(after_help = version::HELP)]
+    Version,
+    /// Print what makes a shell complete commands and options
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write one for every command
+    Man(man::ManArgs),
     #[command(name = ::node::engine::guard::SUBCOMMAND, hide = true)]
     Scanner(scanner::ScannerArgs),
 }
 
 /// Reads the arguments and does what they say.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
-    let CommandLine { shared, command } = match CommandLine::try_parse() {
+    let CommandLine { shared, command } = match parse() {
         Ok(line) => line,
         Err(told) => {
             told.print()?;
-            return Ok(if told.use_stderr() { Exit::Usage } else { Exit::Done }.into());
+            return Ok(match told.use_stderr() {
+                true if is_check() => check::UNKNOWN.into(),
+                true => Exit::Usage.into(),
+                false => Exit::Done.into(),
+            });
         }
     };
+    paint::choose(shared.color);
     // The coordinator's logs are configured: it starts them itself.
     if !matches!(command, Command::Coordinator(_)) {
         logging::start(shared.log.as_deref(), if matches!(command, Command::Node(_)) { NODE_LOG } else { "warn" })?;
@@ -219,11 +258,25 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     command.run(&shared)
 }
 
+fn parse() -> Result<CommandLine, clap::Error> {
+    let line = CommandLine::command().color(paint::typed(std::env::args_os()));
+    CommandLine::from_arg_matches(&line.try_get_matches()?)
+}
+
+/// True for a line that asks for `check`, however wrong the rest is: monitoring systems read its exit code another way.
+fn is_check() -> bool {
+    let matches = CommandLine::command().ignore_errors(true).try_get_matches();
+    matches.is_ok_and(|matches| matches.subcommand_name() == Some("check"))
+}
+
 impl Command {
     fn run(self, shared: &Shared) -> anyhow::Result<ExitCode> {
         let exit = match self {
             Self::Demo(args) => block_on(demo::run(args, shared))?,
             Self::Setup(args) => block_on(setup::run(args, shared))?,
+            Self::Status(args) => block_on(status::run(args, shared))?,
+            Self::Doctor(args) => block_on(doctor::run(args, shared))?,
+            Self::Check(args) => return block_on(check::run(args, shared)),
             Self::Coordinator(args) => block_on(coordinator::run(args, shared))?,
             Self::Node(args) => block_on(node::run(args, shared))?,
             Self::Keys(args) => block_on(keys::run(args, shared))?,
@@ -244,6 +297,9 @@ impl Command {
             Self::Config(args) => config::run(args, shared)?,
             Self::Logs(args) => block_on(logs::run(args, shared))?,
             Self::Db(args) => block_on(db::run(args, shared))?,
+            Self::Version => version::run(shared)?,
+            Self::Completions(args) => completions::run(&args)?,
+            Self::Man(args) => man::run(args)?,
             Self::Scanner(args) => return Err(scanner::become_it(&args)),
         };
         Ok(exit.into())
@@ -255,25 +311,4 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        CommandLine::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_says_what_it_is_for_and_shows_an_example() {
-        fn visit(command: &clap::Command, path: &str) {
-            let path = format!("{path} {}", command.get_name());
-            assert!(command.get_about().is_some(), "{path} does not say what it is for");
-            let is_leaf = command.get_subcommands().next().is_none();
-            let has_example = command.get_after_help().is_some_and(|help| help.to_string().contains("portdrift "));
-            assert!(!is_leaf || has_example, "{path} shows no example");
-            command.get_subcommands().filter(|sub| !sub.is_hide_set()).for_each(|sub| visit(sub, &path));
-        }
-        visit(&CommandLine::command(), "");
-    }
-}
+mod tests;

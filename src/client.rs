@@ -9,13 +9,14 @@ use crate::exit::{Exit, Failure};
 use anyhow::Context;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LINK};
 use reqwest::redirect::Policy;
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Body, Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio_util::io::{InspectReader, ReaderStream};
 
 /// The socket's name in the coordinator's data folder.
 pub(crate) const SOCKET: &str = "portdrift.sock";
@@ -27,6 +28,8 @@ const API: &str = "/api/v1";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a file may take to be made, sent and read.
 const PATIENCE_FOR_FILES: Duration = Duration::from_secs(30 * 60);
+/// How much of a file is read at once.
+const PIECE_BYTES: usize = 64 << 10;
 /// The longest part of an unreadable answer that a message repeats.
 const MOST_SHOWN: usize = 200;
 /// The most pages of a list that are read; each has up to a thousand entries.
@@ -131,9 +134,16 @@ impl Client {
         self.read(self.send(Method::DELETE, path, None::<&()>).await?).await
     }
 
-    /// Sends a file as the body, piece by piece, and reads the answer.
-    pub(crate) async fn send_file<T: DeserializeOwned>(&self, path: &str, file: &Path) -> anyhow::Result<T> {
+    /// Sends a file as the body, piece by piece, telling `sent` how large each piece is, and reads the answer.
+    pub(crate) async fn send_file<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        file: &Path,
+        sent: impl Fn(usize) + Send + 'static,
+    ) -> anyhow::Result<T> {
         let body = tokio::fs::File::open(file).await.with_context(|| format!("opening {}", file.display()))?;
+        let body = InspectReader::new(body, move |piece: &[u8]| sent(piece.len()));
+        let body = Body::wrap_stream(ReaderStream::with_capacity(body, PIECE_BYTES));
         let request = self.http.post(format!("{}{path}", self.base)).timeout(PATIENCE_FOR_FILES).body(body);
         let answer = request.send().await.map_err(|error| self.no_answer(&error))?;
         if !answer.status().is_success() {

@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     NotFound,
     /// The caller may not do this.
     NotPermitted,
-    /// No coordinator answers.
+    /// No coordinator answers, or no node runs.
     Unreachable,
     /// It was done, and found what `--fail-on` asked for.
     Found,

@@ -19,6 +19,7 @@ mod stories {
     mod bad_input;
     mod clocks;
     mod clones;
+    mod commands;
     mod configuration;
     mod damage;
     mod dashboard;

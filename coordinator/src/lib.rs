@@ -55,7 +55,7 @@ pub use presence::Presence;
 pub use schedule::ScheduleError;
 pub use schedule::jobs::{JobFault, JobView};
 pub use setup::{SetupError, SetupOptions, SetupOutcome, setup};
-pub use start::{CoordinatorOptions, StartError, check_set_up};
+pub use start::{CoordinatorOptions, StartError, check_set_up, rehearse};
 pub use store::{KeepFree, StoreError, StoreSize};
 pub use use_case::UseCaseError;
 pub use use_case::acceptance::{AcceptOutcome, LinePattern};
@@ -85,6 +85,7 @@ pub use use_case::runs::{
 pub use use_case::scans::{Reach, ScanView};
 pub use use_case::search::{Hits, MAX_HITS, SearchHits};
 pub use use_case::statistics::Statistics;
+pub use use_case::status::Status;
 pub use use_case::tokens::{Bearer, NewToken, TokenRequest, TokenView};
 
 use accounts::Passwords;
@@ -107,6 +108,7 @@ use std::sync::{Arc, RwLock};
 use store::Store;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use use_case::Held;
@@ -116,6 +118,7 @@ use use_case::Held;
 pub struct Coordinator(Arc<Inner>);
 
 struct Inner {
+    started: Instant,
     folder: DataFolder,
     store: Store,
     hub: HubHandle,

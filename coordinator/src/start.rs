@@ -30,6 +30,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use tokio::sync::{Mutex, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -128,6 +129,16 @@ async fn open(options: CoordinatorOptions) -> Result<(KeyLock, Site, Configurati
     Ok((lock, Site { folder, store, issuer, settings, presences, events, timing }, configuration))
 }
 
+/// Opens keys and store as a start would, and closes them again; gives where the coordinator would listen.
+///
+/// # Errors
+/// Why it would not start.
+pub async fn rehearse(options: CoordinatorOptions) -> Result<Settings, StartError> {
+    let (_lock, site, _) = open(options).await?;
+    site.store.close().await;
+    Ok(site.settings)
+}
+
 /// Starts every part.
 pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartError> {
     let (lock, site, configuration) = open(options).await?;
@@ -157,6 +168,7 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
     });
     let schedule = Schedule::start(store.clone(), hub.clone(), events.clone()).await?;
     Ok(Inner {
+        started: Instant::now(),
         folder,
         housekeeping: Housekeeping::start(store.clone(), events.clone()),
         store,

@@ -25,6 +25,7 @@ pub(crate) mod runs;
 pub(crate) mod scans;
 pub(crate) mod search;
 pub(crate) mod statistics;
+pub(crate) mod status;
 pub(crate) mod tokens;
 
 use crate::accounts::{AccountError, Forbidden};

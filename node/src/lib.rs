@@ -8,6 +8,7 @@ mod delivery;
 mod durable;
 pub mod engine;
 mod facts;
+mod inspect;
 mod join;
 mod notice;
 pub mod policy;
@@ -20,6 +21,7 @@ mod timing;
 
 pub use agent::AgentError;
 pub use facts::own_addresses;
+pub use inspect::{Inspection, Membership, inspect};
 pub use join::JoinError;
 pub use notice::Notice;
 pub use rotate::{RotateError, rotate_key};

@@ -98,6 +98,15 @@ impl fmt::Display for ResultKey {
     }
 }
 
+/// What each result takes in a spool that somebody may be working in, in bytes; nothing when there is no spool.
+pub(crate) fn sizes(folder: &Path) -> Vec<u64> {
+    let size = |file: DirEntry| {
+        entry::key_of(file.file_name().to_str()?)?;
+        Some(file.metadata().ok()?.len())
+    };
+    std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).filter_map(size).collect()
+}
+
 impl Spool {
     /// Opens the spool in `folder` (made if missing) and checks every entry; tells which ones it set aside.
     pub fn open(folder: &Path, limits: SpoolLimits) -> Result<(Self, Vec<SetAside>), SpoolError> {

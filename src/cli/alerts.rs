@@ -136,7 +136,7 @@ pub(crate) async fn run(args: AlertsArgs, shared: &Shared) -> anyhow::Result<Exi
     match args.command {
         Command::List { filter, sort, quiet } => {
             let matching = filter.matching(&client).await?;
-            list(&all(&client, &matching, sort.as_deref()).await?, if quiet { Form::Ids } else { form })?;
+            list(&all(&client, &matching, sort.as_deref()).await?, form.or_ids(quiet))?;
         }
         Command::Show { id } => {
             let alert: AlertDetail = client.get(&format!("/alerts/{}", in_path(&id))).await?;
@@ -188,14 +188,15 @@ pub(super) fn in_path(id: &str) -> String {
     id.chars().map(|c| if is_plain(&c) { c } else { '_' }).collect()
 }
 
-fn list(alerts: &Vec<Alert>, form: Form) -> anyhow::Result<()> {
-    if form == Form::Ids {
-        return print::ids(alerts.iter().map(|alert| &alert.id));
-    }
-    form.show(alerts, |alerts| {
-        let headings = ["severity", "state", "network", "host", "port", "what", "since", "id"];
-        print::table(&headings, alerts.iter().map(row).collect(), "no alert matches")
-    })
+fn list(alerts: &[Alert], form: Form) -> anyhow::Result<()> {
+    form.list(
+        alerts,
+        |alert| alert.id.clone(),
+        |alerts| {
+            let headings = ["severity", "state", "network", "host", "port", "what", "since", "id"];
+            print::table(&headings, alerts.iter().map(row).collect(), "no alert matches")
+        },
+    )
 }
 
 fn row(alert: &Alert) -> Vec<String> {

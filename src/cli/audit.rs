@@ -1,6 +1,6 @@
 //! `audit`: who did what, when and from where.
 
-use super::print::{self, Form};
+use super::print;
 use super::{Place, Shared};
 use crate::client::Client;
 use crate::exit::Exit;
@@ -58,12 +58,8 @@ pub(crate) async fn run(args: AuditArgs, shared: &Shared) -> anyhow::Result<Exit
     let (client, form) = (args.place.client()?, shared.form());
     match args.command {
         Command::List(args) => {
-            let form = if args.quiet { Form::Ids } else { form };
             let entries = entries(&client, &args).await?;
-            match form {
-                Form::Ids => print::ids(entries.iter().map(|entry| entry.number))?,
-                Form::Text | Form::Json => form.show(&entries, |entries| table(entries))?,
-            }
+            form.or_ids(args.quiet).list(&entries, |entry| entry.number, table)?;
         }
     }
     Ok(Exit::Done)

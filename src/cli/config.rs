@@ -25,7 +25,7 @@ pub(crate) struct ConfigArgs {
 }
 
 /// The configuration file that was named, if one was.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct NamedFile {
     /// The configuration file [default: portdrift.toml in the data folder, if it is there]
     #[arg(long, global = true, env = "PORTDRIFT_CONFIG", value_name = "FILE")]
@@ -86,7 +86,7 @@ fn show(read: &Configuration, with_origin: bool, shared: &Shared) -> anyhow::Res
         Shown { key, value, origin: origin.to_string(), follows_reload: is_reloadable }
     };
     let rows: Vec<Shown> = read.entries().into_iter().map(shown).collect();
-    shared.form().show(&rows, |_| words(read, with_origin))
+    shared.form().show_all(&rows, |_| words(read, with_origin))
 }
 
 fn words(read: &Configuration, with_origin: bool) -> String {

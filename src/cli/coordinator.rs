@@ -190,6 +190,7 @@ impl Service<'_> {
         certificates: Option<Certificates>,
     ) -> web::App {
         let settings = web::Settings {
+            address: serving::url(config, listen, certificates.is_some()),
             base_path: config.web.base_path.to_string(),
             doors: serving::doors(config, listen),
             is_tls: false,
@@ -263,7 +264,7 @@ fn local_socket(dir: &Path) -> anyhow::Result<UnixListener> {
 fn tell(ready: &Ready, form: Form) -> anyhow::Result<()> {
     let list = |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match form {
-        Form::Json => print::line(&serde_json::to_string(ready)?),
+        Form::Json | Form::JsonLines => print::line(&serde_json::to_string(ready)?),
         Form::Text | Form::Ids => {
             let certificate = ready.certificate.as_ref().map(|sum| format!("certificate  {sum}\n")).unwrap_or_default();
             print::line(&format!(

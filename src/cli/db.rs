@@ -2,6 +2,8 @@
 
 mod words;
 
+use super::print::Form;
+use super::progress::waiting;
 use super::setup::{ListenArgs, tell};
 use super::{Place, Shared, print};
 use crate::exit::{Exit, Failure};
@@ -87,35 +89,55 @@ pub(crate) async fn run(args: DbArgs, shared: &Shared) -> anyhow::Result<Exit> {
         Command::Reset { all, yes } => {
             confirm_name(&dir, all, yes)?;
             let rows = if all {
-                tokio::task::spawn_blocking(move || db::reset_all(&dir)).await??;
+                blocking(form, "dropping everything", move || db::reset_all(&dir)).await?;
                 None
             } else {
-                Some(db::reset(&dir, Timestamp::now()).await?)
+                Some(
+                    waiting(form, "dropping scans, runs, reports and alerts", db::reset(&dir, Timestamp::now()))
+                        .await?,
+                )
             };
             form.show(&Dropped { rows }, Dropped::words)?;
         }
         Command::Check => {
-            let found = tokio::task::spawn_blocking(move || db::check(&dir)).await??;
+            let found = blocking(form, "reading every record", move || db::check(&dir)).await?;
             let checked = Checked::from(found);
             form.show(&checked, Checked::words)?;
             return Ok(if checked.damage.is_empty() { Exit::Done } else { Exit::Failed });
         }
         Command::Rebuild => {
-            let db::Rebuilt { records, rows } = tokio::task::spawn_blocking(move || db::rebuild(&dir)).await??;
+            let db::Rebuilt { records, rows } =
+                blocking(form, "making the index anew", move || db::rebuild(&dir)).await?;
             form.show(&Remade { records, rows }, Remade::words)?;
         }
-        Command::Compact => form.show(&Compacted::from(db::compact(&dir).await?), Compacted::words)?,
+        Command::Compact => {
+            let compacted = waiting(form, "compacting the store", db::compact(&dir)).await?;
+            form.show(&Compacted::from(compacted), Compacted::words)?;
+        }
         Command::Backup { file, with_keys } => {
             let to = file.clone();
-            let made = tokio::task::spawn_blocking(move || db::backup(&dir, &to, with_keys)).await??;
+            let made = blocking(form, "writing the backup", move || db::backup(&dir, &to, with_keys)).await?;
             form.show(&Saved::new(file, made), Saved::words)?;
         }
         Command::Restore { file } => {
-            let made = db::restore(&dir, &file, Timestamp::now()).await?;
+            let made = waiting(form, "bringing the backup back", db::restore(&dir, &file, Timestamp::now())).await?;
             form.show(&Restored::new(dir, made), Restored::words)?;
         }
     }
     Ok(Exit::Done)
+}
+
+/// Does work that waits for the disk on a thread of its own.
+async fn blocking<T, E>(
+    form: Form,
+    what: &str,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> anyhow::Result<T>
+where
+    T: Send + 'static,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    Ok(waiting(form, what, tokio::task::spawn_blocking(work)).await??)
 }
 
 /// Has the name of the folder typed: a habit of typing y is not enough here.

@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_format_is_the_one_asked_for_else_by_the_files_name_else_csv() {
-        let shared = |json| Shared { json, log: None };
+        let shared = |json| Shared { json, ..Shared::default() };
         let format = |words, json| parsed(words).unwrap().format(&shared(json));
         assert_eq!(format("7", false), Format::Csv);
         assert_eq!(format("7", true), Format::Json);

@@ -91,13 +91,14 @@ async fn list(client: &Client, args: ListArgs, form: Form) -> anyhow::Result<()>
     ];
     let query = in_query(&pairs.each_ref().map(|(name, value)| (*name, value.as_str())))?;
     let hosts: Vec<Host> = client.get_all(&format!("/hosts?{query}")).await?;
-    if quiet {
-        return print::ids(hosts.iter().map(|host| &host.id));
-    }
-    form.show(&hosts, |hosts| {
-        let headings = ["id", "network", "names", "open ports", "alerts", "last seen"];
-        print::table(&headings, hosts.iter().map(row).collect(), "no host matches")
-    })
+    form.or_ids(quiet).list(
+        &hosts,
+        |host| host.id.clone(),
+        |hosts| {
+            let headings = ["id", "network", "names", "open ports", "alerts", "last seen"];
+            print::table(&headings, hosts.iter().map(row).collect(), "no host matches")
+        },
+    )
 }
 
 fn row(host: &Host) -> Vec<String> {

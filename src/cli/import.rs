@@ -1,6 +1,7 @@
 //! `import`: documents of other scanners, each as a run of a scan.
 
 use super::print::{self, Form};
+use super::progress::Bar;
 use super::{Place, Shared, reports, runs, scans};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
@@ -51,7 +52,7 @@ struct Taken {
 }
 
 pub(crate) async fn run(args: ImportArgs, shared: &Shared) -> anyhow::Result<Exit> {
-    let (client, form) = (args.place.client()?, if args.quiet { Form::Ids } else { shared.form() });
+    let (client, form) = (args.place.client()?, shared.form().or_ids(args.quiet));
     let files = in_order(args.files)?;
     let scan = scans::find(&client, &args.scan).await?;
     let path = format!("/scans/{scan}/import?authoritative={}", args.authoritative);
@@ -69,7 +70,7 @@ pub(crate) async fn run(args: ImportArgs, shared: &Shared) -> anyhow::Result<Exi
     }
     match form {
         Form::Ids => print::ids(all.iter().map(|taken| taken.run.run.id))?,
-        Form::Json => form.show(&all, |_| String::new())?,
+        Form::Json | Form::JsonLines => form.show_all(&all, |_| String::new())?,
         Form::Text => {}
     }
     Ok(Exit::Done)
@@ -95,7 +96,9 @@ fn start_of(file: &Path) -> anyhow::Result<Option<Timestamp>> {
 }
 
 async fn import(client: &Client, path: &str, file: PathBuf, form: Form) -> anyhow::Result<Taken> {
-    let import: Import = client.send_file(path, &file).await.map_err(of_file)?;
+    let bar = Bar::of_bytes(form, std::fs::metadata(&file).map_or(0, |facts| facts.len()));
+    let sent = move |bytes| bar.add(bytes);
+    let import: Import = client.send_file(path, &file, sent).await.map_err(of_file)?;
     if form == Form::Text {
         print::note(&words(&import));
     }

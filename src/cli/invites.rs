@@ -39,6 +39,9 @@ Examples:
         /// As `portdrift invites list` shows them
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -66,14 +69,15 @@ pub(crate) async fn run(args: InvitesArgs, shared: &Shared) -> anyhow::Result<Ex
     let (client, form) = (args.place.client()?, shared.form());
     match args.command {
         Command::Create(wanted) => create(&client, wanted, form).await?,
-        Command::List { quiet } => list(&client, if quiet { Form::Ids } else { form }).await?,
-        Command::Revoke { ids } => {
+        Command::List { quiet } => list(&client, form.or_ids(quiet)).await?,
+        Command::Revoke { ids, yes } => {
+            print::confirm(&format!("Take {} back for good?", print::counted(ids.len(), "invite")), yes)?;
             let mut revoked = Vec::new();
             for id in ids {
                 revoked.push(client.delete::<OpenInvite>(&format!("/invites/{id}")).await?);
             }
             let words = |invite: &OpenInvite| format!("invite {} lets nobody in any more", invite.id);
-            form.show(&revoked, |revoked| revoked.iter().map(words).collect::<Vec<_>>().join("\n"))?;
+            form.show_all(&revoked, |revoked| revoked.iter().map(words).collect::<Vec<_>>().join("\n"))?;
         }
     }
     Ok(Exit::Done)
@@ -96,15 +100,16 @@ async fn create(client: &Client, wanted: CreateArgs, form: Form) -> anyhow::Resu
 
 async fn list(client: &Client, form: Form) -> anyhow::Result<()> {
     let invites: Vec<OpenInvite> = client.get("/invites").await?;
-    if form == Form::Ids {
-        return print::ids(invites.iter().map(|invite| &invite.id));
-    }
     let row = |invite: &OpenInvite| {
         let OpenInvite { id, ranges, site, expires, by } = invite;
         vec![id.clone(), ranges.to_string(), site.clone(), expires.to_string(), by.clone()]
     };
-    form.show(&invites, |invites| {
-        let empty = "no invite lets a node in at once; `portdrift invites create --pre-approved` makes one";
-        print::table(&["id", "ranges", "site", "until", "by"], invites.iter().map(row).collect(), empty)
-    })
+    form.list(
+        &invites,
+        |invite| invite.id.clone(),
+        |invites| {
+            let empty = "no invite lets a node in at once; `portdrift invites create --pre-approved` makes one";
+            print::table(&["id", "ranges", "site", "until", "by"], invites.iter().map(row).collect(), empty)
+        },
+    )
 }

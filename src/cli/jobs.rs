@@ -1,6 +1,6 @@
 //! `jobs`: the wake-ups that the running scheduler holds, beside what the store says is due.
 
-use super::print;
+use super::print::{self, Form};
 use super::{Place, Shared};
 use crate::exit::Exit;
 use clap::{Args, Subcommand};
@@ -33,9 +33,11 @@ pub(crate) async fn run(args: JobsArgs, shared: &Shared) -> anyhow::Result<Exit>
     match args.command {
         Command::List { quiet } => {
             let jobs: Vec<Job> = client.get("/jobs").await?;
-            match quiet {
-                true => print::ids(jobs.iter().filter_map(|job| job.scan))?,
-                false => form.show(&jobs, |jobs| table(jobs, "no scan is scheduled"))?,
+            match form.or_ids(quiet) {
+                Form::Ids => print::ids(jobs.iter().filter_map(|job| job.scan))?,
+                form @ (Form::Text | Form::Json | Form::JsonLines) => {
+                    form.show_all(&jobs, |jobs| table(jobs, "no scan is scheduled"))?;
+                }
             }
         }
         Command::Reload => {

@@ -177,7 +177,7 @@ pub(crate) async fn run(args: KeysArgs, shared: &Shared) -> anyhow::Result<Exit>
             print::line(&format!("the key of mesh {mesh} is back; the coordinator signs by itself"))?;
         }
         Command::List { pending, quiet } => {
-            shown::list(&args.place.client()?, pending, if quiet { Form::Ids } else { form }).await?;
+            shown::list(&args.place.client()?, pending, form.or_ids(quiet)).await?;
         }
         Command::Show { fingerprint } => {
             let node: Node = args.place.client()?.get(&format!("/nodes/{fingerprint}")).await?;
@@ -186,21 +186,21 @@ pub(crate) async fn run(args: KeysArgs, shared: &Shared) -> anyhow::Result<Exit>
         Command::Approve(approve) => approve.run(&args.place.client()?, form).await?,
         Command::Deny { keys, reason } => {
             let denied = decide(&args.place.client()?, "deny", keys, Decide { reason, ..Decide::default() }).await?;
-            form.show(&denied, |nodes| shown::decided(nodes, "turned away"))?;
+            form.show_all(&denied, |nodes| shown::decided(nodes, "turned away"))?;
         }
         Command::Revoke { keys, reason, signed } => {
             let many = print::counted(keys.fingerprints.len(), "node");
             print::confirm(&format!("Revoke {many} for good?"), signed.yes)?;
             let client = args.place.client()?;
             let revoked = decide(&client, "revoke", keys, Decide { reason, ..Decide::default() }).await?;
-            form.show(&revoked, |nodes| shown::decided(nodes, "revoked"))?;
+            form.show_all(&revoked, |nodes| shown::decided(nodes, "revoked"))?;
             signed.sign(&client, form).await?;
         }
         Command::Trust { keys, yes } => {
             let many = print::counted(keys.fingerprints.len(), "node");
             print::confirm(&format!("Is the copy gone, and {many} to be trusted again?"), yes)?;
             let trusted = decide(&args.place.client()?, "trust", keys, Decide::default()).await?;
-            form.show(&trusted, |nodes| shown::decided(nodes, "trusted again"))?;
+            form.show_all(&trusted, |nodes| shown::decided(nodes, "trusted again"))?;
         }
         Command::RotateCoordinator { signed } => {
             print::confirm("Give the coordinator a new key, and throw the old one out for good?", signed.yes)?;
@@ -214,7 +214,7 @@ pub(crate) async fn run(args: KeysArgs, shared: &Shared) -> anyhow::Result<Exit>
             print::confirm(&format!("Forget {many}?"), signed.yes)?;
             let client = args.place.client()?;
             let removed = decide(&client, "remove", keys, Decide::default()).await?;
-            form.show(&removed, |nodes| shown::decided(nodes, "forgotten"))?;
+            form.show_all(&removed, |nodes| shown::decided(nodes, "forgotten"))?;
             signed.sign(&client, form).await?;
         }
     }
@@ -248,7 +248,7 @@ impl ApproveArgs {
         };
         let many = DecideMany { action: "approve".to_owned(), nodes: fingerprints, all_pending, decide };
         let approved: Vec<Node> = client.post("/nodes/bulk", &many).await?;
-        form.show(&approved, |nodes| shown::decided(nodes, "approved"))?;
+        form.show_all(&approved, |nodes| shown::decided(nodes, "approved"))?;
         signed.sign(client, form).await
     }
 }

@@ -1,6 +1,6 @@
 //! Log lines: to standard error at the level that was asked for, and those of the coordinator to files as well.
 
-use super::print;
+use super::paint;
 use crate::exit::Failure;
 use coordinator::config::{Levels, Logs};
 use coordinator::logs::{LogFile, LogFolder, LogLimits, RotatingLog};
@@ -53,7 +53,7 @@ fn filter(levels: &str) -> Result<EnvFilter, Failure> {
 }
 
 fn is_coloured() -> bool {
-    print::is_watched() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    paint::is_on(paint::Stream::Err)
 }
 
 type FileLayer<S> = lines::Layer<S, PlainFields, lines::format::Format, NonBlocking>;

@@ -53,7 +53,10 @@ pub(crate) async fn run(args: LogsArgs, shared: &Shared) -> anyhow::Result<Exit>
     let form = shared.form();
     let first = read(&client, &args, &[("limit", &args.lines.to_string())]).await?;
     if !args.follow {
-        form.show(&first, |lines| text(&lines.lines))?;
+        match form {
+            Form::JsonLines => tell(&first, form)?,
+            Form::Text | Form::Json | Form::Ids => form.show(&first, |lines| text(&lines.lines))?,
+        }
         return Ok(Exit::Done);
     }
     tell(&first, form)?;
@@ -85,13 +88,15 @@ async fn read(client: &Client, args: &LogsArgs, more: &[(&str, &str)]) -> anyhow
     client.get(&format!("/logs?{}", url.query().unwrap_or_default())).await
 }
 
-/// New lines as they come: one document a line with `--json`.
+/// New lines as they come: one object a line for programs.
 fn tell(lines: &Lines, form: Form) -> anyhow::Result<()> {
     if lines.gap {
         print::note("some lines were put away and deleted before they could be shown");
     }
     match form {
-        Form::Json => lines.lines.iter().try_for_each(|line| print::line(&serde_json::to_string(line)?)),
+        Form::Json | Form::JsonLines => {
+            lines.lines.iter().try_for_each(|line| print::line(&serde_json::to_string(line)?))
+        }
         Form::Text | Form::Ids => print::line(&text(&lines.lines)),
     }
 }

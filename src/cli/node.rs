@@ -1,4 +1,7 @@
-//! `node run` and `node join`: the agent on a network segment, and what its owner is told.
+//! `node`: the agent on a network segment, how it is, and what its owner is told.
+
+mod doctor;
+mod status;
 
 use super::folder::Part;
 use super::print::{self, Form};
@@ -52,6 +55,10 @@ Examples:
         #[command(flatten)]
         own: OwnArgs,
     },
+    /// See how the node of this machine is
+    Status(status::StatusArgs),
+    /// Find out what is wrong with the node of this machine, and what to do about it
+    Doctor(doctor::DoctorArgs),
     /// What the owner of a node lets it do: write an example of the policy file, or check one
     Policy {
         #[command(subcommand)]
@@ -171,6 +178,8 @@ pub(crate) async fn run(args: NodeArgs, shared: &Shared) -> anyhow::Result<Exit>
                 .into());
             }
         }
+        Command::Status(args) => return status::run(args, shared),
+        Command::Doctor(args) => return doctor::run(args, shared).await,
         Command::Policy { command: PolicyCommand::Example } => print::line(EXAMPLE)?,
         Command::Policy { command: PolicyCommand::Check { file, dir } } => {
             let path = match file {
@@ -233,7 +242,7 @@ struct Told {
 fn tell(form: Form, notice: &Notice) -> anyhow::Result<()> {
     let notice = notice.to_string();
     match form {
-        Form::Json => print::line(&serde_json::to_string(&Told { notice })?),
+        Form::Json | Form::JsonLines => print::line(&serde_json::to_string(&Told { notice })?),
         Form::Text | Form::Ids => print::line(&notice),
     }
 }

@@ -4,12 +4,12 @@ use super::keys::shown;
 use super::print::{self, Form};
 use super::{Place, Shared};
 use crate::client::Client;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use clap::{Args, Subcommand};
 use protocol::Fingerprint;
 use std::collections::BTreeMap;
 use web::api::mesh::{End, Link, Member, Mesh};
-use web::api::nodes::{DecideMany, Node};
+use web::api::nodes::{Decide, DecideMany, Node};
 
 #[derive(Args)]
 pub(crate) struct NodesArgs {
@@ -22,17 +22,28 @@ pub(crate) struct NodesArgs {
 #[derive(Subcommand)]
 enum Command {
     /// List every node with its state, ranges and engines
-    #[command(after_help = "Example:\n  portdrift nodes list --json")]
+    #[command(after_help = "Examples:\n  portdrift nodes list\n  portdrift nodes list --jsonl")]
     List {
         /// Hidden ones too
         #[arg(long)]
         hidden: bool,
+        /// Print the fingerprints alone, one a line
+        #[arg(long, short)]
+        quiet: bool,
     },
     /// Show one node with all that is known of it
     #[command(after_help = "Example:\n  portdrift nodes show chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni")]
     Show {
         /// All eight groups
         fingerprint: Fingerprint,
+    },
+    /// Call a node something else; its key, and what it may scan, stay
+    #[command(after_help = "Example:\n  portdrift nodes rename chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni attic")]
+    Rename {
+        /// All eight groups
+        fingerprint: Fingerprint,
+        /// What people are to call it
+        label: String,
     },
     /// Leave nodes out of lists; they work on as before
     #[command(after_help = "Example:\n  portdrift nodes hide chh3-t6sa-zrb5-lp2h-kmmj-lubc-zux6-ovni")]
@@ -56,14 +67,15 @@ enum Command {
 pub(crate) async fn run(args: NodesArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (client, form) = (args.place.client()?, shared.form());
     match args.command {
-        Command::List { hidden } => {
+        Command::List { hidden, quiet } => {
             let nodes: Vec<Node> = client.get_all(&format!("/nodes?hidden={hidden}")).await?;
-            form.show(&nodes, |nodes| list(nodes))?;
+            form.or_ids(quiet).list(&nodes, |node| node.fingerprint.clone(), list)?;
         }
         Command::Show { fingerprint } => {
             let node: Node = client.get(&format!("/nodes/{fingerprint}")).await?;
             form.show(&node, shown::details)?;
         }
+        Command::Rename { fingerprint, label } => rename(&client, &fingerprint, label, form).await?,
         Command::Hide { fingerprints } => mark(&client, "hide", fingerprints, "hidden", form).await?,
         Command::Unhide { fingerprints } => mark(&client, "unhide", fingerprints, "shown again", form).await?,
         Command::Mesh => form.show(&client.get::<Mesh>("/mesh").await?, mesh)?,
@@ -71,10 +83,25 @@ pub(crate) async fn run(args: NodesArgs, shared: &Shared) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
+/// The label is one of the terms on which a node is in, so a node that is not in has none to change.
+async fn rename(client: &Client, fingerprint: &Fingerprint, label: String, form: Form) -> anyhow::Result<()> {
+    let node: Node = client.get(&format!("/nodes/{fingerprint}")).await?;
+    if node.approval.is_none() {
+        let reason = format!("{fingerprint} is {}; a label is given with `portdrift keys approve`", node.status);
+        return Err(Failure::new(Exit::Failed, reason).into());
+    }
+    if label.trim().is_empty() {
+        return Err(Failure::usage("the label is empty; write what people are to call the node").into());
+    }
+    let decide = Decide { label, ..Decide::default() };
+    let named: Node = client.post(&format!("/nodes/{fingerprint}/approve"), &decide).await?;
+    form.show(&named, |node| format!("{} is called {} now", node.fingerprint, node.label))
+}
+
 async fn mark(client: &Client, action: &str, nodes: Vec<Fingerprint>, deed: &str, form: Form) -> anyhow::Result<()> {
     let many = DecideMany { action: action.to_owned(), nodes, ..DecideMany::default() };
     let marked: Vec<Node> = client.post("/nodes/bulk", &many).await?;
-    form.show(&marked, |nodes| shown::decided(nodes, deed))
+    form.show_all(&marked, |nodes| shown::decided(nodes, deed))
 }
 
 fn list(nodes: &[Node]) -> String {

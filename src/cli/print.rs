@@ -1,7 +1,7 @@
 //! What goes to standard output: tables for people, JSON for programs. Progress and messages go to standard error.
 
+use super::{paint, table};
 use crate::exit::{Exit, Failure};
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -13,21 +13,46 @@ pub(crate) enum Form {
     Text,
     /// One JSON document.
     Json,
+    /// One JSON object a line: for a list, one for each entry.
+    JsonLines,
     /// Identifiers alone, one a line.
     Ids,
 }
 
 impl Form {
-    /// JSON when `--json` was given.
-    pub(crate) fn from_flag(json: bool) -> Self {
-        if json { Self::Json } else { Self::Text }
+    /// This, or identifiers alone when `--quiet` was given.
+    pub(crate) fn or_ids(self, quiet: bool) -> Self {
+        if quiet { Self::Ids } else { self }
     }
 
     /// Writes `value` as JSON, or the text that `words` makes of it.
     pub(crate) fn show<T: Serialize>(self, value: &T, words: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
         match self {
             Self::Json => line(&serde_json::to_string_pretty(value)?),
+            Self::JsonLines => line(&serde_json::to_string(value)?),
             Self::Text | Self::Ids => line(&words(value)),
+        }
+    }
+
+    /// Writes several things as JSON, or the text that `words` makes of them.
+    pub(crate) fn show_all<T: Serialize>(self, all: &[T], words: impl FnOnce(&[T]) -> String) -> anyhow::Result<()> {
+        match self {
+            Self::Json => line(&serde_json::to_string_pretty(all)?),
+            Self::JsonLines => all.iter().try_for_each(|one| line(&serde_json::to_string(one)?)),
+            Self::Text | Self::Ids => line(&words(all)),
+        }
+    }
+
+    /// Writes a list: what [`Self::show_all`] writes, or the identifiers that `id` picks.
+    pub(crate) fn list<T: Serialize, I: Display>(
+        self,
+        all: &[T],
+        id: impl Fn(&T) -> I,
+        words: impl FnOnce(&[T]) -> String,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Ids => ids(all.iter().map(id)),
+            Self::Text | Self::Json | Self::JsonLines => self.show_all(all, words),
         }
     }
 }
@@ -90,15 +115,30 @@ pub(crate) fn table(headings: &[&str], rows: Vec<Vec<String>>, empty: &str) -> S
     if rows.is_empty() {
         return empty.to_owned();
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
-    table.add_rows(rows);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+    table::lay_out(headings, &rows, paint::is_on(paint::Stream::Out))
+}
+
+/// In the largest unit that leaves a whole part, with one decimal.
+pub(crate) fn size(bytes: u64) -> String {
+    let units = ["GiB", "MiB", "KiB"];
+    let unit = units.iter().zip([30u32, 20, 10]).find(|(_, shift)| bytes >> shift > 0);
+    match unit {
+        None => counted(bytes, "byte"),
+        Some((unit, shift)) => {
+            let tenths = (bytes >> (shift - 10)) * 10 / 1_024;
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        }
     }
-    let lines: Vec<String> = table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n")
+}
+
+/// A length of time in its largest unit, so that it reads at a glance.
+pub(crate) fn rough(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }
 
 /// True when a person is likely to read standard error as it is written.
@@ -119,5 +159,17 @@ mod tests {
         12  lab
         ");
         assert_eq!(table(&["id"], vec![], "no scans yet"), "no scans yet");
+    }
+
+    #[test]
+    fn sizes_have_one_decimal() {
+        let told: Vec<String> = [1, 1_023, 1_536, 5 << 20, 3 << 30].into_iter().map(size).collect();
+        assert_eq!(told, ["1 byte", "1023 bytes", "1.5 KiB", "5.0 MiB", "3.0 GiB"]);
+    }
+
+    #[test]
+    fn a_length_of_time_is_told_in_its_largest_unit() {
+        let told = [0, 59, 60, 3_599, 3_600, 172_799, 172_800, 900_000].map(rough);
+        assert_eq!(told, ["0 s", "59 s", "1 min", "59 min", "1 h", "47 h", "2 days", "10 days"]);
     }
 }

@@ -87,7 +87,7 @@ pub(crate) async fn run(args: ReportsArgs, shared: &Shared) -> anyhow::Result<Ex
     let client = args.place.client()?;
     let report: Report = match args.command {
         Command::List { scan, quiet } => {
-            return list(&client, scan, if quiet { Form::Ids } else { shared.form() }).await;
+            return list(&client, scan, shared.form().or_ids(quiet)).await;
         }
         Command::Accept(args) => return accept::run(&client, args, shared).await,
         Command::Compare(compared) => return compare::run(&client, compared, shared).await.map(|()| Exit::Done),
@@ -105,15 +105,15 @@ async fn list(client: &Client, scan: Option<String>, form: Form) -> anyhow::Resu
         Some(scan) => client.get(&format!("/scans/{}/reports", find(client, &scan).await?)).await?,
         None => client.get("/reports").await?,
     };
-    if form == Form::Ids {
-        print::ids(reports.iter().map(|report| report.run))?;
-        return Ok(Exit::Done);
-    }
-    form.show(&reports, |reports| {
-        let headings = ["report", "scan", "status", "score", "changes", "coverage", "made"];
-        let empty = "no report yet; `portdrift scans run SCAN --wait` makes one";
-        print::table(&headings, reports.iter().map(row).collect(), empty)
-    })?;
+    form.list(
+        &reports,
+        |report| report.run,
+        |reports| {
+            let headings = ["report", "scan", "status", "score", "changes", "coverage", "made"];
+            let empty = "no report yet; `portdrift scans run SCAN --wait` makes one";
+            print::table(&headings, reports.iter().map(row).collect(), empty)
+        },
+    )?;
     Ok(Exit::Done)
 }
 

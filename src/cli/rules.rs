@@ -51,7 +51,7 @@ enum Command {
     /// Take every edit back: the default rules are in force again
     #[command(after_help = "Example:\n  portdrift rules reset --yes")]
     Reset {
-        /// Do it; without this nothing happens
+        /// Do it without asking
         #[arg(long)]
         yes: bool,
     },
@@ -68,7 +68,7 @@ fn path(PortId { protocol, port }: PortId) -> String {
 pub(crate) async fn run(args: RulesArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (client, form) = (args.place.client()?, shared.form());
     match args.command {
-        Command::List { quiet } => list(&client, if quiet { Form::Ids } else { form }).await?,
+        Command::List { quiet } => list(&client, form.or_ids(quiet)).await?,
         Command::Set { port, name, severity } => {
             let known = Severity::ALL.into_iter().find(|known| known.name() == severity);
             let severity = known.ok_or_else(|| Failure::usage(format!("{severity:?} is no severity")))?;
@@ -81,12 +81,10 @@ pub(crate) async fn run(args: RulesArgs, shared: &Shared) -> anyhow::Result<Exit
             let rule: Rule = client.delete(&path(port)).await?;
             form.show(&rule, |rule| format!("{} is no rule any more", words(rule)))?;
         }
-        Command::Reset { yes: false } => {
-            return Err(Failure::usage("this drops every rule that was edited; add --yes to do it").into());
-        }
-        Command::Reset { yes: true } => {
+        Command::Reset { yes } => {
+            print::confirm("Drop every rule that was made or edited?", yes)?;
             let rules: Vec<Rule> = client.post("/rules/reset", &()).await?;
-            form.show(&rules, |rules| format!("the {} default rules are in force", rules.len()))?;
+            form.show_all(&rules, |rules| format!("the {} default rules are in force", rules.len()))?;
         }
     }
     Ok(Exit::Done)
@@ -94,13 +92,9 @@ pub(crate) async fn run(args: RulesArgs, shared: &Shared) -> anyhow::Result<Exit
 
 async fn list(client: &Client, form: Form) -> anyhow::Result<()> {
     let rules: Vec<Rule> = client.get("/rules").await?;
-    if form == Form::Ids {
-        return print::ids(rules.iter().map(|rule| format!("{}/{}", rule.port, rule.protocol)));
-    }
-    let row = |rule: &Rule| {
-        vec![format!("{}/{}", rule.port, rule.protocol), rule.severity.name().to_owned(), rule.name.clone()]
-    };
-    form.show(&rules, |rules| {
+    let port = |rule: &Rule| format!("{}/{}", rule.port, rule.protocol);
+    let row = |rule: &Rule| vec![port(rule), rule.severity.name().to_owned(), rule.name.clone()];
+    form.list(&rules, port, |rules| {
         let empty = "no rule is left; `portdrift rules reset --yes` brings the default ones back";
         print::table(&["port", "severity", "name"], rules.iter().map(row).collect(), empty)
     })

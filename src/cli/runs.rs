@@ -1,6 +1,7 @@
 //! `runs`: single executions of a scan, as they go and as they ended.
 
 use super::print::{self, Form};
+use super::progress::Bar;
 use super::{Place, Shared, scans};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
@@ -46,13 +47,16 @@ enum Command {
         run: RunId,
     },
     /// Stop a run for good; no report is made of what it found
-    #[command(after_help = "Example:\n  portdrift runs cancel 7")]
+    #[command(after_help = "Example:\n  portdrift runs cancel 7 --yes")]
     Cancel {
         /// Its number
         run: RunId,
         /// Print its number alone
         #[arg(short, long)]
         quiet: bool,
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
     },
     /// Run again what a partial or failed run missed, and only that
     #[command(name = "retry-missing", after_help = "Example:\n  portdrift runs retry-missing 7 --wait")]
@@ -79,7 +83,7 @@ enum Command {
 
 pub(crate) async fn run(args: RunsArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let client = args.place.client()?;
-    let form = |quiet| if quiet { Form::Ids } else { shared.form() };
+    let form = |quiet| shared.form().or_ids(quiet);
     match args.command {
         Command::List { scan, state, quiet } => list(&client, scan, state, form(quiet)).await,
         Command::Show { run } => {
@@ -87,7 +91,10 @@ pub(crate) async fn run(args: RunsArgs, shared: &Shared) -> anyhow::Result<Exit>
             shared.form().show(&run, details)?;
             Ok(Exit::Done)
         }
-        Command::Cancel { run, quiet } => cancel(&client, run, form(quiet)).await,
+        Command::Cancel { run, quiet, yes } => {
+            print::confirm(&format!("Stop run {run} for good? No report is made of what it found."), yes)?;
+            cancel(&client, run, form(quiet)).await
+        }
         Command::RetryMissing { run, wait, quiet } => retry_missing(&client, run, wait, form(quiet)).await,
         Command::Watch { run, quiet } => follow(&client, run, form(quiet)).await,
     }
@@ -100,10 +107,7 @@ async fn list(client: &Client, scan: Option<String>, state: Option<RunState>, fo
     }
     filters.extend(state.map(|state| format!("state={}", state.name())));
     let runs: Vec<RunSummary> = client.get(&format!("/runs?{}", filters.join("&"))).await?;
-    match form {
-        Form::Ids => print::ids(runs.iter().map(|run| run.id))?,
-        Form::Text | Form::Json => form.show(&runs, |runs| table(runs))?,
-    }
+    form.list(&runs, |run| run.id, table)?;
     Ok(Exit::Done)
 }
 
@@ -134,7 +138,7 @@ async fn follow(client: &Client, run: RunId, form: Form) -> anyhow::Result<Exit>
 fn show_or_id<T: Serialize>(form: Form, value: &T, id: RunId, words: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
     match form {
         Form::Ids => print::ids([id]),
-        Form::Text | Form::Json => form.show(value, words),
+        Form::Text | Form::Json | Form::JsonLines => form.show(value, words),
     }
 }
 
@@ -144,14 +148,15 @@ fn path(run: RunId) -> String {
 
 /// Follows a run to its end, telling its progress on standard error.
 pub(crate) async fn watch(client: &Client, run: RunId, form: Form) -> anyhow::Result<RunDetail> {
-    let mut told = String::new();
+    let (mut told, bar) = (String::new(), Bar::of_parts(form, 100));
     loop {
         let seen: RunDetail = client.get(&path(run)).await?;
         let line = progress(&seen);
-        if form == Form::Text && line != told {
+        if form == Form::Text && !bar.is_seen() && line != told {
             print::note(&line);
-            told = line;
+            told.clone_from(&line);
         }
+        bar.show(u64::from(seen.progress.percent), line);
         if seen.run.ended {
             return Ok(seen);
         }
@@ -173,23 +178,13 @@ fn progress(run: &RunDetail) -> String {
     let (of_all, hosts) = (print::counted(*addresses_total, "address"), print::counted(*hosts_found, "host"));
     let mut line = format!("run {}: {phase}, {percent} %, {addresses_done} of {of_all}, {hosts}", run.run.id);
     if let Some(left) = left_seconds {
-        line.push_str(&format!(", about {} left", rough(*left)));
+        line.push_str(&format!(", about {} left", print::rough(*left)));
     }
     let silent = nodes.iter().filter_map(|node| Some((node, node.silent_seconds?)));
     for (node, seconds) in silent {
-        line.push_str(&format!("; no word from {} for {}", name(node), rough(seconds)));
+        line.push_str(&format!("; no word from {} for {}", name(node), print::rough(seconds)));
     }
     line
-}
-
-/// A length of time in its largest unit, so that it reads at a glance.
-fn rough(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3_600 => format!("{} min", seconds / 60),
-        3_600..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
-    }
 }
 
 fn name(node: &NodeProgress) -> String {
@@ -266,7 +261,7 @@ fn task_row(task: &Task) -> Vec<String> {
 
 fn node_row(node: &NodeProgress) -> Vec<String> {
     let heard = match (node.silent_seconds, node.last_heard_at) {
-        (Some(seconds), _) => format!("no word for {}", rough(seconds)),
+        (Some(seconds), _) => format!("no word for {}", print::rough(seconds)),
         (None, Some(at)) => at.to_string(),
         (None, None) => "-".to_owned(),
     };
@@ -325,11 +320,5 @@ mod tests {
 
         these are the newest 1 of 2001 tasks
         ");
-    }
-
-    #[test]
-    fn a_length_of_time_is_told_in_its_largest_unit() {
-        let told = [0, 59, 60, 3_599, 3_600, 172_799, 172_800, 900_000].map(rough);
-        assert_eq!(told, ["0 s", "59 s", "1 min", "59 min", "1 h", "47 h", "2 days", "10 days"]);
     }
 }

@@ -112,7 +112,7 @@ pub(crate) async fn run(args: ScansArgs, shared: &Shared) -> anyhow::Result<Exit
     let form = shared.form();
     let client = args.place.client()?;
     match args.command {
-        Command::List { all, quiet } => list(&client, all, if quiet { Form::Ids } else { form }).await?,
+        Command::List { all, quiet } => list(&client, all, form.or_ids(quiet)).await?,
         Command::Show { scan } => show(&client, &scan, form).await?,
         Command::Create(args) => define::create(&client, *args, form).await?,
         Command::Edit(args) => define::edit(&client, *args, form).await?,
@@ -169,13 +169,14 @@ pub(crate) async fn find(client: &Client, wanted: &str) -> anyhow::Result<ScanId
 
 async fn list(client: &Client, all: bool, form: Form) -> anyhow::Result<()> {
     let scans: Vec<Scan> = client.get_all(if all { "/scans?inactive=true" } else { "/scans" }).await?;
-    if form == Form::Ids {
-        return print::ids(scans.iter().map(|scan| scan.id));
-    }
-    form.show(&scans, |scans| {
-        let headings = ["id", "name", "targets", "ports", "last run", "score", "next run"];
-        print::table(&headings, scans.iter().map(row).collect(), "no scan yet; `portdrift scans create` makes one")
-    })
+    form.list(
+        &scans,
+        |scan| scan.id,
+        |scans| {
+            let headings = ["id", "name", "targets", "ports", "last run", "score", "next run"];
+            print::table(&headings, scans.iter().map(row).collect(), "no scan yet; `portdrift scans create` makes one")
+        },
+    )
 }
 
 fn row(scan: &Scan) -> Vec<String> {

@@ -38,6 +38,9 @@ Examples:
         /// As `portdrift tokens list` shows them
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -60,14 +63,15 @@ pub(crate) async fn run(args: TokensArgs, shared: &Shared) -> anyhow::Result<Exi
     let (client, form) = (args.place.client()?, shared.form());
     match args.command {
         Command::Create(wanted) => create(&client, wanted, form).await?,
-        Command::List { quiet } => list(&client, if quiet { Form::Ids } else { form }).await?,
-        Command::Revoke { ids } => {
+        Command::List { quiet } => list(&client, form.or_ids(quiet)).await?,
+        Command::Revoke { ids, yes } => {
+            print::confirm(&format!("Take {} back for good?", print::counted(ids.len(), "token")), yes)?;
             let mut revoked = Vec::new();
             for id in ids {
                 revoked.push(client.delete::<Token>(&format!("/tokens/{id}")).await?);
             }
             let words = |token: &Token| format!("token {} ({}) opens nothing any more", token.id, token.name);
-            form.show(&revoked, |revoked| revoked.iter().map(words).collect::<Vec<_>>().join("\n"))?;
+            form.show_all(&revoked, |revoked| revoked.iter().map(words).collect::<Vec<_>>().join("\n"))?;
         }
     }
     Ok(Exit::Done)
@@ -87,9 +91,6 @@ async fn create(client: &Client, wanted: CreateArgs, form: Form) -> anyhow::Resu
 
 async fn list(client: &Client, form: Form) -> anyhow::Result<()> {
     let tokens: Vec<Token> = client.get_all("/tokens").await?;
-    if form == Form::Ids {
-        return print::ids(tokens.iter().map(|token| &token.id));
-    }
     let row = |token: &Token| {
         let Token { id, name, owner, scopes, created: _, expires, last_used, over } = token;
         let scopes: Vec<&str> = scopes.iter().map(|scope| scope.name()).collect();
@@ -97,8 +98,16 @@ async fn list(client: &Client, form: Form) -> anyhow::Result<()> {
         let until = if *over { "over".to_owned() } else { expires.to_string() };
         vec![id.clone(), name.clone(), owner.clone(), scopes.join(" "), until, used]
     };
-    form.show(&tokens, |tokens| {
-        let empty = "no tokens yet; `portdrift tokens create` makes one";
-        print::table(&["id", "name", "owner", "opens", "until", "last used"], tokens.iter().map(row).collect(), empty)
-    })
+    form.list(
+        &tokens,
+        |token| token.id.clone(),
+        |tokens| {
+            let empty = "no tokens yet; `portdrift tokens create` makes one";
+            print::table(
+                &["id", "name", "owner", "opens", "until", "last used"],
+                tokens.iter().map(row).collect(),
+                empty,
+            )
+        },
+    )
 }

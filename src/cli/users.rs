@@ -86,7 +86,13 @@ Examples:
     Enable(Names),
     /// Turn down who asked for an account; nothing of it stays
     #[command(after_help = "Example:\n  portdrift users deny mallory")]
-    Deny(Names),
+    Deny {
+        #[command(flatten)]
+        names: Names,
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
+    },
     /// End every session of users
     #[command(after_help = "Example:\n  portdrift users sign-out grace")]
     SignOut(Names),
@@ -141,7 +147,7 @@ fn name(text: &str) -> Result<String, coordinator::accounts::AccountError> {
 pub(crate) async fn run(args: UsersArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (client, form) = (args.place.client()?, shared.form());
     match args.command {
-        Command::List { quiet } => list(&client, if quiet { Form::Ids } else { form }).await?,
+        Command::List { quiet } => list(&client, form.or_ids(quiet)).await?,
         Command::Create(CreateArgs { role, account }) => create(&client, role, account, form).await?,
         Command::CreateAdmin(account) => create(&client, Role::Admin.name().to_owned(), account, form).await?,
         Command::Invite { role, email, expires } => {
@@ -163,7 +169,8 @@ pub(crate) async fn run(args: UsersArgs, shared: &Shared) -> anyhow::Result<Exit
         }
         Command::Disable(names) => act(&client, names, "disable", form, words).await?,
         Command::Enable(names) => act(&client, names, "enable", form, words).await?,
-        Command::Deny(names) => {
+        Command::Deny { names, yes } => {
+            print::confirm(&format!("Turn down {}? Nothing of it stays.", names.names.join(", ")), yes)?;
             act(&client, names, "deny", form, |user| format!("{} was turned down", user.name)).await?;
         }
         Command::SignOut(names) => {
@@ -198,7 +205,7 @@ async fn act(
     for name in names {
         done.push(client.post::<User>(&format!("/users/{name}/{action}"), &()).await?);
     }
-    form.show(&done, |done| done.iter().map(words).collect::<Vec<_>>().join("\n"))
+    form.show_all(&done, |done| done.iter().map(words).collect::<Vec<_>>().join("\n"))
 }
 
 fn tell_link(link: &UserLink, what: &str, form: Form) -> anyhow::Result<()> {
@@ -213,9 +220,6 @@ fn tell_link(link: &UserLink, what: &str, form: Form) -> anyhow::Result<()> {
 
 async fn list(client: &Client, form: Form) -> anyhow::Result<()> {
     let users: Vec<User> = client.get("/users").await?;
-    if form == Form::Ids {
-        return print::ids(users.iter().map(|user| &user.name));
-    }
     let row = |user: &User| {
         let User { name, first, last, email, unconfirmed_email, role, state, created: _, last_sign_in } = user;
         let unconfirmed = unconfirmed_email.as_ref().map(|email| format!("{email} (not confirmed)"));
@@ -228,8 +232,12 @@ async fn list(client: &Client, form: Form) -> anyhow::Result<()> {
             last_sign_in.map_or_else(|| "never".to_owned(), |time| time.to_string()),
         ]
     };
-    form.show(&users, |users| {
-        let headings = ["name", "role", "state", "person", "e-mail", "last sign-in"];
-        print::table(&headings, users.iter().map(row).collect(), "nobody; `portdrift users create-admin` makes one")
-    })
+    form.list(
+        &users,
+        |user| user.name.clone(),
+        |users| {
+            let headings = ["name", "role", "state", "person", "e-mail", "last sign-in"];
+            print::table(&headings, users.iter().map(row).collect(), "nobody; `portdrift users create-admin` makes one")
+        },
+    )
 }

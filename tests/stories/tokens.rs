@@ -44,7 +44,7 @@ fn a_program_elsewhere_does_what_its_token_opens_until_it_is_revoked() {
     assert!(!tokens.to_string().contains(text.trim()), "a list shows no token");
     let scanners = tokens.as_array().unwrap().iter().find(|token| token["name"] == "scanner").unwrap();
     assert!(scanners["last_used"].is_string() && scanners["owner"] == "ada", "{scanners}");
-    stdout_of(&mut mesh.command(&["tokens", "revoke", scanners["id"].as_str().unwrap()]));
+    stdout_of(&mut mesh.command(&["tokens", "revoke", "--yes", scanners["id"].as_str().unwrap()]));
     let over = run(&mesh, &scanner, &["scans", "list"]);
     assert_eq!(over.status.code(), Some(4), "{}", told(&over));
     assert!(told(&over).contains("this token is unknown, over or revoked"), "{}", told(&over));
@@ -83,7 +83,7 @@ fn what_stands_in_the_way_of_asking_elsewhere_is_said() {
         told_of(&mut not_local),
         told_of(&mut mesh.command(&["tokens", "create", "x", "--owner", "eve"])),
         told_of(&mut mesh.command(&["tokens", "create", "x"])),
-        told_of(&mut mesh.command(&["tokens", "revoke", "none"])),
+        told_of(&mut mesh.command(&["tokens", "revoke", "none", "--yes"])),
     ];
     insta::assert_snapshot!(told.join("\n"), @r#"
     2 error: --url needs a token; put it into a file for --token-file, or into the variable PORTDRIFT_TOKEN

@@ -25,6 +25,7 @@ pub mod rules;
 pub mod runs;
 pub mod scans;
 pub mod statistics;
+pub mod status;
 pub mod tokens;
 pub mod users;
 
@@ -128,6 +129,7 @@ impl From<coordinator::run::Uncovered> for Uncovered {
         scans::schedule,
         scans::run,
         statistics::show,
+        status::show,
         tokens::list,
         tokens::create,
         tokens::revoke,

@@ -67,6 +67,8 @@ const IMPORT_SILENCE: Duration = Duration::from_secs(60);
 /// How the dashboard is reached.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// Where browsers find it.
+    pub address: String,
     /// The folder that a proxy serves it under, such as `/portdrift`; empty for none.
     pub base_path: String,
     /// The names it answers to at first, and the proxies whose word counts.

@@ -1,5 +1,6 @@
 //! The certificate that the dashboard shows: from files of its owner or self-signed, and taken anew when the files change.
 
+mod ending;
 mod own;
 #[cfg(test)]
 mod tests;

@@ -33,7 +33,8 @@ impl KeepFree {
         Self { bytes, percent: 0 }
     }
 
-    fn mark(self, total_bytes: u64) -> u64 {
+    /// The mark on a disk of this size, in bytes: below it no new work is begun.
+    pub fn mark(self, total_bytes: u64) -> u64 {
         self.bytes.max(total_bytes / 100 * self.percent)
     }
 }

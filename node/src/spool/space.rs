@@ -28,6 +28,13 @@ impl Default for SpoolLimits {
     }
 }
 
+impl SpoolLimits {
+    /// What stays free of a file system of so many bytes.
+    pub fn keep_free(&self, total_bytes: u64) -> u64 {
+        self.keep_free_bytes.unwrap_or_else(|| (total_bytes / FREE_PART).max(LEAST_FREE_BYTES))
+    }
+}
+
 /// The file system that the spool lies on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Disk {
@@ -46,7 +53,7 @@ impl Disk {
     }
 
     fn room(self, limits: &SpoolLimits) -> Room {
-        let keep = limits.keep_free_bytes.unwrap_or_else(|| (self.total / FREE_PART).max(LEAST_FREE_BYTES));
+        let keep = limits.keep_free(self.total);
         match self.free {
             free if free < keep / FULL_PART => Room::Full,
             free if free < keep => Room::Tight,

@@ -1,6 +1,6 @@
 //! What the `db` commands answer, as JSON and in words.
 
-use crate::cli::print::counted;
+use crate::cli::print::{counted, size};
 use coordinator::db::{BackupMade, CheckReport, RestoreMade, table_name};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -170,19 +170,6 @@ impl Dropped {
     }
 }
 
-/// In the largest unit that leaves a whole part, with one decimal.
-fn size(bytes: u64) -> String {
-    let units = ["GiB", "MiB", "KiB"];
-    let unit = units.iter().zip([30u32, 20, 10]).find(|(_, shift)| bytes >> shift > 0);
-    match unit {
-        None => counted(bytes, "byte"),
-        Some((unit, shift)) => {
-            let tenths = (bytes >> (shift - 10)) * 10 / 1_024;
-            format!("{}.{} {unit}", tenths / 10, tenths % 10)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,11 +218,5 @@ mod tests {
 
         Next: portdrift coordinator run --dir /srv/p
         ");
-    }
-
-    #[test]
-    fn sizes_have_one_decimal() {
-        let told: Vec<String> = [1, 1_023, 1_536, 5 << 20, 3 << 30].into_iter().map(size).collect();
-        assert_eq!(told, ["1 byte", "1023 bytes", "1.5 KiB", "5.0 MiB", "3.0 GiB"]);
     }
 }

@@ -12,14 +12,15 @@ const PENDING: &str = "pending";
 pub(super) async fn list(client: &Client, only_pending: bool, form: Form) -> anyhow::Result<()> {
     let mut nodes: Vec<Node> = client.get_all("/nodes?hidden=true").await?;
     nodes.retain(|node| !only_pending || node.status == PENDING);
-    if form == Form::Ids {
-        return print::ids(nodes.iter().map(|node| &node.fingerprint));
-    }
-    form.show(&nodes, |nodes| {
-        let empty = if only_pending { "no key waits for a decision" } else { "no key has asked to join yet" };
-        let headings = ["fingerprint", "state", "label", "host", "ends", "asked"];
-        print::table(&headings, nodes.iter().map(row).collect(), empty)
-    })?;
+    form.list(
+        &nodes,
+        |node| node.fingerprint.clone(),
+        |nodes| {
+            let empty = if only_pending { "no key waits for a decision" } else { "no key has asked to join yet" };
+            let headings = ["fingerprint", "state", "label", "host", "ends", "asked"];
+            print::table(&headings, nodes.iter().map(row).collect(), empty)
+        },
+    )?;
     if form == Form::Text {
         warnings(&client.get("/roster").await?, Timestamp::now()).iter().for_each(|warning| print::note(warning));
     }

@@ -80,6 +80,7 @@ pub(crate) fn api_table() -> Vec<Route> {
         post("/api/v1/scans/{scan}/schedule", Needs(Operate), api::scans::schedule),
         get("/api/v1/services", Needs(Read), api::hosts::services),
         get("/api/v1/statistics", Needs(Read), api::statistics::show),
+        get("/api/v1/status", Needs(Read), api::status::show),
         get("/api/v1/tokens", Needs(Read), api::tokens::list).scoped(Scope::Admin),
         post("/api/v1/tokens", Needs(Read), api::tokens::create).scoped(Scope::Admin).proven(),
         delete("/api/v1/tokens/{id}", Needs(Read), api::tokens::revoke).scoped(Scope::Admin).proven(),

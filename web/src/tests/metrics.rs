@@ -58,3 +58,15 @@ async fn statistics_are_the_same_numbers_for_programs() {
     );
     site.stop().await;
 }
+
+#[tokio::test]
+async fn the_coordinator_says_what_it_is_and_where_it_is_found() {
+    let address = "https://watch.example/portdrift".to_owned();
+    let site = Site::start(Settings { address: address.clone(), ..Settings::default() }).await;
+    let cookie = site.sign_in().await;
+    let told = send(&site.router, get("/api/v1/status", &cookie)).await.json();
+    assert_eq!((&told["version"], &told["dashboard"]), (&json!(env!("CARGO_PKG_VERSION")), &json!(address)));
+    assert_eq!((&told["refusal"], told["mesh_addresses"].as_array().map(Vec::len)), (&json!(null), Some(1)), "{told}");
+    assert!(told["uptime_seconds"].as_u64() < Some(600) && told["mesh"] != told["fingerprint"], "{told}");
+    site.stop().await;
+}
