@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench pages` imports 20 runs of 10,000 hosts with 10 open ports each into a coordinator of its own, starts
 //! the real program on that data and signs in. It follows every link from the first page on, asks for pages of each kind
-//! several times, and then again while one more run is taken in. `cargo bench --bench pages -- 2000` takes another number of
+//! several times, and then again while one more run is taken in. It ends with a table for the README. `cargo bench --bench pages -- 2000` takes another number of
 //! hosts; the tests run it small.
 
 #![expect(clippy::print_stdout, reason = "a benchmark speaks on standard output")]
@@ -14,8 +14,10 @@ mod fleet;
 #[path = "ndiff/process.rs"]
 #[expect(dead_code, reason = "the other benchmarks measure whole processes with it")]
 mod process;
+#[path = "pages/table.rs"]
+mod table;
 
-use browser::{Browser, Visited};
+use browser::Browser;
 use coordinator::config::Configuration;
 use coordinator::scan::ScanDraft;
 use coordinator::settings::{Settings, Timing};
@@ -52,9 +54,9 @@ async fn bench(hosts: u32, runs: u32, rounds: usize) -> Outcome<()> {
     fill(&data, hosts, runs).await?;
     let mut served = Served::start(&data)?;
     let browser = Browser::sign_in(&served.address, "ada", PASSWORD).await?;
-    let pages = browser.explore().await?;
+    let pages = browser.explore(runs).await?;
     let quiet = browser.time(&pages, rounds).await?;
-    tell("quiet", &quiet);
+    table::tell("quiet", &quiet);
     let resident_quiet = served.peak_mib()?;
     let document = fleet::document(hosts, runs);
     let began = Instant::now();
@@ -63,39 +65,19 @@ async fn bench(hosts: u32, runs: u32, rounds: usize) -> Outcome<()> {
         let timing = browser.time_until(&pages, importing, PATIENCE);
         timing.await?
     };
-    tell("while a run is taken in", &busy);
+    table::tell("while a run is taken in", &busy);
     println!("run {run} was taken in within {:.1} s", began.elapsed().as_secs_f64());
     let resident = served.peak_mib()?;
     println!("memory: {resident_quiet:.0} MiB at most while quiet, {resident:.0} MiB at most in all");
+    table::print(&quiet, &busy);
     served.stop()?;
     let is_held = [&quiet, &busy].into_iter().all(|seen| {
-        let (medians, p95) = (slowest(seen), browser::percentile(seen, 95));
+        let (medians, p95) = (table::slowest(seen), browser::percentile(seen, 95));
         medians < 50.0 && p95 < 150.0 && seen.iter().all(|page| page.bytes < 300_000)
     });
     let is_small = resident < 150.0;
     demand(hosts < HOSTS || is_held, "each page's median below 50 ms and 300 kB, 95 of 100 below 150 ms")?;
     demand(hosts < HOSTS || is_small, "below 150 MiB resident")
-}
-
-/// The largest median of any page, in milliseconds.
-fn slowest(pages: &[Visited]) -> f64 {
-    pages.iter().map(Visited::median).fold(0.0, f64::max)
-}
-
-fn tell(when: &str, pages: &[Visited]) {
-    let largest = pages.iter().map(|page| page.bytes).max().unwrap_or(0);
-    println!(
-        "{when}: {} pages; slowest median {:.1} ms, 95 of 100 answers within {:.1} ms, largest page {} kB",
-        pages.len(),
-        slowest(pages),
-        browser::percentile(pages, 95),
-        largest / 1_000
-    );
-    let mut by_time: Vec<&Visited> = pages.iter().collect();
-    by_time.sort_by(|a, b| b.median().total_cmp(&a.median()));
-    for page in by_time.iter().take(12) {
-        println!("  {:>8.1} ms {:>5} kB  {}", page.median(), page.bytes / 1_000, page.path);
-    }
 }
 
 /// Makes a coordinator in `folder` with one network and its runs. It has no nodes, so it scans nothing.

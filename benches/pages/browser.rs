@@ -15,6 +15,19 @@ const OF_A_KIND: usize = 2;
 /// The most pages that are looked at for links.
 const MOST_PAGES: usize = 250;
 
+/// Pages to which a form leads and no link: searches, and lists of what is rare or not there.
+const TYPED: [&str; 9] = [
+    "/alerts?text=10.0.7.9&sort=address",
+    "/hosts?alerts=active&port=3389",
+    "/hosts?service=99.1",
+    "/hosts?text=host-7-9",
+    "/search?q=10.0.1.9",
+    "/search?q=nginx",
+    "/search?q=no-such-thing",
+    "/search?q=port%3A3389",
+    "/services?service=mysql",
+];
+
 /// What the API says of a run.
 #[derive(Deserialize)]
 struct Seen {
@@ -39,6 +52,11 @@ pub(crate) struct Visited {
 impl Visited {
     pub(crate) fn median(&self) -> f64 {
         middle(self.times.clone(), 50)
+    }
+
+    /// Its address without a query and numbers.
+    pub(crate) fn place(&self) -> String {
+        kind_of(&self.path).split('?').next().unwrap_or_default().to_owned()
     }
 }
 
@@ -80,16 +98,20 @@ impl Browser {
         Ok(self.client.get(format!("{}{path}", self.base)).header(COOKIE, &self.cookie).send().await?)
     }
 
-    /// Follows links from the first page on. Gives a few pages of each kind.
-    pub(crate) async fn explore(&self) -> Outcome<Vec<String>> {
-        let (mut open, mut seen) = (VecDeque::from(["/".to_owned()]), BTreeSet::new());
+    /// Follows links from the first page on, and from what was typed. Gives a few pages of each kind; `latest` is the
+    /// latest run.
+    pub(crate) async fn explore(&self, latest: u32) -> Outcome<Vec<String>> {
+        let mut open: VecDeque<String> = TYPED.into_iter().chain(["/"]).map(str::to_owned).collect();
+        open.push_front(format!("/compare?network=1&from=1&to={latest}"));
+        let typed: BTreeSet<String> = open.iter().cloned().collect();
+        let mut seen = BTreeSet::new();
         let (mut kinds, mut pages) = (BTreeMap::<String, usize>::new(), Vec::new());
         while let Some(path) = open.pop_front().filter(|_| seen.len() < MOST_PAGES) {
             let of_kind = kinds.entry(kind_of(&path)).or_default();
-            if *of_kind >= OF_A_KIND || !seen.insert(path.clone()) {
+            if (*of_kind >= OF_A_KIND && !typed.contains(&path)) || !seen.insert(path.clone()) {
                 continue;
             }
-            *of_kind += 1;
+            *of_kind += usize::from(!typed.contains(&path));
             let answer = self.get(&path).await?;
             if answer.status().is_redirection() {
                 let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();

@@ -32,6 +32,8 @@ pub(crate) struct RunLook {
     pub(crate) coverage: RunCoverage,
     /// Where it saw a host.
     pub(crate) seen: TargetSet,
+    /// The hosts that have a version of this run: between two runs no others can have changed.
+    pub(crate) versions: TargetSet,
 }
 
 /// The runs of a scan up to `last` whose versions count.
@@ -101,6 +103,20 @@ pub(crate) fn versions<'a>(
     by_host(match after {
         Some(address) => rows.after(&(scan, address, RunId(u64::MAX))),
         None => rows,
+    })
+}
+
+/// The hosts of a scan within these addresses, in order.
+pub(crate) fn versions_within<'a>(
+    reads: &'a impl Reads,
+    scan: ScanId,
+    addresses: &'a TargetSet,
+) -> impl Iterator<Item = Result<Versions<'a>, StoreError>> {
+    addresses.ranges().flat_map(move |range| {
+        let within = move |found: &Result<Versions<'_>, StoreError>| {
+            found.as_ref().map_or(true, |versions| versions.address <= range.last())
+        };
+        versions_from(reads, scan, range.first(), false).take_while(within)
     })
 }
 

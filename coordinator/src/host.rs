@@ -1,7 +1,12 @@
 //! Hosts as lists speak of them: which one, and which are wanted. What is known of one stands in `analysis::delta`.
 
+mod digest;
+
+pub(crate) use digest::{HostDigest, PortWords};
+
 use crate::analysis::delta::{KnownHost, PortId};
-use protocol::observation::{PortObservation, Service};
+use digest::service_text;
+use protocol::observation::PortObservation;
 use protocol::task::ScanId;
 use protocol::{PortSet, Protocol, TargetSet};
 use std::fmt::{self, Display};
@@ -59,13 +64,22 @@ pub struct HostFilter {
 }
 
 impl HostFilter {
+    /// Whether anything is asked of what a host tells of itself, apart from its address.
+    pub(crate) fn asks_for_words(&self) -> bool {
+        self.ports.is_some() || self.service.is_some() || self.text.is_some()
+    }
+
     /// Whether a host is wanted, as far as it tells itself: network and alerts are looked at elsewhere.
-    pub fn takes(&self, host: &KnownHost) -> bool {
-        let is_there = self.addresses.as_ref().is_none_or(|wanted| wanted.contains(host.address));
-        let asks_for_ports = self.ports.is_some() || self.service.is_some();
-        is_there
-            && (!asks_for_ports || self.ports_of(host).next().is_some())
-            && self.text.as_ref().is_none_or(|text| searched(host).contains(&text.trim().to_lowercase()))
+    pub(crate) fn takes(&self, host: &HostDigest) -> bool {
+        let lowered = |text: &Option<String>| text.as_ref().map(|text| text.trim().to_lowercase());
+        let (service, text) = (lowered(&self.service), lowered(&self.text));
+        let is_asked = |PortWords { port, service: words }: &PortWords| {
+            self.ports.as_ref().is_none_or(|ports| ports.contains(port.protocol, port.port))
+                && service.as_ref().is_none_or(|text| words.contains(text))
+        };
+        self.addresses.as_ref().is_none_or(|wanted| wanted.contains(host.address))
+            && (self.ports.is_none() && service.is_none() || host.ports.iter().any(is_asked))
+            && text.is_none_or(|text| host.has(&text))
     }
 
     /// The open ports of a host that are asked for; all of them, when none is asked for.
@@ -76,30 +90,6 @@ impl HostFilter {
                 && service.as_ref().is_none_or(|text| service_text(port).contains(text))
         })
     }
-}
-
-/// What a search for text looks at: words apart by line ends, which nobody types.
-fn searched(host: &KnownHost) -> String {
-    let observation = &host.observation;
-    let mut words = host.address.to_string();
-    for name in &observation.names {
-        words.push_str(&format!("\n{name}"));
-    }
-    if let Some(mac) = &observation.mac {
-        words.push_str(&format!("\n{}\n{}", mac.address, mac.vendor));
-    }
-    if let Some(os) = &observation.os {
-        words.push_str(&format!("\n{}", os.name));
-    }
-    words.to_lowercase()
-}
-
-/// What a search for a service looks at, in lower case.
-pub(crate) fn service_text(port: &PortObservation) -> String {
-    let words = |Service { name, product, version, extra, tls: _, method: _ }: &Service| {
-        format!("{name}\n{product} {version} {extra}").to_lowercase()
-    };
-    port.service.as_ref().map(words).unwrap_or_default()
 }
 
 /// Open ports as a set: a few ranges, however many there are.
@@ -120,7 +110,7 @@ mod tests {
     use super::*;
     use crate::fixture;
     use proptest::prelude::*;
-    use protocol::observation::MacAddress;
+    use protocol::observation::{MacAddress, Service};
     use protocol::task::RunId;
 
     fn known() -> KnownHost {
@@ -154,7 +144,7 @@ mod tests {
             (HostFilter { text: Some("nginx".into()), ..filter() }, false),
         ];
         for (filter, is_wanted) in cases {
-            assert_eq!(filter.takes(&host), is_wanted, "{filter:?}");
+            assert_eq!(filter.takes(&HostDigest::of(&host)), is_wanted, "{filter:?}");
         }
     }
 

@@ -198,18 +198,38 @@ impl Test {
 impl Pattern {
     /// With one part it may stand anywhere; with more the first must be the beginning and the last the end.
     fn is_in(&self, text: &str) -> bool {
-        let text = text.to_lowercase();
+        match text.is_ascii() {
+            // Most text is, and is not copied.
+            true => self.is_in_lowered(text.as_bytes()),
+            false => self.is_in_lowered(text.to_lowercase().as_bytes()),
+        }
+    }
+
+    /// In text that is in lower case, but for letters of ASCII.
+    fn is_in_lowered(&self, text: &[u8]) -> bool {
         match self.parts.as_slice() {
             [] => true,
-            [part] => text.contains(part.as_str()),
+            [part] => behind(text, part).is_some(),
             [first, middle @ .., last] => {
-                let Some(mut rest) = text.strip_prefix(first.as_str()) else { return false };
-                for part in middle {
-                    let Some((_, after)) = rest.split_once(part.as_str()) else { return false };
-                    rest = after;
-                }
-                rest.ends_with(last.as_str())
+                let begins = text.get(..first.len()).is_some_and(|start| start.eq_ignore_ascii_case(first.as_bytes()));
+                let rest = text.get(first.len()..).filter(|_| begins);
+                let rest = middle.iter().fold(rest, |rest, part| behind(rest?, part));
+                let end = rest.and_then(|rest| rest.get(rest.len().checked_sub(last.len())?..));
+                end.is_some_and(|end| end.eq_ignore_ascii_case(last.as_bytes()))
             }
+        }
+    }
+}
+
+/// What comes after the first place in `text` where `part` stands.
+fn behind<'a>(text: &'a [u8], part: &str) -> Option<&'a [u8]> {
+    let Some((first, rest)) = part.as_bytes().split_first() else { return Some(text) };
+    let mut from = text;
+    loop {
+        let at = from.iter().position(|byte| byte.to_ascii_lowercase() == *first)?;
+        from = from.get(at + 1..)?;
+        if from.get(..rest.len())?.eq_ignore_ascii_case(rest) {
+            return from.get(rest.len()..);
         }
     }
 }

@@ -40,6 +40,7 @@ use protocol::text::Text;
 #[derive(Default)]
 pub(crate) struct Held {
     alerts: alerts::HeldAlerts,
+    hosts: hosts::HeldHosts,
     services: hosts::HeldServices,
 }
 

@@ -1,5 +1,6 @@
 //! Values to bytes and back: bincode behind a version byte and a size limit. No other file names bincode.
 
+use bincode::de::read::Reader;
 pub use bincode::de::{BorrowDecode, BorrowDecoder, Decoder};
 pub use bincode::enc::Encoder;
 pub use bincode::error::{DecodeError, EncodeError};
@@ -57,6 +58,26 @@ pub fn decode<T: Decode<()>>(bytes: &[u8], limit: usize) -> Result<T, CodecError
     let config = bincode::config::standard().with_limit::<MAX_CLAIM_BYTES>();
     let (value, used) = bincode::decode_from_slice(body, config).map_err(CodecError::Malformed)?;
     if used == body.len() { Ok(value) } else { Err(CodecError::Trailing(body.len() - used)) }
+}
+
+/// Reads text as [`String`] does, but gives `take` the bytes where they lie: most text is copied into another form anyway.
+pub(crate) fn decode_text<D: Decoder, T>(decoder: &mut D, take: impl FnOnce(&str) -> T) -> Result<T, DecodeError> {
+    let length = u64::decode(decoder)?;
+    let length = usize::try_from(length).map_err(|_| DecodeError::OutsideUsizeRange(length))?;
+    decoder.claim_bytes_read(length)?;
+    let reader = decoder.reader();
+    if let Some(bytes) = reader.peek_read(length) {
+        let taken = take(text(bytes)?);
+        reader.consume(length);
+        return Ok(taken);
+    }
+    let mut bytes = vec![0; length];
+    reader.read(&mut bytes)?;
+    Ok(take(text(&bytes)?))
+}
+
+fn text(bytes: &[u8]) -> Result<&str, DecodeError> {
+    std::str::from_utf8(bytes).map_err(|inner| DecodeError::Utf8 { inner })
 }
 
 #[cfg(test)]

@@ -20,6 +20,10 @@ pub struct Text(Arc<str>);
 impl Text {
     /// Cleans `raw`.
     pub fn new(raw: &str) -> Self {
+        if raw.is_empty() {
+            // All of these share their bytes: of most services little is told.
+            return Self::default();
+        }
         if raw.len() <= MAX_TEXT_BYTES && raw.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return Self(raw.into());
         }
@@ -74,7 +78,7 @@ fn is_hidden(character: char) -> bool {
 
 impl<C> Decode<C> for Text {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        Ok(Self::new(&String::decode(decoder)?))
+        codec::decode_text(decoder, Self::new)
     }
 }
 

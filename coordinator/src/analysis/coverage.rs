@@ -170,6 +170,21 @@ impl RunCoverage {
         percent(done, all)
     }
 
+    /// The addresses at which the two did not look in the same way.
+    pub fn differs_at(&self, other: &Self) -> TargetSet {
+        let of_one = |mine: &Self, theirs: &Self| {
+            let identified = |part: &Identified| {
+                let same = theirs.identified.iter().filter(|other| other.how == part.how);
+                part.targets.minus(&joined(same.map(|other| &other.targets)))
+            };
+            let cells = [mine.probed.minus(&theirs.probed), mine.probed_otherwise.minus(&theirs.probed_otherwise)];
+            let asked = [mine.asked.minus(&theirs.asked), mine.by_port_only.minus(&theirs.by_port_only)];
+            let cells = cells.iter().map(Cells::addresses);
+            joined(&asked.into_iter().chain(cells).chain(mine.identified.iter().map(identified)).collect::<Vec<_>>())
+        };
+        of_one(self, other).union(&of_one(other, self))
+    }
+
     /// Cells that only one of two coverages holds, from the earlier to this one.
     pub fn change_from(&self, earlier: &Self) -> CoverageChange {
         let (before, now) =

@@ -81,7 +81,7 @@ impl Ending {
 
     fn found(&self, pass: Pass, survey: &Survey, now: Timestamp, bounds: Bounds) -> Found {
         let facts = &self.facts;
-        let Pass { lines, status, transitions, known_hosts, doubts, changed_again, .. } = pass;
+        let Pass { lines, status, transitions, known_hosts, doubts, changed_again, versions, .. } = pass;
         let (lines, left_out) = lines.finish();
         let score = score(&lines.changes, &facts.rules, [], known_hosts);
         let coverage = doubts.settled(&survey.decided);
@@ -115,7 +115,7 @@ impl Ending {
             summary,
             parts: parts.collect(),
             known_coverage: facts.known_coverage.union(&coverage).without_ways(),
-            look: RunLook { coverage, seen: survey.seen.clone() },
+            look: RunLook { coverage, seen: survey.seen.clone(), versions: versions.into_iter().collect() },
             transitions,
             changed_again,
         }

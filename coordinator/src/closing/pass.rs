@@ -35,6 +35,8 @@ pub(super) struct Pass {
     pub(super) doubts: Doubts,
     /// Accepted cells that changed: they are accepted no more.
     pub(super) changed_again: Vec<(IpAddr, PortId)>,
+    /// Hosts that have a version of this run.
+    pub(super) versions: Vec<IpAddr>,
     /// The last address that was read.
     after: Option<IpAddr>,
     /// Versions that are not written yet, and how much they are, in hosts and ports.
@@ -61,6 +63,7 @@ impl Pass {
             known_hosts: 0,
             doubts: Doubts::default(),
             changed_again: Vec::new(),
+            versions: Vec::new(),
             after: None,
             writes: Vec::new(),
             weight: 0,
@@ -140,6 +143,7 @@ impl Pass {
             (before, after) => before.is_some() != after.is_some(),
         };
         let next = is_new.then(|| after.cloned());
+        self.versions.extend(is_new.then_some(address));
         if next == written {
             return;
         }

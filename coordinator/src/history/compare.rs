@@ -1,12 +1,15 @@
 //! Two runs of a scan against each other (SPEC R10): both read back, compared by the rules of a report.
 
-use super::{RunLook, Versions, reported_runs, versions};
+use super::{RunLook, Versions, reported_runs, versions_within};
 use crate::analysis::delta::{self, Change, KnownHost, Note, accept};
 use crate::report::{Collector, Lines, MAX_LINES};
+use crate::store::tables::RUN_LOOKS;
 use crate::store::{Reads, StoreError};
+use protocol::TargetSet;
 use protocol::observation::HostObservation;
 use protocol::task::{RunId, ScanId};
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 /// How many hosts that may differ are held at a time.
 const HOSTS_AT_ONCE: usize = 512;
@@ -71,14 +74,16 @@ struct Sides<'a> {
 }
 
 impl Sides<'_> {
+    /// Reads only hosts that can differ: the others have the same version and were looked at in the same way.
     fn lines(&self, reads: &impl Reads) -> Result<(Lines, u64), StoreError> {
         let reported = reported_runs(reads, self.scan, self.from.max(self.to))?;
-        let looked_alike = self.before.coverage == self.after.coverage;
+        let looked_at_otherwise = self.before.coverage.differs_at(&self.after.coverage);
+        let can_differ = self.changed_between(reads, &reported)?.union(&looked_at_otherwise);
         let (mut known, mut seen) = (Vec::new(), Vec::new());
         let mut lines = Collector::new(MAX_LINES);
-        for versions in versions(reads, self.scan, None) {
+        for versions in versions_within(reads, self.scan, &can_differ) {
             let versions = versions?;
-            if looked_alike && self.is_same(&versions, &reported) {
+            if !looked_at_otherwise.contains(versions.address) && self.is_same(&versions, &reported) {
                 continue;
             }
             known.extend(self.before.host(&versions, &reported, self.from)?);
@@ -91,7 +96,21 @@ impl Sides<'_> {
         Ok(lines.finish())
     }
 
-    /// True when both runs saw the very same version: then nothing is decoded. Only for runs that looked alike.
+    /// Where a run after the earlier one, up to the later one, has left another version, or only one of the two saw a host.
+    ///
+    /// In order of the runs: when one is removed meanwhile, its versions are with a later one before it is gone.
+    fn changed_between(&self, reads: &impl Reads, reported: &BTreeSet<RunId>) -> Result<TargetSet, StoreError> {
+        let (before, after) = (&self.before.seen, &self.after.seen);
+        let mut changed = vec![before.minus(after), after.minus(before)];
+        let between = (Bound::Excluded(self.from.min(self.to)), Bound::Included(self.from.max(self.to)));
+        for run in reported.range(between) {
+            changed.extend(reads.get(&RUN_LOOKS, run)?.map(|look| look.versions));
+        }
+        let ranges = changed.iter().flat_map(TargetSet::ranges);
+        Ok(TargetSet::from_ranges(ranges.map(|range| (range.first(), range.last()))))
+    }
+
+    /// True when both runs saw the very same version: then nothing is decoded. Only where both looked alike.
     fn is_same(&self, versions: &Versions<'_>, reported: &BTreeSet<RunId>) -> bool {
         let version = |run| versions.at(reported, run).map(|row| row.key.2);
         let (before, after) = (self.before.seen.contains(versions.address), self.after.seen.contains(versions.address));

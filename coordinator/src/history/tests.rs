@@ -2,8 +2,8 @@
 
 mod large;
 
-use super::{Comparison, PastRun, compare};
-use crate::analysis::delta::{Change, ChangeKind, PortId};
+use super::{Comparison, PastRun, compare, reported_runs, versions};
+use crate::analysis::delta::{Change, ChangeKind, HostDelta, PortId, accept, delta};
 use crate::fixture::{Fixture, NOW, PORTS, SCAN, TARGETS, host, last_seen, result};
 use crate::report::Report;
 use crate::store::tests::rounds;
@@ -47,6 +47,23 @@ async fn compared(fixture: &Fixture, from: RunId, to: RunId) -> Comparison {
     fixture.store.read(read).await.unwrap()
 }
 
+/// As a comparison that reads every host.
+async fn compared_whole(fixture: &Fixture, from: RunId, to: RunId) -> Vec<HostDelta> {
+    let read = move |view: &crate::store::View| {
+        let look = |run| Ok::<_, crate::StoreError>(PastRun::read(view, run)?.and_then(|past| past.look).unwrap());
+        let (before, after, reported) = (look(from)?, look(to)?, reported_runs(view, SCAN, from.max(to))?);
+        let (mut known, mut seen) = (Vec::new(), Vec::new());
+        for versions in versions(view, SCAN, None) {
+            let versions = versions?;
+            known.extend(before.host(&versions, &reported, from)?);
+            seen.extend(after.host(&versions, &reported, to)?.map(|host| host.observation));
+        }
+        let deltas = delta(known.into_iter(), seen.into_iter(), &before.coverage, &after.coverage);
+        Ok(deltas.map(accept).collect())
+    };
+    fixture.store.read(read).await.unwrap()
+}
+
 async fn report(fixture: &Fixture, run: RunId) -> Report {
     fixture.store.read(move |view| crate::report::read(view, run)).await.unwrap().unwrap()
 }
@@ -75,10 +92,11 @@ fn mirrored((address, port, kind): Line) -> Line {
     (address, port, kind)
 }
 
-/// Each run against the one before, and against itself.
+/// Each run against the one before, against itself, and against all.
 async fn check(runs: Vec<Seen>) {
     let fixture = Fixture::new().await;
     let mut last: Option<RunId> = None;
+    let mut ended: Vec<RunId> = Vec::new();
     for seen in runs {
         let run = fixture.finished_run(seen.covered, seen.hosts()).await;
         assert_eq!(hosts(&fixture, run, None, usize::MAX).await, seen.hosts(), "as it saw them");
@@ -94,6 +112,13 @@ async fn check(runs: Vec<Seen>) {
             assert_eq!(lines(&back.changes), lines(&forth.changes).into_iter().map(mirrored).collect());
         }
         last = Some(run);
+        ended.push(run);
+    }
+    for (from, to) in ended.iter().flat_map(|from| ended.iter().map(move |to| (*from, *to))) {
+        let whole = compared_whole(&fixture, from, to).await;
+        let found = compared(&fixture, from, to).await;
+        assert_eq!(found.changes, whole.iter().flat_map(|host| host.changes.clone()).collect::<Vec<_>>());
+        assert_eq!(found.notes, whole.into_iter().flat_map(|host| host.notes).collect::<Vec<_>>(), "{from} to {to}");
     }
 }
 

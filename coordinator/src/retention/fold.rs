@@ -2,10 +2,10 @@
 //! there or before.
 
 use crate::history::{Version, reported_runs, versions};
-use crate::store::tables::HISTORY;
-use crate::store::{Store, StoreError, View};
+use crate::store::tables::{HISTORY, RUN_LOOKS};
+use crate::store::{Draft, Reads, Store, StoreError, View};
 use protocol::task::{RunId, ScanId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Bound;
 
@@ -54,23 +54,31 @@ pub(super) async fn fold(
         let gone = retired.clone();
         let (writes, last) = store.read(move |view| writes(view, scan, &gone, after, piece)).await?;
         if !writes.is_empty() {
-            store
-                .update(move |draft| {
-                    for Write { address, from, to } in &writes {
-                        draft.remove(&HISTORY, &(scan, *address, *from))?;
-                        if let Some((heir, version)) = to {
-                            draft.put(&HISTORY, &(scan, *address, *heir), version)?;
-                        }
-                    }
-                    Ok::<_, StoreError>(())
-                })
-                .await?;
+            store.update(move |draft| apply(draft, scan, &writes)).await?;
         }
         after = last;
         if after.is_none() {
             return Ok(());
         }
     }
+}
+
+fn apply(draft: &mut Draft, scan: ScanId, writes: &[Write]) -> Result<(), StoreError> {
+    let mut handed_on: BTreeMap<RunId, Vec<IpAddr>> = BTreeMap::new();
+    for Write { address, from, to } in writes {
+        draft.remove(&HISTORY, &(scan, *address, *from))?;
+        if let Some((heir, version)) = to {
+            draft.put(&HISTORY, &(scan, *address, *heir), version)?;
+            handed_on.entry(*heir).or_default().push(*address);
+        }
+    }
+    for (heir, hosts) in handed_on {
+        if let Some(mut look) = draft.get(&RUN_LOOKS, &heir)? {
+            look.versions = look.versions.union(&hosts.into_iter().collect());
+            draft.put(&RUN_LOOKS, &heir, &look)?;
+        }
+    }
+    Ok(())
 }
 
 /// The changes of hosts after the address `after`, about `piece` of them, and the last address; none when it was the

@@ -112,13 +112,13 @@ impl Looks {
 }
 
 /// Networks by number: name, and what should have been looked at.
-struct Networks<'a, R> {
+pub(super) struct Networks<'a, R> {
     reads: &'a R,
     seen: BTreeMap<ScanId, (Text, Looks)>,
 }
 
 impl<'a, R: Reads> Networks<'a, R> {
-    fn new(reads: &'a R) -> Self {
+    pub(super) fn new(reads: &'a R) -> Self {
         Self { reads, seen: BTreeMap::new() }
     }
 
@@ -131,7 +131,12 @@ impl<'a, R: Reads> Networks<'a, R> {
         self.seen.get(&scan).ok_or_else(|| StoreError::Damaged { table: "scans", key: scan.to_string() })
     }
 
-    fn view(&mut self, alert: Alert) -> Result<AlertView, StoreError> {
+    /// The name of a network.
+    pub(super) fn name(&mut self, scan: ScanId) -> Result<&Text, StoreError> {
+        self.of(scan).map(|(name, _)| name)
+    }
+
+    pub(super) fn view(&mut self, alert: Alert) -> Result<AlertView, StoreError> {
         let (name, looks) = self.of(alert.key.scan)?;
         Ok(AlertView { network: name.clone(), is_verified: looks.verify(&alert), alert })
     }
@@ -158,7 +163,7 @@ pub(crate) fn each(
 }
 
 /// Every alert in key order, read one by one.
-fn stored(reads: &impl Reads) -> impl Iterator<Item = Result<Cow<'static, Alert>, StoreError>> + '_ {
+pub(super) fn stored(reads: &impl Reads) -> impl Iterator<Item = Result<Cow<'static, Alert>, StoreError>> + '_ {
     reads.iter(&ALERTS).map(|row| row.map(|(_, alert)| Cow::Owned(alert)))
 }
 
@@ -266,7 +271,7 @@ impl Coordinator {
     }
 
     /// Every alert, unless they are too many to hold.
-    async fn every_alert(&self) -> Result<Option<Arc<Vec<Alert>>>, StoreError> {
+    pub(super) async fn every_alert(&self) -> Result<Option<Arc<Vec<Alert>>>, StoreError> {
         let revision = match self.held().alerts.get(self.store(), &[ALERTS.label()]) {
             (_, Some(held)) => return Ok(held),
             (revision, None) => revision,

@@ -1,27 +1,30 @@
 //! Hosts: one list over all networks, in order of address, read by key as far as a page needs.
 
 mod detail;
+mod held;
 mod services;
 #[cfg(test)]
 mod tests;
 mod walk;
 
 pub use detail::{HostDetail, HostLook, MAX_LOOKS, MAX_PORTS, Mark, PortHistory};
+pub(crate) use held::{Among, Digests, HeldHosts};
 pub(crate) use services::HeldServices;
 pub use services::{ServiceTally, Services};
-pub(crate) use walk::{Found, Walk};
+pub(crate) use walk::Walk;
 
 use super::UseCaseError;
 use crate::Coordinator;
 use crate::accounts::{Actor, Right};
-use crate::analysis::alert::Severity;
+use crate::analysis::alert::{Alert, Severity};
 use crate::analysis::delta::KnownHost;
-use crate::host::{HostFilter, HostKey};
+use crate::host::{HostDigest, HostFilter, HostKey};
 use crate::store::tables::{ALERTS, SCANS};
-use crate::store::{Reads, StoreError};
+use crate::store::{Reads, StoreError, View};
 use protocol::Timestamp;
 use protocol::task::RunId;
 use protocol::text::Text;
+use std::collections::BTreeSet;
 
 /// The most hosts that one page of a list gives.
 pub const MAX_HOSTS: usize = 1_000;
@@ -69,23 +72,48 @@ impl Coordinator {
     /// A page of the hosts that are wanted.
     pub async fn hosts(&self, actor: &Actor, filter: &HostFilter, page: HostPage) -> Result<HostList, UseCaseError> {
         actor.require(Right::Read)?;
+        let asks_for_few = filter.asks_for_words() || filter.is_alerted;
+        let digests = if asks_for_few { self.digests().await? } else { None };
+        let alerts = if filter.is_alerted { self.every_alert().await? } else { None };
         let filter = filter.clone();
-        self.store().read(move |view| Ok(list(view, &filter, page))).await?
+        let read = move |view: &View| {
+            let among =
+                digests.map(|digests| among(&filter, &digests, alerts.as_ref().map(|alerts| alerts.as_slice())));
+            Ok(list(view, &filter, page, among.as_ref()))
+        };
+        self.store().read(read).await?
     }
 }
 
-pub(crate) fn list(reads: &impl Reads, filter: &HostFilter, page: HostPage) -> Result<HostList, UseCaseError> {
+/// The hosts that are wanted, as far as memory tells.
+fn among(filter: &HostFilter, digests: &Digests, alerts: Option<&[Alert]>) -> Among {
+    let active = |alerts: &[Alert]| -> BTreeSet<HostKey> {
+        let active = alerts.iter().filter(|alert| alert.state.is_active());
+        active.map(|alert| HostKey { address: alert.key.address, scan: alert.key.scan }).collect()
+    };
+    let alerted = alerts.map(active);
+    let is_alerted = |key| alerted.as_ref().is_none_or(|alerted| alerted.contains(&key));
+    digests.that(|key, host| is_alerted(key) && filter.takes(host))
+}
+
+/// Of networks that `among` speaks of, only the hosts that it names are read.
+pub(crate) fn list(
+    reads: &impl Reads,
+    filter: &HostFilter,
+    page: HostPage,
+    among: Option<&Among>,
+) -> Result<HostList, UseCaseError> {
     if let Some(scan) = filter.scan
         && !reads.contains(&SCANS, &scan)?
     {
         return Err(UseCaseError::no_scan(scan));
     }
     let limit = page.limit.clamp(1, MAX_HOSTS);
-    let mut walk = Walk::new(reads, filter.scan, filter.addresses.as_ref(), page.after)?;
+    let mut walk = Walk::new(reads, filter.scan, filter.addresses.as_ref(), page.after, among)?;
     let known = walk.known();
     let mut hosts: Vec<HostView> = Vec::new();
     while let Some(found) = walk.next()? {
-        if !filter.takes(&found.host) {
+        if !filter.takes(&HostDigest::of(&found.host)) {
             continue;
         }
         let (alerts, worst) = active_alerts(reads, found.key)?;

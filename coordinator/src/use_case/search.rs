@@ -1,20 +1,23 @@
 //! Searching: hosts, alerts, networks and nodes that fit what was typed, some of each.
 
 use super::UseCaseError;
-use super::alerts::{AlertView, each};
-use super::hosts::{Found, HostView, Walk, active_alerts};
+use super::alerts::{AlertView, Networks, stored};
+use super::hosts::{Among, Digests, HostView, Walk, active_alerts};
 use super::nodes::NodeView;
 use super::scans::ScanView;
 use crate::Coordinator;
 use crate::accounts::{Actor, Right};
-use crate::analysis::alert::{AlertFilter, AlertSort, AlertState};
-use crate::analysis::delta::PortId;
-use crate::host::{HostKey, service_text};
+use crate::analysis::alert::{Alert, AlertSort, AlertState};
+use crate::host::{HostDigest, HostKey};
+use crate::scan::Scan;
 use crate::search::{Fact, Field, Query, SearchError};
-use crate::store::{Reads, StoreError};
+use crate::store::tables::SCANS;
+use crate::store::{Reads, StoreError, View};
 use protocol::TargetSet;
-use protocol::observation::HostObservation;
+use protocol::task::ScanId;
 use protocol::text::Text;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The most hits of one kind.
@@ -85,9 +88,15 @@ impl Coordinator {
         let networks = of(self.scans(actor).await?, |scan| query.fits(&NETWORK, &network_facts(scan)));
         let nodes = of(self.nodes(actor).await?, |node| fits_node(&query, node));
         let address: Option<IpAddr> = text.trim().parse().ok();
-        let read = move |view: &crate::store::View| {
-            let hosts = hosts(view, &query, address.map(TargetSet::from).as_ref())?;
-            Ok((hosts, alerts(view, &query)?))
+        let (digests, held) = (self.digests().await?, self.every_alert().await?);
+        let read = move |view: &View| {
+            let among = digests.map(|digests| among(view, &query, &digests)).transpose()?;
+            let hosts = hosts(view, &query, address.map(TargetSet::from).as_ref(), among.as_ref())?;
+            let alerts = match &held {
+                Some(held) => alerts(view, held.iter().map(|alert| Ok(Cow::Borrowed(alert))), &query),
+                None => alerts(view, stored(view), &query),
+            };
+            Ok((hosts, alerts?))
         };
         let (hosts, alerts) = self.store().read(read).await?;
         let exact = match hosts.shown.as_slice() {
@@ -105,16 +114,29 @@ fn of<T>(all: Vec<T>, fits: impl Fn(&T) -> bool) -> Hits<T> {
     Hits { shown, has_more }
 }
 
+/// The hosts that fit, as far as memory tells.
+fn among(reads: &impl Reads, query: &Query, digests: &Digests) -> Result<Among, StoreError> {
+    let place = |scan: Scan| (scan.definition.name().clone(), scan.definition.site().clone());
+    let rows = reads.iter(&SCANS).map(|row| row.map(|(id, scan)| (id, place(scan))));
+    let places: BTreeMap<ScanId, (Text, Text)> = rows.collect::<Result<_, _>>()?;
+    let fits = |key: HostKey, host: &HostDigest| {
+        places.get(&key.scan).is_some_and(|(network, site)| fits_host(query, host, network, site))
+    };
+    Ok(digests.that(fits))
+}
+
+/// Of networks that `among` speaks of, only the hosts that it names are read.
 pub(crate) fn hosts(
     reads: &impl Reads,
     query: &Query,
     addresses: Option<&TargetSet>,
+    among: Option<&Among>,
 ) -> Result<Hits<HostView>, StoreError> {
-    let mut walk = Walk::new(reads, None, addresses, None)?;
+    let mut walk = Walk::new(reads, None, addresses, None, among)?;
     let mut shown = Vec::new();
     while let Some(found) = walk.next()? {
         let (network, site) = (walk.network(&found), walk.site(&found));
-        if !fits_host(query, &found, &network, &site) {
+        if !fits_host(query, &HostDigest::of(&found.host), &network, &site) {
             continue;
         }
         if shown.len() == MAX_HITS {
@@ -126,45 +148,49 @@ pub(crate) fn hosts(
     Ok(Hits { shown, has_more: walk.stopped_at().is_some() })
 }
 
-fn fits_host(query: &Query, Found { key, host, .. }: &Found, network: &Text, site: &Text) -> bool {
-    let HostObservation { names, mac, os, .. } = &host.observation;
-    let services: Vec<String> = host.open_ports().map(service_text).filter(|text| !text.is_empty()).collect();
+fn fits_host(query: &Query, host: &HostDigest, network: &Text, site: &Text) -> bool {
     let mut facts = vec![
-        Fact::Address(key.address),
+        Fact::Address(host.address),
         Fact::Text(Field::Network, network.as_str()),
         Fact::Text(Field::Site, site.as_str()),
     ];
-    facts.extend(names.iter().map(|name| Fact::Text(Field::Name, name.as_str())));
-    facts.extend(
-        mac.iter().flat_map(|mac| [&mac.address, &mac.vendor]).map(|text| Fact::Text(Field::Mac, text.as_str())),
-    );
-    facts.extend(os.iter().map(|os| Fact::Text(Field::Os, os.name.as_str())));
-    facts.extend(host.open_ports().map(|port| Fact::Port(PortId { protocol: port.protocol, port: port.port })));
-    facts.extend(services.iter().map(|text| Fact::Text(Field::Service, text)));
+    facts.extend(host.words.iter().map(|(field, word)| Fact::Text(*field, word)));
+    facts.extend(host.ports.iter().map(|port| Fact::Port(port.port)));
+    let services = host.ports.iter().map(|port| &port.service).filter(|service| !service.is_empty());
+    facts.extend(services.map(|service| Fact::Text(Field::Service, service)));
     query.fits(&HOST, &facts)
 }
 
-pub(crate) fn alerts(reads: &impl Reads, query: &Query) -> Result<Hits<AlertView>, StoreError> {
-    let (mut shown, mut count) = (Vec::new(), 0);
-    let worst_first = |a: &AlertView, b: &AlertView| AlertSort::Severity.compare(&a.alert, &b.alert);
-    each(reads, &AlertFilter::any(), |view| {
-        let is_over = view.alert.state == AlertState::Resolved && !query.names(Field::State);
-        if is_over || !fits_alert(query, &view) {
-            return;
+/// The alerts in `rows` that fit, the worst first.
+pub(crate) fn alerts<'a>(
+    reads: &impl Reads,
+    rows: impl Iterator<Item = Result<Cow<'a, Alert>, StoreError>>,
+    query: &Query,
+) -> Result<Hits<AlertView>, StoreError> {
+    let mut networks = Networks::new(reads);
+    let (mut found, mut count) = (Vec::<Cow<'a, Alert>>::new(), 0);
+    let worst_first = |a: &Cow<'a, Alert>, b: &Cow<'a, Alert>| AlertSort::Severity.compare(a, b);
+    for row in rows {
+        let alert = row?;
+        let is_over = alert.state == AlertState::Resolved && !query.names(Field::State);
+        if is_over || !fits_alert(query, &alert, networks.name(alert.key.scan)?) {
+            continue;
         }
         count += 1;
-        shown.push(view);
-        if shown.len() > 2 * MAX_HITS {
-            shown.sort_by(worst_first);
-            shown.truncate(MAX_HITS);
+        found.push(alert);
+        if found.len() > 2 * MAX_HITS {
+            found.sort_by(worst_first);
+            found.truncate(MAX_HITS);
         }
-    })?;
-    shown.sort_by(worst_first);
-    shown.truncate(MAX_HITS);
-    Ok(Hits { has_more: count > shown.len(), shown })
+    }
+    found.sort_by(worst_first);
+    found.truncate(MAX_HITS);
+    let has_more = count > found.len();
+    let shown = found.into_iter().map(|alert| networks.view(alert.into_owned())).collect::<Result<_, _>>()?;
+    Ok(Hits { shown, has_more })
 }
 
-fn fits_alert(query: &Query, AlertView { alert, network, .. }: &AlertView) -> bool {
+fn fits_alert(query: &Query, alert: &Alert, network: &Text) -> bool {
     let service =
         alert.service.as_ref().map(|service| format!("{} {} {}", service.name, service.product, service.version));
     let mut facts = vec![

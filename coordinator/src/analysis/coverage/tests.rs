@@ -48,6 +48,37 @@ proptest! {
     }
 }
 
+fn targets() -> impl Strategy<Value = TargetSet> {
+    proptest::collection::btree_set(0u8..8, 0..6).prop_map(|hosts| hosts.into_iter().map(address).collect())
+}
+
+fn coverage() -> impl Strategy<Value = RunCoverage> {
+    let ways = [1u8, 7].map(|intensity| {
+        let how = ServiceDetection { engine: "nmap".into(), version: "7.95".into(), intensity };
+        targets().prop_map(move |targets| Identified { how: how.clone(), targets })
+    });
+    (targets(), targets(), blocks(), blocks(), ways).prop_map(|(asked, by_port_only, probed, otherwise, identified)| {
+        let (probed, probed_otherwise) = (probed.into_iter().collect(), otherwise.into_iter().collect());
+        let identified = identified.into_iter().filter(|part| !part.targets.is_empty()).collect();
+        RunCoverage { asked, by_port_only, probed, probed_otherwise, identified, options: Vec::new() }
+    })
+}
+
+proptest! {
+    #[test]
+    fn coverages_differ_where_anything_was_looked_at_in_another_way(a in coverage(), b in coverage()) {
+        let at = |run: &RunCoverage, address: IpAddr| {
+            let ways: Vec<u8> = run.identified.iter()
+                .filter(|part| part.targets.contains(address)).map(|part| part.how.intensity).collect();
+            let cells = (run.probed.ports_of(address), run.probed_otherwise.ports_of(address));
+            (run.asked.contains(address), run.by_port_only.contains(address), cells, ways)
+        };
+        let differs = (0..8).map(address).filter(|address| at(&a, *address) != at(&b, *address));
+        prop_assert_eq!(a.differs_at(&b), differs.collect());
+        prop_assert!(a.differs_at(&a).is_empty());
+    }
+}
+
 fn task(targets: &str, ports: &str) -> Coverage {
     let targets: TargetSet = targets.parse().unwrap();
     let probed = protocol::observation::ProbedCells {

@@ -189,7 +189,7 @@ fn looks(
     let mut looks = Vec::new();
     for run in reported.iter().rev().take(MOST_RUNS) {
         let Some(look) = reads.get(&RUN_LOOKS, run)? else { continue };
-        let RunLook { coverage, seen } = &look;
+        let RunLook { coverage, seen, versions: _ } = &look;
         let looked = coverage.probed.ports_of(key.address).union(&coverage.probed_otherwise.ports_of(key.address));
         if !coverage.asked.contains(key.address) && looked.is_empty() {
             continue;

@@ -5,7 +5,7 @@ use crate::Coordinator;
 use crate::UseCaseError;
 use crate::accounts::{Actor, Right};
 use crate::analysis::delta::PortId;
-use crate::host::HostFilter;
+use crate::host::{HostDigest, HostFilter};
 use crate::store::tables::{RUN_LOOKS, SCANS};
 use crate::store::{Memo, Reads, StoreError};
 use protocol::text::Text;
@@ -71,10 +71,10 @@ impl Coordinator {
 }
 
 pub(super) fn count(reads: &impl Reads, filter: &HostFilter) -> Result<Services, StoreError> {
-    let mut walk = Walk::new(reads, filter.scan, filter.addresses.as_ref(), None)?;
+    let mut walk = Walk::new(reads, filter.scan, filter.addresses.as_ref(), None, None)?;
     let (mut counts, mut hosts) = (BTreeMap::<PortId, Count>::new(), 0);
     while let Some(found) = walk.next()? {
-        if !filter.takes(&found.host) {
+        if filter.asks_for_words() && !filter.takes(&HostDigest::of(&found.host)) {
             continue;
         }
         hosts += 1;

@@ -1,6 +1,7 @@
 //! Hosts over several networks: in order, page by page, with the history of each.
 
-use super::{HostList, HostPage, HostView, Mark, list, services};
+use super::{Digests, HostList, HostPage, HostView, Mark, among, list, services};
+use crate::analysis::alert::Alert;
 use crate::analysis::coverage::Cells;
 use crate::analysis::delta::KnownHost;
 use crate::fixture::{Fixture, NOW, SCAN, TARGETS, cases, host, made_up_run};
@@ -8,7 +9,7 @@ use crate::history::RunLook;
 use crate::host::{HostFilter, HostKey};
 use crate::run::Run;
 use crate::scan::{Scan, ScanDraft};
-use crate::store::tables::{HISTORY, RUN_LOOKS, RUNS, RUNS_OF_SCAN, SCANS};
+use crate::store::tables::{ALERTS, HISTORY, RUN_LOOKS, RUNS, RUNS_OF_SCAN, SCANS};
 use crate::store::{Reads, StoreError, View};
 use proptest::prelude::*;
 use protocol::observation::Service;
@@ -18,8 +19,18 @@ use std::net::IpAddr;
 
 const WHOLE: HostPage = HostPage { after: None, limit: 1_000 };
 
+/// Read from the store alone, which is the same as what memory narrows down.
 async fn listed(fixture: &Fixture, filter: HostFilter, page: HostPage) -> HostList {
-    fixture.store.read(move |view: &View| Ok(list(view, &filter, page))).await.unwrap().unwrap()
+    let read = move |view: &View| {
+        let digests = Digests::read(view, usize::MAX)?.unwrap();
+        let alerts = view.iter(&ALERTS).map(|row| Ok(row?.1)).collect::<Result<Vec<Alert>, StoreError>>()?;
+        let among = among(&filter, &digests, filter.is_alerted.then_some(&alerts));
+        let narrowed = list(view, &filter, page, Some(&among)).unwrap();
+        let plain = list(view, &filter, page, None).unwrap();
+        assert_eq!(narrowed, plain, "{filter:?}");
+        Ok(plain)
+    };
+    fixture.store.read(read).await.unwrap()
 }
 
 fn keys(hosts: &[HostView]) -> Vec<String> {
@@ -117,8 +128,19 @@ async fn a_list_holds_what_fits_with_its_network_its_alerts_and_who_saw_it_last(
     let alerted = HostFilter { is_alerted: true, ..HostFilter::default() };
     assert_eq!(keys(&listed(&fixture, alerted, WHOLE).await.hosts), ["1-10.9.0.1"]);
     let nowhere = HostFilter { scan: Some(ScanId(9)), ..HostFilter::default() };
-    let refused = fixture.store.read(move |view: &View| Ok(list(view, &nowhere, WHOLE))).await.unwrap();
+    let refused = fixture.store.read(move |view: &View| Ok(list(view, &nowhere, WHOLE, None))).await.unwrap();
     assert_eq!(refused.unwrap_err().to_string(), "there is no scan 9; `portdrift scans list` shows what there is");
+}
+
+#[tokio::test]
+async fn what_would_take_too_much_memory_is_not_held() {
+    let fixture = Fixture::new().await;
+    fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[22]), host("10.9.0.2", &[22])]).await;
+    let held = async |most_bytes| {
+        let read = move |view: &View| Digests::read(view, most_bytes);
+        fixture.store.read(read).await.unwrap().is_some()
+    };
+    assert_eq!([held(4_000).await, held(150).await], [true, false]);
 }
 
 #[tokio::test]

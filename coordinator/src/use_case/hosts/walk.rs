@@ -1,9 +1,9 @@
 //! The known hosts of several networks as one walk in order of address: a few hosts in memory, however many there are.
 
-use super::HostView;
+use super::{Among, HostView};
 use crate::analysis::alert::Severity;
 use crate::analysis::delta::KnownHost;
-use crate::history::{Versions, reported_runs, versions_from};
+use crate::history::{Versions, reported_runs, versions_from, versions_of};
 use crate::host::HostKey;
 use crate::scan::Scan;
 use crate::store::tables::{REPORT_SUMMARIES, RUN_LOOKS, RUNS, SCANS};
@@ -53,12 +53,19 @@ struct Lane<'a> {
 }
 
 impl<'a, R: Reads> Walk<'a, R> {
-    /// Over one network, or over all that are in use; between the first and the last of `addresses`; after `after`.
+    /// Over every host of the networks in use.
+    pub(crate) fn over_all(reads: &'a R) -> Result<Self, StoreError> {
+        Self::new(reads, None, None, None, None)
+    }
+
+    /// Over one network, or over all that are in use; between the first and the last of `addresses`; after `after`. Of a
+    /// network that `among` speaks of, only over the hosts that it names.
     pub(crate) fn new(
         reads: &'a R,
         scan: Option<ScanId>,
         addresses: Option<&TargetSet>,
         after: Option<HostKey>,
+        among: Option<&'a Among>,
     ) -> Result<Self, StoreError> {
         let window = addresses.map(|wanted| (wanted.first(), wanted.ranges().map(|range| range.last()).max()));
         let first = window.and_then(|(first, _)| first).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
@@ -67,7 +74,8 @@ impl<'a, R: Reads> Walk<'a, R> {
         for row in reads.iter(&SCANS) {
             let (id, found) = row?;
             if !is_nothing && scan.map_or(found.active, |scan| scan == id) {
-                lanes.push(Lane::new(reads, found, first, after)?);
+                let among = among.and_then(|among| among.get(&id)).map(Vec::as_slice);
+                lanes.push(Lane::new(reads, found, first, after, among)?);
             }
         }
         Ok(Self { reads, lanes, last: window.and_then(|(_, last)| last), looked_at: 0, passed: None, stopped_at: None })
@@ -109,6 +117,11 @@ impl<'a, R: Reads> Walk<'a, R> {
         self.stopped_at
     }
 
+    /// Its networks.
+    pub(crate) fn networks(&self) -> impl Iterator<Item = ScanId> {
+        self.lanes.iter().map(|lane| lane.scan.id)
+    }
+
     /// How many hosts are known in these networks, by their latest reports.
     pub(crate) fn known(&self) -> u64 {
         let newest = |lane: &Lane<'_>| {
@@ -147,7 +160,13 @@ impl<'a, R: Reads> Walk<'a, R> {
 }
 
 impl<'a> Lane<'a> {
-    fn new(reads: &'a impl Reads, scan: Scan, first: IpAddr, after: Option<HostKey>) -> Result<Self, StoreError> {
+    fn new(
+        reads: &'a impl Reads,
+        scan: Scan,
+        first: IpAddr,
+        after: Option<HostKey>,
+        among: Option<&'a [IpAddr]>,
+    ) -> Result<Self, StoreError> {
         // Of the address where the page before ended, networks with a higher number are still to come.
         let is_behind = |key: &HostKey| scan.id <= key.scan;
         let start = match after {
@@ -155,7 +174,15 @@ impl<'a> Lane<'a> {
             Some(key) => (key.address, is_behind(&key)),
             None => (first, false),
         };
-        let hosts: Hosts<'a> = Box::new(versions_from(reads, scan.id, start.0, start.1));
+        let id = scan.id;
+        let hosts: Hosts<'a> = match among {
+            None => Box::new(versions_from(reads, id, start.0, start.1)),
+            Some(among) => {
+                let passed = among.partition_point(|address| (*address, false) < start);
+                let hosts = among.get(passed..).unwrap_or_default().iter();
+                Box::new(hosts.filter_map(move |address| versions_of(reads, id, *address).transpose()))
+            }
+        };
         let reported = reported_runs(reads, scan.id, LATEST)?;
         Ok(Self { scan, reported, hosts: hosts.peekable(), sightings: Vec::new() })
     }
