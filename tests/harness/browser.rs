@@ -19,8 +19,9 @@ const ASK_AGAIN_EVERY: Duration = Duration::from_secs(3);
 const DOWNLOADS: &str = "downloads";
 const TRAFFIC: &str = "traffic.json";
 
-const ARGUMENTS: [&str; 9] = [
+const ARGUMENTS: [&str; 10] = [
     "--headless=new",
+    "--window-size=1280,900",
     "--no-sandbox",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
@@ -167,7 +168,7 @@ impl Browser {
 
     /// Types into the field with this name, in place of what it held.
     pub(crate) async fn fill(&self, name: &str, text: &str) {
-        let field = self.find(&format!("//*[@name='{name}']")).await;
+        let field = self.find(&format!("//*[@name='{name}' and not(@type='hidden')]")).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
@@ -182,11 +183,14 @@ impl Browser {
         self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
     }
 
-    /// Sets the inner size of the window, in CSS pixels, and whether the system asks for dark colours.
+    /// Sets the inner size of the window, in CSS pixels, and whether the system asks for dark colours. Colours change at
+    /// once then, so that none is seen on its way to another.
     pub(crate) async fn look_like(&self, width: u32, is_dark: bool) {
         let device = serde_json::json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         let scheme = if is_dark { "dark" } else { "light" };
-        let features = serde_json::json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        let colours = serde_json::json!({ "name": "prefers-color-scheme", "value": scheme });
+        let motion = serde_json::json!({ "name": "prefers-reduced-motion", "value": "reduce" });
+        let features = serde_json::json!({ "features": [colours, motion] });
         self.driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", device).await.unwrap();
         self.driver.cdp().send_raw("Emulation.setEmulatedMedia", features).await.unwrap();
     }

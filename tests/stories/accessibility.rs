@@ -14,7 +14,8 @@ const MOST_PAGES: usize = 100;
 const ALSO: [&str; 6] =
     ["/search?q=office", "/search?q=colour:red", "/alerts?port=x", "/compare?network=x", "/auth/forgot", "/nowhere"];
 
-const LINKS: &str = "return [...document.querySelectorAll('a[href]:not([download])')].map((link) => link.href)";
+const LINKS: &str =
+    "return [...document.querySelectorAll('a[href]:not([download], [href$=\".json\"])')].map((link) => link.href)";
 const RUN: &str = "return axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] })
   .then((found) => found.violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.target.join(' ')}: ${node.failureSummary}`)))";
 

@@ -17,7 +17,8 @@ pub(super) async fn read_the_report(guide: &Guide) {
     }
     browser.find(&line("new-host", &guide.host(7))).await;
     browser.find(&line("removed-host", &guide.host(6))).await;
-    browser.find(&format!("{}//span[normalize-space()='Critical']", line("new-port", "3389/tcp"))).await;
+    browser.find(&format!("{}//span[normalize-space()='Critical']", line("critical", "3389/tcp"))).await;
+    browser.find(&line("new-port", &guide.host(7))).await;
     browser.find(&line("closed-port", "3306/tcp")).await;
     browser.find(&format!("{}[contains(., '9.6p1')]", line("service-change", "9.2p1"))).await;
     browser.click("//summary[normalize-space()='How the score comes about']").await;

@@ -68,7 +68,7 @@ pub(super) async fn schedule(guide: &Guide) {
     }
     browser.push("Save scan").await;
     browser.headline("office").await;
-    browser.says("every 1440 minutes").await;
+    browser.find("//section[@aria-labelledby='schedule']//dd[normalize-space()='daily']").await;
     browser.push("Switch schedule off").await;
     browser.says("schedule is off").await;
     browser.push("Switch schedule on").await;

@@ -43,7 +43,8 @@ for (const parts of boxes.values())
   if (parts.length > 1 && parts.some((part) => /[\u0590-\u08ff]/.test(part))) faults.push(`beside: ${parts.join(' | ')}`);
 return faults;
 "#;
-const LINKS: &str = "return [...document.querySelectorAll('a[href]:not([download])')].map((link) => link.href)";
+const LINKS: &str =
+    "return [...document.querySelectorAll('a[href]:not([download], [href$=\".json\"])')].map((link) => link.href)";
 const FILES: &str = "return [...document.querySelectorAll('a[download]')].map((link) => link.href)";
 
 /// What the host said, asked for in every field that looks for something.
@@ -57,7 +58,7 @@ const REFLECTED: [&str; 8] = [
     "/services?service=",
     "/settings/audit?text=",
 ];
-const ASKED: &str = "%22%3E%3Cscript%3Ehacked%3D1%3C%2Fscript%3E%E2%80%AE";
+const ASKED: &str = "%22%3E%3Cscript%3Ehacked%3D1%3C%2Fscript%3E";
 
 /// What is wrong with the page that is open.
 pub(super) async fn inspect(browser: &Browser) -> Vec<String> {
