@@ -32,6 +32,8 @@ mod stories {
     mod faults;
     mod full_disk;
     mod getting_started;
+    mod guide;
+    mod hostile_host;
     mod https;
     mod imports;
     mod lies;

@@ -1,10 +1,11 @@
 //! A real browser, told what to do, whose console is read for errors. It reaches loopback and nothing else.
 
-use super::{PATIENCE, Process};
+use super::{PATIENCE, Process, traffic};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use thirtyfour::error::WebDriverErrorInner;
 use thirtyfour::prelude::*;
 use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities};
 
@@ -14,8 +15,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// what a page says once is lost to one who asks again too soon.
 const ASK_AGAIN_EVERY: Duration = Duration::from_secs(3);
 
-const ARGUMENTS: [&str; 9] = [
+/// Where files go that are downloaded, and where all requests are written down.
+const DOWNLOADS: &str = "downloads";
+const TRAFFIC: &str = "traffic.json";
+
+const ARGUMENTS: [&str; 10] = [
     "--headless=new",
+    "--window-size=1280,900",
     "--no-sandbox",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
@@ -100,14 +106,69 @@ impl Browser {
         }
     }
 
+    /// Waits until the page says this.
+    pub(crate) async fn says(&self, words: &str) {
+        self.find(&format!("//body//*[contains(normalize-space(), \"{words}\")]")).await;
+    }
+
+    /// Waits for a headline of the page.
+    pub(crate) async fn headline(&self, words: &str) {
+        self.find(&format!("//h1[normalize-space()=\"{words}\"]")).await;
+    }
+
+    /// What can be read of the element at this XPath.
+    pub(crate) async fn words(&self, path: &str) -> String {
+        self.find(path).await.text().await.unwrap()
+    }
+
     /// Clicks what stands at this XPath.
     pub(crate) async fn click(&self, path: &str) {
-        self.find(path).await.click().await.unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = self.find(path).await.click().await {
+            // A page that is live may have drawn it anew between the look and the click.
+            let is_gone = matches!(error.as_inner(), WebDriverErrorInner::StaleElementReference(_));
+            assert!(is_gone && Instant::now() < deadline, "{path} on {}: {error}", self.url().await);
+        }
+    }
+
+    /// Clicks the button with these words.
+    pub(crate) async fn push(&self, words: &str) {
+        self.click(&format!("//button[normalize-space()=\"{words}\"]")).await;
+    }
+
+    /// Clicks the link with these words.
+    pub(crate) async fn follow(&self, words: &str) {
+        self.click(&format!("//a[normalize-space()=\"{words}\"]")).await;
+    }
+
+    /// Chooses an option of the list with this name by its value.
+    pub(crate) async fn choose(&self, name: &str, value: &str) {
+        self.click(&format!("//select[@name='{name}']/option[@value='{value}']")).await;
+    }
+
+    /// Clicks what leads to a file; gives its name and what is in it, once it is whole.
+    pub(crate) async fn download(&self, path: &str) -> (String, Vec<u8>) {
+        let deadline = Instant::now() + PATIENCE;
+        self.click(path).await;
+        loop {
+            let files = std::fs::read_dir(self.folder.path().join(DOWNLOADS)).into_iter().flatten().flatten();
+            let names: Vec<String> = files.map(|file| file.file_name().into_string().unwrap()).collect();
+            // Hidden names and this ending belong to files that are still being written.
+            let is_whole = |name: &&String| !name.starts_with('.') && !name.ends_with(".crdownload");
+            if let ([name], true) = (names.as_slice(), names.iter().all(|name| is_whole(&name))) {
+                let file = self.folder.path().join(DOWNLOADS).join(name);
+                let content = std::fs::read(&file).unwrap();
+                std::fs::remove_file(file).unwrap();
+                return (name.clone(), content);
+            }
+            assert!(Instant::now() < deadline, "{path} on {} leads to no file: {names:?}", self.url().await);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Types into the field with this name, in place of what it held.
     pub(crate) async fn fill(&self, name: &str, text: &str) {
-        let field = self.find(&format!("//*[@name='{name}']")).await;
+        let field = self.find(&format!("//*[@name='{name}' and not(@type='hidden')]")).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
@@ -122,11 +183,14 @@ impl Browser {
         self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
     }
 
-    /// Sets the inner size of the window, in CSS pixels, and whether the system asks for dark colours.
+    /// Sets the inner size of the window, in CSS pixels, and whether the system asks for dark colours. Colours change at
+    /// once then, so that none is seen on its way to another.
     pub(crate) async fn look_like(&self, width: u32, is_dark: bool) {
         let device = serde_json::json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         let scheme = if is_dark { "dark" } else { "light" };
-        let features = serde_json::json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        let colours = serde_json::json!({ "name": "prefers-color-scheme", "value": scheme });
+        let motion = serde_json::json!({ "name": "prefers-reduced-motion", "value": "reduce" });
+        let features = serde_json::json!({ "features": [colours, motion] });
         self.driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", device).await.unwrap();
         self.driver.cdp().send_raw("Emulation.setEmulatedMedia", features).await.unwrap();
     }
@@ -143,9 +207,15 @@ impl Browser {
         String::from_utf8_lossy(&text).lines().filter(|line| line.contains(":CONSOLE")).map(str::to_owned).collect()
     }
 
-    /// Ends the browser in order.
+    /// Ends the browser in order. No page may have asked any other host for anything.
     pub(crate) async fn close(self) {
+        assert_eq!(self.end().await, Vec::<String>::new(), "asked elsewhere");
+    }
+
+    /// The same; gives every address elsewhere that a page asked for, whether it was reached or not.
+    pub(crate) async fn end(self) -> Vec<String> {
         self.driver.quit().await.unwrap();
+        traffic::elsewhere(&self.folder.path().join(TRAFFIC))
     }
 }
 
@@ -156,9 +226,12 @@ fn capabilities(script: Script, folder: &TempDir) -> ChromeCapabilities {
     }
     wanted.add_arg("--enable-logging").unwrap();
     wanted.add_arg(&format!("--user-data-dir={}", folder.path().join("profile").display())).unwrap();
+    wanted.add_arg(&format!("--log-net-log={}", folder.path().join(TRAFFIC).display())).unwrap();
+    let downloads = folder.path().join(DOWNLOADS);
+    let mut preferences = serde_json::json!({ "download.default_directory": downloads });
     if script == Script::Off {
-        let preferences = serde_json::json!({ "profile.managed_default_content_settings.javascript": 2 });
-        wanted.add_experimental_option("prefs", preferences).unwrap();
+        preferences["profile.managed_default_content_settings.javascript"] = 2.into();
     }
+    wanted.add_experimental_option("prefs", preferences).unwrap();
     wanted
 }

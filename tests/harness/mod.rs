@@ -13,6 +13,7 @@ mod process;
 mod proxy;
 mod recorder;
 mod small_disk;
+mod traffic;
 
 pub(crate) use browser::{Browser, Script};
 pub(crate) use capture::{Capture, holds};

@@ -55,7 +55,7 @@
 
   // A page that is left ends its requests itself: cut off by the browser, they would look like faults on the console.
   function endRequestsWithPage() {
-    const patience = 5000; // a navigation that never comes, such as a download, leaves the page live again
+    const patience = 30000; // a navigation that never comes, such as a download, leaves the page live again
     let isLeaving = false;
     window.addEventListener("beforeunload", () => {
       isLeaving = true;

@@ -7,7 +7,7 @@
   let waitsForPlace = 0;
 
   function areOn() {
-    if (document.documentElement.dataset.keys === "off") return false;
+    if (document.documentElement.dataset.shortcuts === "off") return false;
     try {
       return localStorage.getItem("keys") !== "off";
     } catch {

@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+use coordinator::events::EventId;
 use coordinator::{Actor, Counts, Profile};
 use jiff::tz::TimeZone;
 use protocol::Timestamp;
@@ -20,6 +21,7 @@ const KEPT: [HeaderName; 3] = [header::ALLOW, header::RETRY_AFTER, header::WWW_A
 /// Draws the page that a handler made, and gives every failure its face.
 pub(crate) async fn dress(State(app): State<App>, request: Request, next: Next) -> Response {
     let asked = Asked::of(&request);
+    let newest = app.coordinator.events().subscribe(None).newest;
     let mut response = next.run(request).await;
     let page = response.extensions_mut().remove::<Undrawn>();
     let status = response.status();
@@ -36,7 +38,7 @@ pub(crate) async fn dress(State(app): State<App>, request: Request, next: Next) 
         }
         None => return response,
     };
-    draw(&app, &page, response).await
+    draw(&app, &page, newest, response).await
 }
 
 fn keep_headers(from: &Response, mut to: Response) -> Response {
@@ -83,7 +85,7 @@ impl Asked {
 }
 
 /// Puts the drawn page into the answer; its status and headers stay.
-async fn draw(app: &App, page: &Undrawn, mut response: Response) -> Response {
+async fn draw(app: &App, page: &Undrawn, newest: EventId, mut response: Response) -> Response {
     let caller = response.extensions().get::<Caller>().cloned();
     let (counts, shortage) = match &caller {
         Some(Caller(actor)) if page.is_framed() => (counts(app, actor).await, shortage(app).await),
@@ -93,7 +95,7 @@ async fn draw(app: &App, page: &Undrawn, mut response: Response) -> Response {
     let preferences = profile.map(|profile| profile.preferences.clone()).unwrap_or_default();
     let zone = TimeZone::get(preferences.zone.as_str()).unwrap_or(TimeZone::UTC);
     let context = Context { base_path: app.settings.base_path.clone(), now: Timestamp::now(), zone };
-    match page.draw(&Frame { caller, preferences, counts, shortage }, &context) {
+    match page.draw(&Frame { caller, preferences, counts, shortage, newest }, &context) {
         Ok(html) => {
             let drawn = html.into_response();
             if let Some(kind) = drawn.headers().get(header::CONTENT_TYPE) {

@@ -34,6 +34,8 @@ const EVERY_TOPIC: [&str; 4] = ["run", "node", "alerts", "system"];
 pub(crate) struct Wanted {
     #[serde(default)]
     topics: String,
+    #[serde(default)]
+    after: String,
 }
 
 impl Wanted {
@@ -43,7 +45,7 @@ impl Wanted {
     }
 }
 
-/// `GET /events` and `GET /api/v1/events`: what happens from now on, or after the event in `Last-Event-ID`.
+/// `GET /events` and `GET /api/v1/events`: what happens from now on, or after the event in `Last-Event-ID` or else in `after`.
 ///
 /// Events are named by their topic: `run`, `node`, `alerts`, `system`. An event `gap` says that some were missed for
 /// good; then an event of each topic without details follows, since everything should be read anew. At most 16 streams
@@ -54,6 +56,7 @@ impl Wanted {
     tag = "events",
     params(
         ("topics" = Option<String>, Query, description = "`run`, `node`, `alerts`, `system`, with commas between them; all when left out"),
+        ("after" = Option<String>, Query, description = "The id of the last event before what is shown was read"),
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen")
     ),
     responses((status = 200, description = "Server-sent events", content_type = "text/event-stream"))
@@ -72,15 +75,17 @@ pub(crate) async fn events(
         (None, Some(axum::Extension(session))) => WayIn::Session(session),
         (None, None) => WayIn::Socket,
     };
-    let listener = Listener::new(app, caller, way_in, place, wanted.list(), last_seen(&headers));
+    let listener = Listener::new(app, caller, way_in, place, wanted.list(), last_seen(&wanted, &headers));
     let no_buffer = [(HeaderName::from_static("x-accel-buffering"), "no")];
     Ok((no_buffer, Sse::new(listener.stream())).into_response())
 }
 
-/// The event after which to go on. An id that cannot be read is one from elsewhere: everything was missed.
-fn last_seen(headers: &HeaderMap) -> Option<EventId> {
-    let id = headers.get("last-event-id")?;
-    Some(id.to_str().ok().and_then(|id| id.parse().ok()).unwrap_or_default())
+/// The event after which to go on: the last one that a lost stream told, or the last one before the page was read, so that
+/// nothing is missed between the two. An id that cannot be read is one from elsewhere: everything was missed.
+fn last_seen(wanted: &Wanted, headers: &HeaderMap) -> Option<EventId> {
+    let told = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default());
+    let id = told.or(Some(wanted.after.as_str()).filter(|after| !after.is_empty()))?;
+    Some(id.parse().unwrap_or_default())
 }
 
 /// How the listener came in, and so what ends its stream.
@@ -218,7 +223,7 @@ mod tests {
 
     #[test]
     fn unknown_topics_are_passed_over_and_none_means_all() {
-        let list = |topics: &str| Wanted { topics: topics.to_owned() }.list();
+        let list = |topics: &str| Wanted { topics: topics.to_owned(), ..Wanted::default() }.list();
         assert_eq!(list("alerts,run,x"), ["run", "alerts"]);
         assert_eq!(list(""), EVERY_TOPIC);
         assert!(list("x").is_empty());

@@ -55,6 +55,7 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use coordinator::Counts;
 use coordinator::accounts::{Preferences, Theme};
+use coordinator::events::EventId;
 use jiff::tz::TimeZone;
 use protocol::Timestamp;
 use std::any::Any;
@@ -198,6 +199,8 @@ pub(crate) struct Frame {
     pub(crate) counts: Counts,
     /// Why nothing new is begun, while the disk is short of room.
     pub(crate) shortage: Option<String>,
+    /// The last event before the page was read; its stream goes on after it.
+    pub(crate) newest: EventId,
 }
 
 /// A page on its way out, not yet drawn.

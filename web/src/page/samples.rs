@@ -12,6 +12,7 @@ mod of_users;
 use super::*;
 use crate::filters::Percent;
 use crate::look::{Badge, Gauge, Tone};
+use coordinator::events::EventId;
 use coordinator::{Actor, Role};
 use protocol::task::{RunId, ScanId};
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub(crate) fn frame() -> Frame {
     let user = Caller(Actor::new("ada".into(), Role::Admin));
     let preferences = coordinator::accounts::Preferences::default();
     let counts = Counts { alerts_open: 3, runs_open: 1, nodes_pending: 2 };
-    Frame { caller: Some(user), preferences, counts, shortage: None }
+    Frame { caller: Some(user), preferences, counts, shortage: None, newest: EventId::default() }
 }
 
 /// Every page with a name for it, filled.

@@ -66,6 +66,20 @@ async fn a_page_hears_of_its_topics_only_and_of_what_it_missed() {
 }
 
 #[tokio::test]
+async fn a_page_hears_of_what_happened_since_it_was_read() {
+    let site = Site::start(Settings::default()).await;
+    let cookie = site.sign_in().await;
+    let bus = site.app.coordinator.events();
+    bus.publish(Event::Alerts { scan: ScanId(1) });
+    let page = send(&site.router, get("/nodes", &cookie)).await.body;
+    bus.publish(node_event());
+    let stream = page.split("hx-sse:connect=\"").nth(1).unwrap().split('"').next().unwrap();
+    let heard = read_until(&mut open(&site, get(stream, &cookie)).await, "event: node").await;
+    assert!(!heard.contains("alerts") && !heard.contains("gap"), "{heard}");
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_stream_ends_when_the_server_stops_and_says_so() {
     let site = Site::start(Settings::default()).await;
     let cookie = site.sign_in().await;
