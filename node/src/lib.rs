@@ -19,7 +19,7 @@ mod testing;
 mod timing;
 
 pub use agent::AgentError;
-pub use facts::own_addresses;
+pub use facts::{own_addresses, own_networks};
 pub use join::JoinError;
 pub use notice::Notice;
 pub use rotate::{RotateError, rotate_key};
