@@ -3,6 +3,7 @@
 mod accept;
 mod alerts;
 mod audit;
+mod children;
 mod compare;
 mod config;
 mod coordinator;
@@ -48,7 +49,7 @@ const NODE_LOG: &str = "info,libp2p_swarm=warn";
 const EXAMPLES: &str = "\
 Examples:
   portdrift demo                              see it work on this machine, on loopback only
-  portdrift setup --admin ada                 make the keys, the store and the first account
+  portdrift setup                             make a coordinator and go on in the browser
   portdrift coordinator run                   serve the mesh and the dashboard
   portdrift invites create                    print the line that lets a node ask to join
   portdrift node run --join pdrift1…          run a node on another machine
@@ -157,7 +158,7 @@ fn token(file: Option<&Path>) -> anyhow::Result<String> {
 enum Command {
     /// Show the whole of it on this machine: a mesh that scans twice and says what changed
     Demo(demo::DemoArgs),
-    /// Make a coordinator: its keys, its store, and the first administrator
+    /// Make a coordinator, and serve its first steps in the browser; with --admin, make it and end
     Setup(setup::SetupArgs),
     /// Serve the mesh, the dashboard and the API
     Coordinator(coordinator::CoordinatorArgs),
@@ -213,13 +214,18 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         }
     };
     // The coordinator's logs are configured: it starts them itself.
-    if !matches!(command, Command::Coordinator(_)) {
+    if !command.is_coordinator() {
         logging::start(shared.log.as_deref(), if matches!(command, Command::Node(_)) { NODE_LOG } else { "warn" })?;
     }
     command.run(&shared)
 }
 
 impl Command {
+    /// Whether it goes on as a coordinator.
+    fn is_coordinator(&self) -> bool {
+        matches!(self, Self::Coordinator(_)) || matches!(self, Self::Setup(args) if args.serves())
+    }
+
     fn run(self, shared: &Shared) -> anyhow::Result<ExitCode> {
         let exit = match self {
             Self::Demo(args) => block_on(demo::run(args, shared))?,

@@ -29,6 +29,7 @@ mod stories {
     mod doubts;
     mod exports;
     mod faults;
+    mod first_run;
     mod full_disk;
     mod getting_started;
     mod https;

@@ -25,7 +25,7 @@ pub(crate) struct ConfigArgs {
 }
 
 /// The configuration file that was named, if one was.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct NamedFile {
     /// The configuration file [default: portdrift.toml in the data folder, if it is there]
     #[arg(long, global = true, env = "PORTDRIFT_CONFIG", value_name = "FILE")]

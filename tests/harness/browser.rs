@@ -126,7 +126,10 @@ impl Browser {
     pub(crate) async fn look_like(&self, width: u32, is_dark: bool) {
         let device = serde_json::json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         let scheme = if is_dark { "dark" } else { "light" };
-        let features = serde_json::json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        // Without motion: half way from one scheme to the other, colours are those of neither.
+        let still = serde_json::json!({ "name": "prefers-reduced-motion", "value": "reduce" });
+        let scheme = serde_json::json!({ "name": "prefers-color-scheme", "value": scheme });
+        let features = serde_json::json!({ "features": [scheme, still] });
         self.driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", device).await.unwrap();
         self.driver.cdp().send_raw("Emulation.setEmulatedMedia", features).await.unwrap();
     }
