@@ -4,6 +4,7 @@ mod accept;
 mod alerts;
 mod audit;
 mod check;
+mod children;
 mod compare;
 mod completions;
 mod config;
@@ -57,7 +58,7 @@ const NODE_LOG: &str = "info,libp2p_swarm=warn";
 const EXAMPLES: &str = "\
 Examples:
   portdrift demo                              see it work on this machine, on loopback only
-  portdrift setup --admin ada                 make the keys, the store and the first account
+  portdrift setup                             make a coordinator and go on in the browser
   portdrift coordinator run                   serve the mesh and the dashboard
   portdrift invites create                    print the line that lets a node ask to join
   portdrift node run --join pdrift1…          run a node on another machine
@@ -178,7 +179,7 @@ fn token(file: Option<&Path>) -> anyhow::Result<String> {
 enum Command {
     /// Show the whole of it on this machine: a mesh that scans twice and says what changed
     Demo(demo::DemoArgs),
-    /// Make a coordinator: its keys, its store, and the first administrator
+    /// Make a coordinator, and serve its first steps in the browser; with --admin, make it and end
     Setup(setup::SetupArgs),
     /// See how it all stands: coordinator, mesh, nodes, scans, alerts, disk
     Status(status::StatusArgs),
@@ -252,7 +253,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     };
     paint::choose(shared.color);
     // The coordinator's logs are configured: it starts them itself.
-    if !matches!(command, Command::Coordinator(_)) {
+    if !command.is_coordinator() {
         logging::start(shared.log.as_deref(), if matches!(command, Command::Node(_)) { NODE_LOG } else { "warn" })?;
     }
     command.run(&shared)
@@ -270,6 +271,11 @@ fn is_check() -> bool {
 }
 
 impl Command {
+    /// Whether it goes on as a coordinator.
+    fn is_coordinator(&self) -> bool {
+        matches!(self, Self::Coordinator(_)) || matches!(self, Self::Setup(args) if args.serves())
+    }
+
     fn run(self, shared: &Shared) -> anyhow::Result<ExitCode> {
         let exit = match self {
             Self::Demo(args) => block_on(demo::run(args, shared))?,

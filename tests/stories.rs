@@ -30,6 +30,7 @@ mod stories {
     mod doubts;
     mod exports;
     mod faults;
+    mod first_run;
     mod full_disk;
     mod getting_started;
     mod guide;

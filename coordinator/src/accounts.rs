@@ -4,6 +4,7 @@ mod blocklist;
 mod email;
 mod link;
 mod password;
+mod setup_code;
 mod user;
 
 pub use email::Email;
@@ -12,6 +13,8 @@ pub use link::LinkSecret;
 pub(crate) use link::{Link, LinkName, LinkPurpose};
 pub use password::{MAX_PASSWORD_BYTES, MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS, check_password};
 pub(crate) use password::{Passwords, hash};
+pub use setup_code::SetupCode;
+pub(crate) use setup_code::SetupSum;
 pub(crate) use user::check_person;
 pub use user::{AccountError, Preferences, RegistrationMode, Theme, User, UserState, check_name};
 

@@ -60,11 +60,13 @@ pub use store::{KeepFree, StoreError, StoreSize};
 pub use use_case::UseCaseError;
 pub use use_case::acceptance::{AcceptOutcome, LinePattern};
 pub use use_case::accounts::{
-    Invitation, Joined, Joining, LinkFor, MadeLink, NewUser, OpenInvitation, Profile, SignIn, SignedIn, UserView,
+    FirstAdmin, FirstSignIn, Invitation, Joined, Joining, LinkFor, MadeLink, NewUser, OpenInvitation, Profile, SignIn,
+    SignedIn, UserView,
 };
 pub use use_case::alerts::{AlertCounts, AlertList, AlertPage, AlertSelection, AlertView, BulkOutcome, MAX_PAGE};
 pub use use_case::audit::{AuditFilter, AuditList, AuditPage, MAX_AUDIT};
 pub use use_case::exports::{ReportInContext, ReportsOfNetwork, RunAsScanned};
+pub use use_case::first_run::{FirstLook, FirstRun, LocalNode, LocalNodeState};
 pub use use_case::hosts::{
     HostDetail, HostList, HostLook, HostPage, HostView, MAX_HOSTS, MAX_LOOKS, MAX_PORTS, Mark, PortHistory,
     ServiceTally, Services,
@@ -104,7 +106,7 @@ use schedule::Schedule;
 use sessions::Sessions;
 use settings::{Settings, Timing};
 use std::net::SocketAddr;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use store::Store;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
@@ -112,6 +114,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use use_case::Held;
+use use_case::accounts::first::SetupGate;
 
 /// A running coordinator; clones are the same one.
 #[derive(Clone)]
@@ -128,6 +131,8 @@ struct Inner {
     presences: Presences,
     held: Held,
     passwords: Passwords,
+    setup_gate: SetupGate,
+    local_node: OnceLock<Arc<dyn LocalNode>>,
     mailer: Option<Mailer>,
     settings: Settings,
     configuration: RwLock<Arc<Configuration>>,
@@ -137,6 +142,7 @@ struct Inner {
     id: watch::Receiver<NodeId>,
     mesh_addresses: Vec<SocketAddr>,
     enrolment_addresses: Vec<SocketAddr>,
+    enrolment_here: SocketAddr,
     stop: CancellationToken,
     ended: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -261,6 +267,19 @@ impl Coordinator {
 
     pub(crate) fn passwords(&self) -> &Passwords {
         &self.0.passwords
+    }
+
+    pub(crate) fn setup_gate(&self) -> &SetupGate {
+        &self.0.setup_gate
+    }
+
+    pub(crate) fn local_node_cell(&self) -> &OnceLock<Arc<dyn LocalNode>> {
+        &self.0.local_node
+    }
+
+    /// Where this machine itself reaches the enrolment port.
+    pub(crate) fn enrolment_here(&self) -> SocketAddr {
+        self.0.enrolment_here
     }
 
     pub(crate) fn log_folder(&self) -> &LogFolder {

@@ -17,6 +17,7 @@ use crate::schedule::{Schedule, ScheduleError};
 use crate::settings::{Settings, Timing};
 use crate::store::tables::{BOOTS, COORDINATOR, ENDORSEMENT, ROSTER, SETTINGS};
 use crate::store::{Reads, Store, StoreError, StoreOptions};
+use crate::use_case::accounts::first::SetupGate;
 use crate::use_case::{Held, imports};
 use ports::{Listening, Ports, listen};
 use protocol::card::{Card, Endorsement, MAX_CARD_ADDRESSES};
@@ -28,7 +29,7 @@ use protocol::roster::MemberState;
 use protocol::{Keypair, NodeId, Timestamp};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -178,6 +179,8 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
         presences,
         held: Held::default(),
         passwords: Passwords::new(),
+        setup_gate: SetupGate::default(),
+        local_node: OnceLock::new(),
         mailer,
         settings,
         configuration: RwLock::new(Arc::new(configuration)),
@@ -187,6 +190,7 @@ pub(crate) async fn start(options: CoordinatorOptions) -> Result<Inner, StartErr
         id,
         mesh_addresses,
         enrolment_addresses,
+        enrolment_here: at.here(),
         stop,
         ended,
         task: Mutex::new(Some(task)),

@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod checkup;
 pub(crate) mod counters;
 pub(crate) mod exports;
+pub(crate) mod first_run;
 pub(crate) mod history;
 pub(crate) mod hosts;
 pub(crate) mod imports;

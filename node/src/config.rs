@@ -14,6 +14,8 @@ pub(crate) mod cards;
 mod state;
 pub use state::{MeshState, StateError};
 
+const MESH_STATE: &str = "mesh.state";
+
 /// An open data folder; nobody else can open it while this lives.
 #[derive(Debug)]
 pub struct DataFolder {
@@ -46,6 +48,11 @@ pub enum ConfigError {
     /// The mesh state is unusable.
     #[error(transparent)]
     State(#[from] StateError),
+}
+
+/// Whether a node with its data in `dir` has joined a mesh before, so that it needs no invite.
+pub fn has_joined(dir: &Path) -> bool {
+    dir.join(MESH_STATE).exists()
 }
 
 impl DataFolder {
@@ -104,7 +111,7 @@ impl DataFolder {
 
     /// Where the mesh state lies.
     pub fn state_path(&self) -> PathBuf {
-        self.path.join("mesh.state")
+        self.path.join(MESH_STATE)
     }
 
     /// Where the members' cards lie.

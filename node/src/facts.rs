@@ -16,6 +16,12 @@ const MAX_LISTED: usize = 16;
 /// How much of one kernel file is read; the routes of a big router are left out.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
+/// Bits of the widest network that is taken whole.
+const WIDEST: u32 = 22;
+
+/// The mask of a /24.
+const AROUND: u32 = 0xffff_ff00;
+
 /// Reads what the machine says of itself, and what its owner's policy says.
 pub(crate) fn read(engines: &EngineFacts, policy: &Policy) -> NodeFacts {
     let system = rustix::system::uname();
@@ -42,6 +48,12 @@ pub(crate) fn refresh(facts: &mut NodeFacts) {
 /// The machine's own addresses but loopback and link-local ones; IPv4 first.
 pub fn own_addresses() -> Vec<IpAddr> {
     addresses(&kernel_file("/proc/net/fib_trie"), &kernel_file("/proc/net/if_inet6"))
+}
+
+/// The IPv4 networks that this machine is in, each for itself. Of one that is wider than a /22, only the /24 around the
+/// machine's own address: nobody means to scan a /8 because a machine stands in it.
+pub fn own_networks() -> Vec<TargetSet> {
+    networks(&kernel_file("/proc/net/route"), &kernel_file("/proc/net/fib_trie"))
 }
 
 /// The load average over one minute, in hundredths; 0 when the kernel does not tell.
@@ -109,6 +121,38 @@ fn local_ipv6(if_inet6: &str) -> BTreeSet<Ipv6Addr> {
     parsed.filter(|address| !address.is_loopback() && !address.is_unicast_link_local()).collect()
 }
 
+/// In the kernel's table of routes, networks without a gateway are those that the machine stands in.
+fn networks(route: &str, fib_trie: &str) -> Vec<TargetSet> {
+    let own = local_ipv4(fib_trie);
+    let mut found: BTreeSet<(Ipv4Addr, Ipv4Addr)> = BTreeSet::new();
+    for (network, mask) in route.lines().filter_map(direct_network) {
+        let within = |address: &&Ipv4Addr| address.to_bits() & mask == network;
+        match mask.leading_ones() {
+            WIDEST.. => found.extend([ends(network, mask)]),
+            _ => found.extend(own.iter().filter(within).map(|address| ends(address.to_bits() & AROUND, AROUND))),
+        }
+    }
+    let set = |(first, last): (Ipv4Addr, Ipv4Addr)| TargetSet::from_ranges([(first.into(), last.into())]);
+    found.into_iter().take(MAX_LISTED).map(set).collect()
+}
+
+/// The network and mask of a line that leads through no gateway, to more than one host. Numbers stand there as the
+/// machine keeps them in memory.
+fn direct_network(line: &str) -> Option<(u32, u32)> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let number = |place: usize| {
+        let field = fields.get(place)?;
+        Some(u32::from_be_bytes(u32::from_str_radix(field, 16).ok()?.to_ne_bytes()))
+    };
+    let (network, gateway, mask) = (number(1)?, number(2)?, number(7)?);
+    let is_link_local = Ipv4Addr::from_bits(network).is_link_local();
+    (gateway == 0 && mask != 0 && mask != u32::MAX && !is_link_local).then_some((network, mask))
+}
+
+fn ends(network: u32, mask: u32) -> (Ipv4Addr, Ipv4Addr) {
+    (Ipv4Addr::from_bits(network), Ipv4Addr::from_bits(network | !mask))
+}
+
 fn macs(interfaces: &Path) -> Vec<Text> {
     let Ok(folder) = std::fs::read_dir(interfaces) else { return Vec::new() };
     let read = |path: std::path::PathBuf| std::fs::read_to_string(path.join("address")).ok();
@@ -131,6 +175,33 @@ mod tests {
         let expected: Vec<IpAddr> = vec!["192.0.2.9".parse().unwrap(), "2001:db8::2".parse().unwrap()];
         assert_eq!(addresses(trie, six), expected);
         assert_eq!(addresses("", "nonsense"), Vec::<IpAddr>::new());
+    }
+
+    #[test]
+    fn own_networks_are_those_without_a_gateway_and_a_wide_one_is_only_looked_at_nearby() {
+        let number = |address: &str| {
+            let bytes = address.parse::<Ipv4Addr>().unwrap().octets();
+            format!("{:08X}", u32::from_ne_bytes(bytes))
+        };
+        let line = |network: &str, gateway: &str, mask: &str| {
+            format!("eth0\t{}\t{}\t0001\t0\t0\t0\t{}\t0\t0\t0\n", number(network), number(gateway), number(mask))
+        };
+        let route = [
+            "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n".to_owned(),
+            line("0.0.0.0", "192.0.2.1", "0.0.0.0"),
+            line("192.0.2.0", "0.0.0.0", "255.255.255.0"),
+            line("10.0.0.0", "0.0.0.0", "255.0.0.0"),
+            line("198.51.100.0", "192.0.2.1", "255.255.255.0"),
+            line("203.0.113.7", "0.0.0.0", "255.255.255.255"),
+            line("169.254.0.0", "0.0.0.0", "255.255.0.0"),
+            line("172.16.4.0", "0.0.0.0", "255.255.252.0"),
+        ];
+        let leaf = |address: &str| format!("     |-- {address}\n        /32 host LOCAL\n");
+        let trie = [leaf("192.0.2.9"), leaf("10.7.8.9"), leaf("127.0.0.1")].concat();
+        let found = networks(&route.concat(), &trie);
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["10.7.8.0/24", "172.16.4.0/22", "192.0.2.0/24"]);
+        assert_eq!(networks("", "nonsense"), Vec::<TargetSet>::new());
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod testing;
 mod timing;
 
 pub use agent::AgentError;
-pub use facts::own_addresses;
+pub use facts::{own_addresses, own_networks};
 pub use inspect::{Inspection, Membership, inspect};
 pub use join::JoinError;
 pub use notice::Notice;

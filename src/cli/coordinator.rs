@@ -1,5 +1,6 @@
 //! `coordinator run`: the hub, the dashboard and the API, until told to stop.
 
+mod local_node;
 mod reload;
 mod serving;
 
@@ -14,12 +15,14 @@ use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use coordinator::config::{Config, Flag};
 use coordinator::settings::Timing;
-use coordinator::{Actor, Coordinator, CoordinatorOptions};
+use coordinator::{Actor, Coordinator, CoordinatorOptions, SetupError};
+use protocol::TargetSet;
 use reload::Reload;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
@@ -44,8 +47,8 @@ Examples:
     Run(RunArgs),
 }
 
-#[derive(Args)]
-struct RunArgs {
+#[derive(Args, Default)]
+pub(crate) struct RunArgs {
     #[command(flatten)]
     named: NamedFile,
     /// Listen here for nodes this time, whatever setup said
@@ -63,12 +66,25 @@ struct RunArgs {
     /// Begin no new work with less than this free on the data folder's disk [default: 512, or 5 % of it if that is more]
     #[arg(long, value_name = "MIB")]
     keep_free: Option<u32>,
+    #[command(flatten)]
+    surroundings: Surroundings,
+    /// Refuse a coordinator that has an administrator.
+    #[arg(skip)]
+    is_first: bool,
+}
+
+/// What a program or a test that starts a coordinator says of what is around it.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Surroundings {
     /// End when standard input does
     #[arg(long, hide = true)]
     stop_with_parent: bool,
     /// Leases and beacons of seconds instead of minutes; for tests
     #[arg(long, hide = true)]
     short_times: bool,
+    /// Take this for a network that this machine is in, and no other; for tests
+    #[arg(long, hide = true, value_name = "CIDR")]
+    own_network: Vec<TargetSet>,
 }
 
 /// What is said once everything listens.
@@ -78,6 +94,9 @@ struct Ready {
     /// SHA-256 of the certificate, when the dashboard speaks TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate: Option<String>,
+    /// Opens the page on which the first administrator is made, while there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setup_code: Option<String>,
     mesh: Vec<SocketAddr>,
     join: Vec<SocketAddr>,
     fingerprint: String,
@@ -97,6 +116,11 @@ fn short_times() -> Timing {
 }
 
 impl RunArgs {
+    /// Of the first start, as `setup` makes it.
+    pub(crate) fn first(named: NamedFile, surroundings: Surroundings) -> Self {
+        Self { named, surroundings, is_first: true, ..Self::default() }
+    }
+
     /// What the command line says, by the key that it stands for.
     fn flags(&self) -> Vec<Flag> {
         let flag = |key, name, value: Option<String>| value.map(|value| Flag { key, name, value });
@@ -116,18 +140,33 @@ impl RunArgs {
 pub(crate) async fn run(args: CoordinatorArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let dir = args.place.folder()?;
     let Command::Run(args) = args.command;
+    serve(dir, args, shared).await
+}
+
+/// Serves the coordinator in `dir` until it is told to stop.
+pub(crate) async fn serve(dir: PathBuf, args: RunArgs, shared: &Shared) -> anyhow::Result<Exit> {
     coordinator::check_set_up(&dir)?;
     let source = ConfigSource::new(args.named.clone(), &dir, args.flags());
     let configuration = source.read_or_tell()?;
     let logs = configuration.log_folder(&dir);
     let logs = logging::start_service(shared.log.as_deref(), &configuration.config().logs, &logs)?;
-    let stop = stop::on_signal(args.stop_with_parent)?;
-    let timing = if args.short_times { short_times() } else { Timing::default() };
+    let around = args.surroundings;
+    let stop = stop::on_signal(around.stop_with_parent)?;
+    let timing = if around.short_times { short_times() } else { Timing::default() };
     let options = CoordinatorOptions { dir: dir.clone(), configuration, timing };
     let ended = async {
         let coordinator = Coordinator::start(options).await?;
+        if args.is_first && coordinator.has_admin().await? {
+            coordinator.stop().await;
+            return Err(SetupError::Done(dir).into());
+        }
+        let (local, keeper) = local_node::beside(&dir, around);
+        coordinator.bring_local_node(Arc::new(local));
+        let keeper = keeper.start();
         let service = Service { source, logs: &logs, dir, stop };
         let served = service.serve(&coordinator, shared.form()).await;
+        // Before the coordinator, which takes what the node has still to deliver.
+        keeper.stop().await;
         coordinator.stop().await;
         served.map(|()| Exit::Done)
     };
@@ -159,10 +198,12 @@ impl Service<'_> {
         let listen = listener.local_addr().context("asking for the dashboard's port")?;
         let socket = local_socket(&self.dir)?;
         let app = self.app(coordinator, config, listen, certificates.clone());
+        let setup_code = coordinator.draw_setup_code().await?;
         tell(
             &Ready {
                 dashboard: serving::url(config, listen, certificates.is_some()),
                 certificate: certificates.as_ref().map(Certificates::fingerprint),
+                setup_code: setup_code.map(|code| code.to_string()),
                 mesh: coordinator.mesh_addresses(),
                 join: coordinator.enrolment_addresses(),
                 fingerprint: coordinator.mesh_id().to_string(),
@@ -267,8 +308,9 @@ fn tell(ready: &Ready, form: Form) -> anyhow::Result<()> {
         Form::Json | Form::JsonLines => print::line(&serde_json::to_string(ready)?),
         Form::Text | Form::Ids => {
             let certificate = ready.certificate.as_ref().map(|sum| format!("certificate  {sum}\n")).unwrap_or_default();
+            let setup = ready.setup_code.as_ref().map(|code| first_steps(&ready.dashboard, code)).unwrap_or_default();
             print::line(&format!(
-                "mesh       {}\nnodes at   {}\njoin at    {}\ndashboard  {}\n{certificate}ready; Ctrl-C stops it",
+                "mesh       {}\nnodes at   {}\njoin at    {}\ndashboard  {}\n{certificate}{setup}ready; Ctrl-C stops it",
                 ready.fingerprint,
                 list(&ready.mesh),
                 list(&ready.join),
@@ -276,4 +318,9 @@ fn tell(ready: &Ready, form: Form) -> anyhow::Result<()> {
             ))
         }
     }
+}
+
+/// There is no administrator: how to become one.
+fn first_steps(dashboard: &str, code: &str) -> String {
+    format!("setup code   {code}\n\nNobody can sign in yet. Open {dashboard}/setup and type the setup code.\n\n")
 }

@@ -4,7 +4,6 @@
 //! with what was really changed.
 
 mod catalogue;
-mod children;
 mod found;
 mod line;
 mod mesh;

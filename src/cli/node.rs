@@ -24,6 +24,9 @@ use tokio::sync::mpsc;
 /// Notices that wait to be printed; a terminal that is slower misses some.
 const NOTICES: usize = 256;
 
+/// Holds the invite of a node that another program starts: other users of the machine can read arguments.
+pub(crate) const INVITE_VARIABLE: &str = "PORTDRIFT_NODE_INVITE";
+
 #[derive(Args)]
 pub(crate) struct NodeArgs {
     #[command(subcommand)]
@@ -85,7 +88,7 @@ enum PolicyCommand {
 #[derive(Args)]
 struct RunArgs {
     /// Join with this invite; without effect once the node is a member
-    #[arg(long, value_name = "INVITE")]
+    #[arg(long, value_name = "INVITE", env = INVITE_VARIABLE, hide_env_values = true)]
     join: Option<Invite>,
     #[command(flatten)]
     own: OwnArgs,

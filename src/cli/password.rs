@@ -18,6 +18,11 @@ pub(crate) struct PasswordArgs {
 }
 
 impl PasswordArgs {
+    /// Whether it is said where to read one.
+    pub(crate) fn is_given(&self) -> bool {
+        self.password_stdin || self.password_file.is_some()
+    }
+
     /// The password for `user`.
     pub(crate) fn read(&self, user: &str) -> anyhow::Result<String> {
         if let Some(file) = &self.password_file {

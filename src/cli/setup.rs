@@ -1,7 +1,10 @@
-//! `setup`: the first start of a coordinator. Makes keys, store and the first administrator; starts nothing.
+//! `setup`: the first start of a coordinator. Makes keys and store; then the first administrator, or serves until a
+//! person has made one in the browser.
 
+use super::config::NamedFile;
+use super::coordinator::{RunArgs, Surroundings, serve};
 use super::password::PasswordArgs;
-use super::print::Form;
+use super::print::{self, Form};
 use super::{Place, Shared};
 use crate::exit::{Exit, Failure};
 use clap::Args;
@@ -14,18 +17,30 @@ use std::path::{Path, PathBuf};
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  portdrift setup --admin ada
+  portdrift setup                     then open the address that it prints
+  portdrift setup --admin ada         without a browser; `portdrift coordinator run` then serves
   portdrift setup --admin ada --password-file /run/secrets/ada --mesh-listen 192.0.2.10:9430")]
 pub(crate) struct SetupArgs {
     #[command(flatten)]
     place: Place,
-    /// The first administrator's name
+    /// Make this administrator and end, instead of serving until one is made in the browser
     #[arg(long, value_name = "NAME")]
-    admin: String,
+    admin: Option<String>,
     #[command(flatten)]
     password: PasswordArgs,
     #[command(flatten)]
     listen: ListenArgs,
+    #[command(flatten)]
+    named: NamedFile,
+    #[command(flatten)]
+    surroundings: Surroundings,
+}
+
+impl SetupArgs {
+    /// Whether it goes on as a coordinator.
+    pub(crate) fn serves(&self) -> bool {
+        self.admin.is_none()
+    }
 }
 
 /// Where a coordinator listens from its setup on.
@@ -66,13 +81,36 @@ struct Outcome {
 }
 
 pub(crate) async fn run(args: SetupArgs, shared: &Shared) -> anyhow::Result<Exit> {
-    let dir = args.place.folder()?;
-    let password = args.password.read(&args.admin)?;
-    let options =
-        SetupOptions { dir: dir.clone(), settings: args.listen.settings(), admin: Some((args.admin, password)) };
-    let made = coordinator::setup(options).await?;
+    let SetupArgs { place, admin, password, listen, named, surroundings } = args;
+    let (dir, settings) = (place.folder()?, listen.settings());
+    let Some(admin) = admin else {
+        if password.is_given() {
+            return Err(Failure::usage("a password belongs to an administrator; name one with --admin").into());
+        }
+        begin(&dir, settings).await?;
+        return serve(dir, RunArgs::first(named, surroundings), shared).await;
+    };
+    let password = password.read(&admin)?;
+    let made = coordinator::setup(SetupOptions { dir: dir.clone(), settings, admin: Some((admin, password)) }).await?;
     tell(&dir, &made, shared.form())?;
     Ok(Exit::Done)
+}
+
+/// Makes a coordinator without an administrator; one that was made before and still has none is gone on with.
+async fn begin(dir: &Path, settings: Settings) -> anyhow::Result<()> {
+    if coordinator::check_set_up(dir).is_ok() {
+        if settings != Settings::default() {
+            let reason = "where it listens was chosen before; leave --mesh-listen, --advertise and --http out, or give them to `portdrift coordinator run`";
+            return Err(Failure::new(Exit::Failed, format!("{} is set up already: {reason}", dir.display())).into());
+        }
+        return Ok(());
+    }
+    coordinator::setup(SetupOptions { dir: dir.to_owned(), settings, admin: None }).await?;
+    print::note(&format!(
+        "A new coordinator is in {0}. From the next time on, start it with: portdrift coordinator run --dir {0}",
+        dir.display()
+    ));
+    Ok(())
 }
 
 /// Says what a first start made, and what comes next.

@@ -27,7 +27,7 @@ pub(super) fn shape(path: &str) -> String {
 }
 
 /// What axe says of the page that is open, in all four forms.
-async fn violations(browser: &Browser, axe: &str) -> BTreeSet<String> {
+pub(super) async fn violations(browser: &Browser, axe: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     browser.value_of(axe).await;
     for (width, is_dark) in [(360, false), (360, true), (1280, false), (1280, true)] {
@@ -65,7 +65,7 @@ async fn walk(browser: &Browser, mesh: &Mesh, axe: &str) -> BTreeSet<String> {
 }
 
 /// The source of axe-core, if it is there.
-fn axe() -> Option<String> {
+pub(super) fn axe() -> Option<String> {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(AXE);
     have(&[file.to_str().unwrap()]).then(|| std::fs::read_to_string(&file).unwrap())
 }

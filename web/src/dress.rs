@@ -18,6 +18,12 @@ use protocol::Timestamp;
 /// Headers of a failure that its face keeps.
 const KEPT: [HeaderName; 3] = [header::ALLOW, header::RETRY_AFTER, header::WWW_AUTHENTICATE];
 
+/// Whether programs ask there, not people.
+pub(crate) fn is_machine_end(path: &str) -> bool {
+    let ends = ["/api/", "/assets/", "/events", "/healthz", "/metrics", "/readyz"];
+    path != "/api/docs" && ends.iter().any(|end| path.starts_with(end))
+}
+
 /// Draws the page that a handler made, and gives every failure its face.
 pub(crate) async fn dress(State(app): State<App>, request: Request, next: Next) -> Response {
     let asked = Asked::of(&request);
@@ -63,11 +69,10 @@ struct Asked {
 impl Asked {
     fn of(request: &Request) -> Self {
         let path = request.uri().path();
-        let machine_ends = ["/api/", "/assets/", "/events", "/healthz", "/metrics", "/readyz"];
         let back = request.uri().path_and_query().map(|back| back.as_str()).filter(|_| request.method() == Method::GET);
         Self {
             id: request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
-            speaks_json: path != "/api/docs" && machine_ends.iter().any(|end| path.starts_with(end)),
+            speaks_json: is_machine_end(path),
             is_for_part: request.headers().contains_key("hx-request"),
             back: back.unwrap_or("/").to_owned(),
         }

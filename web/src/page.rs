@@ -8,6 +8,7 @@ pub(crate) mod choices;
 pub(crate) mod compare;
 pub(crate) mod confirm;
 pub(crate) mod enrol;
+pub(crate) mod first_run;
 pub(crate) mod forgot;
 pub(crate) mod found;
 pub(crate) mod general;
@@ -40,6 +41,7 @@ pub(crate) mod search;
 pub(crate) mod services;
 pub(crate) mod settings;
 pub(crate) mod settled;
+pub(crate) mod setup;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tokens;

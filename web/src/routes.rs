@@ -11,6 +11,7 @@ pub(crate) use pages::page_table;
 use crate::dress::dress;
 use crate::error::WebError;
 use crate::origin::{self, Origin};
+use crate::page::setup;
 use crate::session::{self, bearer, device};
 use crate::{App, headers, limits, metrics};
 use axum::Router;
@@ -142,6 +143,7 @@ pub(crate) fn browser_router(app: App) -> Router {
 fn browser_side(app: &App, is_tls: bool) -> Router {
     let routes = page_table().into_iter().chain(api_table());
     let inner = build(routes)
+        .layer(from_fn_with_state(app.clone(), setup::lead))
         .layer(from_fn_with_state(app.clone(), limits::hold))
         .layer(from_fn_with_state(app.clone(), bearer::identify))
         .layer(session::layer(app, is_tls))

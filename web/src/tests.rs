@@ -6,6 +6,7 @@ mod audit;
 mod disk;
 mod exports;
 mod findings;
+mod first_run;
 mod hosts;
 mod imports;
 mod live;
@@ -90,10 +91,19 @@ impl Site {
         Self::start_in(dir, config, settings).await
     }
 
+    /// Without an administrator, as after its first start.
+    pub(crate) async fn start_empty(settings: Settings) -> Self {
+        let config = Config { store: StoreConfig { keep_free_mib: 1 }, ..Config::default() };
+        Self::start_with(None, tempfile::tempdir().unwrap(), config, settings).await
+    }
+
     async fn start_in(dir: TempDir, config: Config, settings: Settings) -> Self {
+        Self::start_with(Some(("ada".to_owned(), PASSWORD.to_owned())), dir, config, settings).await
+    }
+
+    async fn start_with(admin: Option<(String, String)>, dir: TempDir, config: Config, settings: Settings) -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let kept = coordinator::settings::Settings { mesh: loopback, advertised: Vec::new(), http: loopback };
-        let admin = Some(("ada".to_owned(), PASSWORD.to_owned()));
         coordinator::setup(SetupOptions { dir: dir.path().join("data"), settings: kept, admin }).await.unwrap();
         let options = CoordinatorOptions {
             dir: dir.path().join("data"),

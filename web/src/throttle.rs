@@ -2,7 +2,8 @@
 //!
 //! Wrong passwords are counted per account, whoever types them, and per address, whatever account they are for. Those
 //! from a browser in which the person has signed in before are counted for that browser alone, and so are those of an
-//! open session: a stranger who guesses elsewhere, even for ever, never makes the person wait there.
+//! open session: a stranger who guesses elsewhere, even for ever, never makes the person wait there. Wrong setup codes are
+//! counted by address alone, for the same reason.
 
 use protocol::Timestamp;
 use std::collections::BTreeMap;
@@ -34,13 +35,15 @@ enum Counted {
     Browser(Vec<u8>, String),
     /// An open session of this account.
     Session(String),
+    /// The code for the first administrator, from this address or network; loopback counts too, as nobody else may.
+    SetupCode(IpAddr),
 }
 
 impl Counted {
     fn is_stale(&self, failures: &Failures, now: Timestamp) -> bool {
         let memory = match self {
             Self::Address(_) => ADDRESS_MEMORY,
-            Self::Account(_) | Self::Browser(..) | Self::Session(_) => REST,
+            Self::Account(_) | Self::Browser(..) | Self::Session(_) | Self::SetupCode(_) => REST,
         };
         now.since(failures.last) >= memory.max(wait_after(failures.count))
     }
@@ -64,6 +67,11 @@ impl Attempt {
                 .collect(),
         };
         Self(counted)
+    }
+
+    /// To make the first administrator.
+    pub(crate) fn of_setup(address: Option<IpAddr>) -> Self {
+        Self(vec![Counted::SetupCode(network(address.unwrap_or(Ipv6Addr::UNSPECIFIED.into())))])
     }
 
     /// To confirm who is in a session.
@@ -131,7 +139,7 @@ impl Throttle {
         self.with(|counts| {
             counts.retain(|counted, _| match counted {
                 Counted::Account(name) | Counted::Browser(_, name) | Counted::Session(name) => name != account,
-                Counted::Address(_) => true,
+                Counted::Address(_) | Counted::SetupCode(_) => true,
             });
         });
     }
@@ -230,6 +238,20 @@ mod tests {
         let proxied = Attempt::of("ida", Some([127, 0, 0, 1].into()), None);
         fail(&throttle, &proxied, FREE + 1);
         assert_eq!(throttle.wait(&Attempt::of("jon", Some([127, 0, 0, 1].into()), None), NOW), None);
+    }
+
+    #[test]
+    fn setup_codes_are_counted_for_each_address_and_a_stranger_elsewhere_makes_nobody_wait() {
+        let throttle = Throttle::default();
+        let of = |last: u8| Attempt::of_setup(Some([127, 0, 0, last].into()));
+        fail(&throttle, &of(1), FREE);
+        assert_eq!(throttle.wait(&of(1), NOW), None);
+        fail(&throttle, &of(1), MOST - FREE);
+        assert_eq!((throttle.wait(&of(1), NOW), throttle.wait(&of(2), NOW)), (Some(REST), None));
+        fail(&throttle, &Attempt::of_setup(None), FREE + 1);
+        assert_eq!(throttle.wait(&Attempt::of_setup(None), NOW), Some(Duration::from_secs(2)));
+        throttle.unlock("ada");
+        assert_eq!(throttle.wait(&of(1), NOW), Some(REST));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Backups of a store in use, harmed ones, and what a restored store knows to leave out.
 
 use super::*;
+use crate::fixture::options;
 use crate::registry::issuing::{Issued, Issuer};
 use crate::setup::{SetupOptions, setup};
 use crate::start::card_of;
@@ -25,7 +26,7 @@ async fn made(dir: &Path) {
 }
 
 fn open(dir: &Path) -> Store {
-    let options = StoreOptions { segment_bytes: 4_000, ..StoreOptions::default() };
+    let options = StoreOptions { segment_bytes: 4_000, ..options() };
     Store::open(&DataFolder::new(dir).store(), options).unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! What is removed, and that nothing else tells the difference: not the runs that stay, not the reports to come.
 
 use super::*;
-use crate::fixture::{Fixture, NOW, SCAN, TARGETS, cases, host};
+use crate::fixture::{Fixture, NOW, SCAN, TARGETS, cases, host, options};
 use crate::history::{Comparison, PastRun, compare};
 use crate::report::Report;
 use crate::store::tests::cut_disk::CutDisk;
@@ -189,7 +189,7 @@ async fn six_runs(options: StoreOptions) -> Fixture {
 
 #[tokio::test]
 async fn a_removed_run_takes_everything_of_its_own_with_it() {
-    let fixture = six_runs(StoreOptions::default()).await;
+    let fixture = six_runs(options()).await;
     assert_eq!(keep(&fixture, 3).await, 3);
     assert_eq!(keep(&fixture, 3).await, 0);
     let gone = |view: &View| {
@@ -218,7 +218,7 @@ async fn a_removed_run_takes_everything_of_its_own_with_it() {
 
 #[tokio::test]
 async fn a_removal_broken_off_anywhere_shows_nothing_wrong_and_is_gone_on_with() {
-    let whole = six_runs(StoreOptions::default()).await;
+    let whole = six_runs(options()).await;
     let kept: Vec<RunId> = (4..=6).map(RunId).collect();
     let mut expected = Vec::new();
     for run in &kept {
@@ -227,7 +227,7 @@ async fn a_removal_broken_off_anywhere_shows_nothing_wrong_and_is_gone_on_with()
     let mut changes = 0;
     loop {
         let disk = CutDisk::new(changes);
-        let fixture = six_runs(StoreOptions { disk: Arc::new(disk.clone()), ..StoreOptions::default() }).await;
+        let fixture = six_runs(StoreOptions { disk: Arc::new(disk.clone()), ..options() }).await;
         let retention = Retention { runs: Some(3), days: None };
         fixture.store.update::<_, StoreError>(move |draft| draft.put(&RETENTION, &(), &retention)).await.unwrap();
         disk.cut_after(changes);

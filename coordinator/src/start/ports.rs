@@ -5,7 +5,7 @@ use crate::settings::Settings;
 use protocol::envelope::Author;
 use protocol::mesh::{EnrolServer, Mesh, MeshConfig, MeshError, Tunables};
 use protocol::roster::Role;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Both ports, and where they can be reached.
 pub(super) struct Ports {
@@ -20,6 +20,18 @@ pub(super) struct Ports {
 pub(super) struct Listening {
     pub(super) mesh: SocketAddr,
     pub(super) enrolment: SocketAddr,
+}
+
+impl Listening {
+    /// Where this machine itself reaches the enrolment port: on loopback, unless it listens at one address alone.
+    pub(super) fn here(self) -> SocketAddr {
+        let loopback: IpAddr = match self.enrolment {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        let address = self.enrolment.ip();
+        SocketAddr::new(if address.is_unspecified() { loopback } else { address }, self.enrolment.port())
+    }
 }
 
 /// Opens both ports.
@@ -75,5 +87,20 @@ fn enrolment_reachable(settings: &Settings, real: &[SocketAddr]) -> Vec<SocketAd
         reachable(settings, real)
     } else {
         settings.advertised.iter().map(after).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_itself_asks_on_loopback_or_at_the_one_address() {
+        let here = |enrolment: &str| {
+            let enrolment: SocketAddr = enrolment.parse().unwrap();
+            Listening { mesh: enrolment, enrolment }.here().to_string()
+        };
+        let told = ["0.0.0.0:9431", "[::]:9431", "192.0.2.7:9431", "127.0.0.1:7"].map(here);
+        assert_eq!(told, ["127.0.0.1:9431", "[::1]:9431", "192.0.2.7:9431", "127.0.0.1:7"]);
     }
 }

@@ -1,6 +1,7 @@
 //! Signing in, who a session belongs to, and what every other use case of accounts shares.
 
 mod admin;
+pub(crate) mod first;
 mod links;
 mod own;
 mod register;
@@ -8,6 +9,7 @@ mod register;
 mod tests;
 
 pub use admin::{NewUser, UserView};
+pub use first::{FirstAdmin, FirstSignIn};
 pub use links::{Invitation, LinkFor, MadeLink, OpenInvitation};
 pub use own::Profile;
 pub use register::{Joined, Joining};

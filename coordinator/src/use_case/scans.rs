@@ -209,7 +209,7 @@ impl Coordinator {
     }
 }
 
-fn all(reads: &impl Reads) -> Result<Vec<Scan>, StoreError> {
+pub(super) fn all(reads: &impl Reads) -> Result<Vec<Scan>, StoreError> {
     reads.iter(&SCANS).map(|row| row.map(|(_, scan)| scan)).collect()
 }
 

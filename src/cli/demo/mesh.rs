@@ -1,7 +1,7 @@
 //! The demo's mesh: one coordinator and two nodes as processes, told what to do the way a user would.
 
-use super::children::{Part, own_command};
 use super::plan::{Plan, Subnet};
+use crate::cli::children::{Part, own_command};
 use crate::cli::print::{self, Form};
 use crate::cli::{reports, runs};
 use crate::client::Client;

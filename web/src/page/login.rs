@@ -95,7 +95,8 @@ pub(crate) async fn sign_in(
     }
 }
 
-async fn welcome(
+/// Opens the session of who has just shown who they are, and leads on.
+pub(crate) async fn welcome(
     app: &App,
     session: &Session,
     user: SignedIn,

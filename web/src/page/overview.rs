@@ -4,6 +4,7 @@ use crate::App;
 use crate::error::WebError;
 use crate::filters;
 use crate::look::{Badge, Tone};
+use crate::page::first_run;
 use crate::page::mesh::clock_fault;
 use crate::page::reports::NetworkCard;
 use crate::page::{Head, Page, Section, View};
@@ -24,6 +25,8 @@ pub(crate) struct Overview {
     pub(crate) networks: Vec<NetworkCard>,
     pub(crate) has_nodes: bool,
     pub(crate) may_run: bool,
+    /// What is next on the way to the first delta, for who can do it.
+    pub(crate) next: Option<&'static str>,
 }
 
 /// A number that leads to the list it counts.
@@ -69,6 +72,7 @@ pub(crate) async fn show(State(app): State<App>, Caller(actor): Caller) -> Resul
         networks: scans.iter().map(NetworkCard::from).collect(),
         has_nodes: numbers.nodes_approved > 0,
         may_run: actor.role.may(Right::Operate),
+        next: first_run::next_words(&app, &actor).await?,
     }))
 }
 

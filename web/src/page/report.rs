@@ -11,7 +11,7 @@ pub(crate) use lines::{Accepted, ChangeRow, Group};
 pub(crate) use lines::{Listed, Listing, service_words, severity};
 pub(crate) use notes::{NoteGroup, groups as note_groups};
 pub(crate) use wanted::{Filter, Wanted};
-pub(crate) use words::{counted, timeline_words};
+pub(crate) use words::{changes_words, counted, timeline_words};
 
 use crate::App;
 use crate::error::WebError;

@@ -246,7 +246,8 @@ impl From<&coordinator::run::Uncovered> for Gap {
     }
 }
 
-fn phase_words(phase: Phase) -> &'static str {
+/// What is being done.
+pub(super) fn phase_words(phase: Phase) -> &'static str {
     match phase {
         Phase::Queued => "queued: no node has begun",
         Phase::Scanning => "scanning",
@@ -257,7 +258,7 @@ fn phase_words(phase: Phase) -> &'static str {
 }
 
 /// While it runs, addresses settled; afterwards, what was really looked at.
-fn bar(run: &Run, progress: &coordinator::Progress) -> Progress {
+pub(super) fn bar(run: &Run, progress: &coordinator::Progress) -> Progress {
     let coordinator::Progress { addresses_done: done, addresses_total: total, .. } = progress;
     match &run.outcome {
         Some(outcome) => Progress {

@@ -1,6 +1,7 @@
 //! One filled view of every page, for tests: `word` stands wherever foreign text can.
 
 mod findings;
+mod of_first_run;
 mod of_hosts;
 pub(crate) mod of_mesh;
 mod of_operation;
@@ -76,7 +77,7 @@ pub(crate) fn filled(word: &str) -> Vec<(&'static str, Undrawn)> {
     let pages =
         pages.into_iter().chain(findings::filled(word)).chain(of_scans::filled(word)).chain(of_mesh::filled(word));
     let pages = pages.chain(of_hosts::filled(word)).chain(of_operation::filled(word)).chain(of_settings::filled(word));
-    let pages = pages.chain(of_tokens::filled(word)).chain(of_users::filled(word));
+    let pages = pages.chain(of_tokens::filled(word)).chain(of_users::filled(word)).chain(of_first_run::filled(word));
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: !PARTS.contains(&name) })).collect()
 }
 
@@ -93,6 +94,7 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
                 networks: vec![],
                 has_nodes: false,
                 may_run: true,
+                next: Some("let a first node in"),
             }),
         ),
         ("nodes", Arc::new(no_nodes())),
@@ -101,7 +103,7 @@ pub(crate) fn empty() -> Vec<(&'static str, Undrawn)> {
     ];
     let pages = pages.into_iter().chain(findings::empty()).chain(of_scans::empty()).chain(of_mesh::empty());
     let pages = pages.chain(of_hosts::empty()).chain(of_operation::empty()).chain(of_settings::empty());
-    let pages = pages.chain(of_tokens::empty()).chain(of_users::empty());
+    let pages = pages.chain(of_tokens::empty()).chain(of_users::empty()).chain(of_first_run::empty());
     pages.map(|(name, view)| (name, Undrawn { view, is_framed: true })).collect()
 }
 
@@ -147,7 +149,15 @@ fn overview(word: &str) -> overview::Overview {
             "/runs/7",
         ),
     ];
-    overview::Overview { tiles: tiles(), attention, more: 3, networks: networks(word), has_nodes: true, may_run: true }
+    overview::Overview {
+        tiles: tiles(),
+        attention,
+        more: 3,
+        networks: networks(word),
+        has_nodes: true,
+        may_run: true,
+        next: None,
+    }
 }
 
 fn networks(word: &str) -> Vec<reports::NetworkCard> {

@@ -234,7 +234,8 @@ fn counted_ports(ports: Option<&PortSet>) -> String {
     format!("{}{}", ports_words(ports), counted.unwrap_or_default())
 }
 
-fn cadence_words(definition: &ScanDefinition) -> Option<String> {
+/// How often, in words; `None` for only by hand.
+pub(super) fn cadence_words(definition: &ScanDefinition) -> Option<String> {
     Some(match definition.cadence()? {
         Cadence::Cron(cron) => format!("cron {cron}"),
         Cadence::Every(interval) => match interval.minutes() {

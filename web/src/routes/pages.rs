@@ -33,6 +33,10 @@ pub(crate) fn page_table() -> Vec<Route> {
         get("/api/docs", Needs(Read), api::docs::show),
         get("/compare", Needs(Read), page::compare::show),
         get("/events", Needs(Read), live::events),
+        get("/first-run", Needs(Administer), page::first_run::show),
+        post("/first-run/again", Needs(Administer), page::first_run::look_again),
+        post("/first-run/node", Needs(Administer), page::first_run::use_this_machine).proven(),
+        post("/first-run/scan", Needs(Administer), page::first_run::look),
         get("/help", Needs(Read), page::help::show),
         get("/hosts", Needs(Read), page::hosts::show),
         get("/hosts/{id}", Needs(Read), page::host::show),
@@ -112,5 +116,7 @@ pub(crate) fn page_table() -> Vec<Route> {
         post("/settings/users/{user}/reset", Needs(Administer), page::users::user::reset).proven(),
         post("/settings/users/{user}/role", Needs(Administer), page::users::user::set_role).proven(),
         post("/settings/users/{user}/{action}", Needs(Administer), page::users::user::act).proven(),
+        get("/setup", Anyone, page::setup::show),
+        post("/setup", Anyone, page::setup::create),
     ]
 }

@@ -93,13 +93,13 @@ fn the_table_keeps_its_own_rules() {
         assert_eq!(route.is_audited, is_audited, "{shown}");
         assert_eq!(route.body_cap == 0, is_safe, "{shown}");
         if route.access == Access::Anyone {
-            assert!(is_safe || route.path.starts_with("/auth/"), "{shown}");
+            assert!(is_safe || route.path.starts_with("/auth/") || route.path == "/setup", "{shown}");
         }
         let guarded =
             ["/settings/users", "/settings/invites", "/settings/registration", "/api/v1/user", "/api/v1/registration"];
         let guarded = guarded.iter().any(|start| route.path.starts_with(start));
         let of_nodes = ["/nodes/decide", "/nodes/enrol", "/nodes/bulk", "/nodes/{node}/", "/api/v1/invites"];
-        let others = ["/roster/rotate", "/roster/sign", "/tokens", "/auth/confirm"];
+        let others = ["/roster/rotate", "/roster/sign", "/tokens", "/auth/confirm", "/first-run/node"];
         let is_dangerous = of_nodes.iter().chain(&others).any(|part| route.path.contains(part));
         let asks = !is_safe && (guarded || is_dangerous);
         assert_eq!(route.needs_proof, asks, "{shown}");

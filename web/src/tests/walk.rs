@@ -26,7 +26,7 @@ fn seen_by(site: &Site, role: Role, scopes: &[Scope]) -> Router {
 }
 
 /// Each from an address of its own, as strangers from one address are slowed down.
-fn from(mut request: Request<Body>, number: usize) -> Request<Body> {
+pub(super) fn from(mut request: Request<Body>, number: usize) -> Request<Body> {
     let [high, low] = u16::try_from(number).unwrap().to_be_bytes();
     request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([198, 18, high, low], 5_000))));
     request

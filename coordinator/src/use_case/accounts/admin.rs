@@ -201,13 +201,21 @@ pub(super) fn remove_user(draft: &mut Draft, user: &User) -> Result<(), StoreErr
     draft.remove(&USERS, &user.name.as_str().to_owned())
 }
 
-/// Somebody must be able to sign in and mend what went wrong.
-fn an_admin_is_left(draft: &Draft) -> Result<(), UseCaseError> {
-    for row in draft.iter(&USERS) {
+/// Whether there is an administrator who can sign in.
+pub(super) fn has_admin(reads: &impl Reads) -> Result<bool, StoreError> {
+    for row in reads.iter(&USERS) {
         let (_, user) = row?;
         if user.role == Role::Admin && user.state == UserState::Active {
-            return Ok(());
+            return Ok(true);
         }
+    }
+    Ok(false)
+}
+
+/// Somebody must be able to sign in and mend what went wrong.
+fn an_admin_is_left(draft: &Draft) -> Result<(), UseCaseError> {
+    if has_admin(draft)? {
+        return Ok(());
     }
     let reason = "this is the last administrator who can sign in; make another one first";
     Err(UseCaseError::Conflict(reason.to_owned()))

@@ -1,4 +1,4 @@
-//! The demo's processes: the same binary again, read line by line, ended with this one.
+//! Processes of this same binary: found without a search path, read line by line, ended with this one.
 
 use anyhow::{Context, bail};
 use std::fs::File;
@@ -16,7 +16,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Lines that wait to be read; more are dropped, since nobody waits for them.
 const LINES: usize = 1_024;
 
-/// A running part of the demo.
+/// A running service of this binary.
 pub(crate) struct Part {
     name: &'static str,
     process: Child,
