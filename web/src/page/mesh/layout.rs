@@ -13,6 +13,9 @@ const WIDEST: f64 = 1_600.0;
 /// The room for one disc with its label, across.
 const LABELLED: f64 = 96.0;
 
+/// A ring up to this radius, in rooms, is drawn whole: cut off, a small picture would look broken.
+const WHOLE_RING: f64 = 2.5;
+
 /// The room for one disc alone.
 const BARE: f64 = 30.0;
 
@@ -162,14 +165,17 @@ impl Plan {
         2.0 * (outermost + self.room * 0.2)
     }
 
-    /// Cuts the picture to what stands in it; rings are drawn as far as they reach, with their words at the top.
+    /// Cuts the picture to what stands in it; rings but a small one are drawn as far as they reach, with their words at the
+    /// top.
     fn finish(self, is_labelled: bool) -> Layout {
         let at = |(angle, radius): &(f64, f64)| Place { x: radius * angle.cos(), y: radius * angle.sin() };
         let places: Vec<Place> = self.polar.iter().map(at).collect();
         let tops = self.rings.iter().map(|ring| Place { x: 0.0, y: -ring.radius - self.room * 0.2 });
+        let whole = self.rings.iter().filter(|ring| ring.radius <= self.room * WHOLE_RING);
+        let whole = whole.flat_map(|ring| Place::default().with_margin(ring.radius + 2.0));
         let margin = self.room * 0.6;
         let (mut from, mut to) = (Place { x: -self.room * 1.5, y: 0.0 }, Place { x: self.room * 1.5, y: 0.0 });
-        for Place { x, y } in places.iter().flat_map(|place| place.with_margin(margin)).chain(tops) {
+        for Place { x, y } in places.iter().flat_map(|place| place.with_margin(margin)).chain(tops).chain(whole) {
             from = Place { x: from.x.min(x), y: from.y.min(y) };
             to = Place { x: to.x.max(x), y: to.y.max(y) };
         }
@@ -260,6 +266,14 @@ mod tests {
                 assert!(layout.width.max(layout.height) <= WIDEST, "{name} of {count}: {}", layout.height);
             }
         }
+    }
+
+    #[test]
+    fn the_ring_of_a_small_mesh_is_drawn_whole() {
+        let layout = lay_out(&members(&[Some(0), Some(0)]));
+        let Place { x, y } = layout.middle;
+        let to_edges = [x, y, layout.width - x, layout.height - y];
+        assert!(to_edges.iter().all(|to_edge| *to_edge > layout.rings[0].radius), "{layout:?}");
     }
 
     #[test]
