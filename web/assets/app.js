@@ -55,9 +55,14 @@
 
   // A page that is left ends its requests itself: cut off by the browser, they would look like faults on the console.
   function endRequestsWithPage() {
-    const patience = 30000; // a navigation that never comes, such as a download, leaves the page live again
+    const patience = 30000; // a navigation that never comes leaves the page live again
     let isLeaving = false;
+    let isDownload = false;
+    document.addEventListener("click", (event) => {
+      isDownload = Boolean(event.target.closest("a[download]"));
+    }, true);
     window.addEventListener("beforeunload", () => {
+      if (isDownload) return; // the page stays
       isLeaving = true;
       setTimeout(() => { isLeaving = false; }, patience);
       for (const element of document.querySelectorAll("[data-htmx-powered], #live")) {
