@@ -57,12 +57,7 @@
   function endRequestsWithPage() {
     const patience = 30000; // a navigation that never comes leaves the page live again
     let isLeaving = false;
-    let isDownload = false;
-    document.addEventListener("click", (event) => {
-      isDownload = Boolean(event.target.closest("a[download]"));
-    }, true);
     window.addEventListener("beforeunload", () => {
-      if (isDownload) return; // the page stays
       isLeaving = true;
       setTimeout(() => { isLeaving = false; }, patience);
       for (const element of document.querySelectorAll("[data-htmx-powered], #live")) {
@@ -70,9 +65,12 @@
         element._htmx?.sse?.abortController?.abort();
       }
     });
-    document.addEventListener("htmx:before:request", (event) => {
-      if (isLeaving) event.preventDefault();
-    });
+    // The second: a stream that was ended would be opened anew while the next page is still on its way.
+    for (const begins of ["htmx:before:request", "htmx:sse:before:connection"]) {
+      document.addEventListener(begins, (event) => {
+        if (isLeaving) event.preventDefault();
+      });
+    }
     window.addEventListener("pageshow", (event) => {
       if (event.persisted) location.reload();
     });
