@@ -281,6 +281,7 @@ fn state_words(status: &NodeStatus) -> String {
         NodeStatus::Cloned { .. } => "its key is used on two machines, so it gets no work".to_owned(),
         NodeStatus::Awaited => "its approval waits for the mesh key's signature".to_owned(),
         NodeStatus::Expired => "its approval has ended; approve it again".to_owned(),
+        NodeStatus::Suspended => "it is suspended; approve it to let it in again".to_owned(),
         NodeStatus::Pending | NodeStatus::Denied | NodeStatus::Revoked | NodeStatus::Online | NodeStatus::Scanning => {
             format!("it is {}", status.name())
         }

@@ -78,6 +78,17 @@ pub enum Admission {
         /// When.
         at: Timestamp,
     },
+    /// Out until it is approved again; rosters name it as a key whose time is over.
+    Suspended {
+        /// The terms on which it was in, and will be again.
+        approval: Approval,
+        /// Why, in the words of whoever decided.
+        reason: Text,
+        /// Who.
+        by: Text,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// On which terms a node is in.
@@ -140,6 +151,16 @@ impl NodeRecord {
     pub fn approval(&self) -> Option<&Approval> {
         match &self.admission {
             Admission::Approved(approval) => Some(approval),
+            Admission::Pending | Admission::Denied { .. } | Admission::Revoked { .. } | Admission::Suspended { .. } => {
+                None
+            }
+        }
+    }
+
+    /// On which terms it is in, or was until it was suspended.
+    pub fn terms(&self) -> Option<&Approval> {
+        match &self.admission {
+            Admission::Approved(approval) | Admission::Suspended { approval, .. } => Some(approval),
             Admission::Pending | Admission::Denied { .. } | Admission::Revoked { .. } => None,
         }
     }
@@ -161,9 +182,13 @@ impl NodeRecord {
 
     /// What a roster says of it; nothing of a node that was never let in.
     pub(crate) fn member(&self) -> Option<Member> {
-        let (state, approval) = match &self.admission {
-            Admission::Approved(approval) => (MemberState::Approved, Some(approval)),
-            Admission::Revoked { .. } => (MemberState::Revoked, None),
+        let (state, approval, end) = match &self.admission {
+            Admission::Approved(approval) => (MemberState::Approved, Some(approval), approval.expires),
+            Admission::Suspended { approval, at, .. } => {
+                let end = approval.expires.map_or(*at, |end| end.min(*at));
+                (MemberState::Approved, Some(approval), Some(end))
+            }
+            Admission::Revoked { .. } => (MemberState::Revoked, None, None),
             Admission::Pending | Admission::Denied { .. } => return None,
         };
         Some(Member {
@@ -172,7 +197,7 @@ impl NodeRecord {
             state,
             site: approval.map(|approval| approval.site.clone()).unwrap_or_default(),
             ranges: approval.map_or_else(TargetSet::empty, |approval| approval.ranges.clone()),
-            expires: approval.and_then(|approval| approval.expires),
+            expires: end,
             may_sponsor: approval.is_some_and(|approval| approval.may_sponsor),
         })
     }

@@ -111,6 +111,7 @@ impl UseCaseError {
             | Misfit::NeverIn
             | Misfit::StillIn
             | Misfit::Tombstone
+            | Misfit::SuspendedAlready
             | Misfit::NotCloned => Self::Conflict(reason),
         }
     }

@@ -73,7 +73,18 @@ Where the mesh key lies on another machine, forward the coordinator's socket to 
         #[command(flatten)]
         signed: SignedArgs,
     },
-    /// Forget waiting, denied and expired nodes; they may ask again
+    /// Keep nodes out until they are approved again; their terms stay, and what they found waits with them
+    #[command(after_help = format!("Example:\n  portdrift keys suspend {ONE} --reason \"moved to another rack\""))]
+    Suspend {
+        #[command(flatten)]
+        keys: Keys,
+        /// Why; it is kept and shown
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        signed: SignedArgs,
+    },
+    /// Forget waiting, denied, suspended and expired nodes; they may ask again
     #[command(after_help = format!("Example:\n  portdrift keys remove {ONE}"))]
     Remove {
         #[command(flatten)]
@@ -194,6 +205,14 @@ pub(crate) async fn run(args: KeysArgs, shared: &Shared) -> anyhow::Result<Exit>
             let client = args.place.client()?;
             let revoked = decide(&client, "revoke", keys, Decide { reason, ..Decide::default() }).await?;
             form.show_all(&revoked, |nodes| shown::decided(nodes, "revoked"))?;
+            signed.sign(&client, form).await?;
+        }
+        Command::Suspend { keys, reason, signed } => {
+            let many = print::counted(keys.fingerprints.len(), "node");
+            print::confirm(&format!("Keep {many} out until approved again?"), signed.yes)?;
+            let client = args.place.client()?;
+            let suspended = decide(&client, "suspend", keys, Decide { reason, ..Decide::default() }).await?;
+            form.show_all(&suspended, |nodes| shown::decided(nodes, "suspended"))?;
             signed.sign(&client, form).await?;
         }
         Command::Trust { keys, yes } => {

@@ -218,6 +218,7 @@ fn what_cannot_be_taken_back_asks_and_without_a_terminal_names_the_flag() {
         &["keys", "approve", "--all-pending", "--ranges", "10.0.0.0/8"],
         &["keys", "remove", key],
         &["keys", "revoke", key, "--reason", "stolen"],
+        &["keys", "suspend", key, "--reason", "moved"],
         &["keys", "rotate-coordinator"],
         &["keys", "trust", key],
         &["rules", "reset"],

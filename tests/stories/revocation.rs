@@ -50,6 +50,38 @@ fn a_node_revoked_at_work_loses_its_tasks_to_another_and_never_comes_back() {
     assert_eq!((&after["state"], &after["hosts_up"]), (&ended["state"], &ended["hosts_up"]), "nothing came late");
 }
 
+#[test]
+fn a_node_suspended_at_work_loses_its_tasks_and_comes_back_by_itself_once_it_is_approved_again() {
+    let net = own_net(195);
+    let mut hosts = Hosts::default();
+    for last in (4..=252).step_by(31) {
+        hosts.open(&format!("{net}.{last}"), 2222, "SSH-2.0-OpenSSH_9.2p1\r\n");
+    }
+    let mut mesh = Mesh::start();
+    let ranges = format!("{net}.0/24");
+    let moving = mesh.add_node("moving", &ranges);
+    let heir = mesh.add_node("heir", &ranges);
+    let slow = "--args=--max-rate 100";
+    mesh.json(&["scans", "create", "all", "--targets", &ranges, "--ports", "2222,8080,3306", slow]);
+    let run = mesh.json(&["scans", "run", "all"])["id"].to_string();
+    mesh.nodes[0].line(" started");
+    let suspend = ["keys", "suspend", &moving, "--reason", "moves", "--yes"];
+    assert_eq!(mesh.json(&suspend)[0]["status"], "suspended");
+    assert!(told(&mesh.output(&suspend)).contains("it is suspended already"));
+    let ended = mesh.json(&["runs", "watch", &run]);
+    assert_eq!((&ended["state"], &ended["hosts_up"]), (&"completed".into(), &9.into()), "{ended:#}");
+    let moved: Vec<&Value> = tasks(&ended).iter().filter(|task| task["attempts"].as_u64() > Some(1)).collect();
+    assert!(!moved.is_empty(), "nothing of {moving} was under way: {ended:#}");
+    assert!(moved.iter().all(|task| task["node"] == heir.as_str()), "{moved:#?}");
+
+    let shown = mesh.json(&["keys", "show", &moving]);
+    assert_eq!((&shown["reason"], &shown["approval"]["ranges"]), (&"moves".into(), &ranges.as_str().into()));
+    mesh.json(&["keys", "approve", &moving]);
+    mesh.until(&moving, "online");
+    let after = mesh.json(&["runs", "show", &run]);
+    assert_eq!((&after["state"], &after["hosts_up"]), (&ended["state"], &ended["hosts_up"]), "nothing came late");
+}
+
 /// Starts two nodes and waits until both wait.
 fn two_waiting(mesh: &mut Mesh) -> [String; 2] {
     let found = [mesh.start_node("one"), mesh.start_node("two")];

@@ -180,7 +180,7 @@ impl Hub {
         let Some((back, _)) = self.enrolment.waiting.remove(&node) else { return };
         let found = self.store.read(move |view| view.get(&NODES, &node)).await;
         let decision = match found.map(|record| record.map(|record| record.admission)) {
-            Ok(Some(Admission::Approved(_))) => self.as_the_roster_says(node),
+            Ok(Some(Admission::Approved(_) | Admission::Suspended { .. })) => self.as_the_roster_says(node),
             Ok(Some(Admission::Denied { reason, .. })) => Decision::Denied(reason),
             Ok(Some(Admission::Revoked { reason, .. })) => Decision::Denied(revoked_words(&reason)),
             Ok(Some(Admission::Pending) | None) | Err(_) => Decision::Pending,
@@ -224,7 +224,7 @@ fn consider(
 ) -> Result<Outcome, StoreError> {
     let known = draft.get(&NODES, &key)?;
     match known.as_ref().map(|node| &node.admission) {
-        Some(Admission::Approved(_)) => return asks_again(draft, known, request, now),
+        Some(Admission::Approved(_) | Admission::Suspended { .. }) => return asks_again(draft, known, request, now),
         Some(Admission::Revoked { reason, .. }) => {
             return Ok(Outcome::Decided(Decision::Denied(revoked_words(reason))));
         }
@@ -271,7 +271,12 @@ fn asks_again(
     let Some(mut node) = known else { return Ok(Outcome::Decided(Decision::Pending)) };
     tracing::debug!(node.id = %node.key, "an approved node asks again");
     if !node.is_in(now) {
-        let reason = "the approval of this key has ended; an administrator can renew it";
+        let reason = match node.admission {
+            Admission::Suspended { .. } => "this key is suspended; an administrator can let it in again",
+            Admission::Approved(_) | Admission::Pending | Admission::Denied { .. } | Admission::Revoked { .. } => {
+                "the approval of this key has ended; an administrator can renew it"
+            }
+        };
         return Ok(Outcome::Decided(Decision::Refused(reason.into())));
     }
     if node.sealing.is_none() {

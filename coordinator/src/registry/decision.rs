@@ -14,6 +14,8 @@ pub(crate) enum Decision {
     Deny(Text),
     /// Throws it out for good.
     Revoke(Text),
+    /// Keeps it out until it is approved again.
+    Suspend(Text),
     /// Forgets it; it may ask again.
     Remove,
     /// Leaves it out of lists, or shows it there again.
@@ -58,6 +60,9 @@ pub enum Misfit {
         "it was revoked, which is remembered for ever so that it cannot come back; `nodes hide` leaves it out of lists"
     )]
     Tombstone,
+    /// It is out already.
+    #[error("it is suspended already; `keys approve` lets it in again")]
+    SuspendedAlready,
     /// Only an alarm is dismissed.
     #[error("its key was not seen on two machines, or somebody has dismissed that already")]
     NotCloned,
@@ -69,19 +74,33 @@ impl Decision {
         let (by, at) = (by.clone(), now);
         let admission = match (self, &node.admission) {
             (Self::Hide(hidden), _) => return Ok(Some(NodeRecord { hidden: *hidden, ..node })),
-            (Self::Approve(_) | Self::Deny(_) | Self::Revoke(_) | Self::Trust, Admission::Revoked { reason, .. }) => {
-                return Err(Misfit::Revoked(reason.clone()));
-            }
+            (
+                Self::Approve(_) | Self::Deny(_) | Self::Revoke(_) | Self::Suspend(_) | Self::Trust,
+                Admission::Revoked { reason, .. },
+            ) => return Err(Misfit::Revoked(reason.clone())),
             (Self::Trust, _) if node.cloned.is_none() => return Err(Misfit::NotCloned),
             (Self::Trust, _) => return Ok(Some(NodeRecord { cloned: None, ..node })),
             (Self::Approve(terms), _) => return terms.apply(node, by, now).map(Some),
             (Self::Deny(reason), Admission::Pending) => Admission::Denied { reason: reason.clone(), by, at },
-            (Self::Deny(_), Admission::Denied { .. } | Admission::Approved(_)) => return Err(Misfit::NotPending),
-            (Self::Revoke(reason), Admission::Approved(_)) => Admission::Revoked { reason: reason.clone(), by, at },
-            (Self::Revoke(_), Admission::Pending | Admission::Denied { .. }) => return Err(Misfit::NeverIn),
+            (Self::Deny(_), Admission::Denied { .. } | Admission::Approved(_) | Admission::Suspended { .. }) => {
+                return Err(Misfit::NotPending);
+            }
+            (Self::Revoke(reason), Admission::Approved(_) | Admission::Suspended { .. }) => {
+                Admission::Revoked { reason: reason.clone(), by, at }
+            }
+            (Self::Suspend(reason), Admission::Approved(approval)) => {
+                Admission::Suspended { approval: approval.clone(), reason: reason.clone(), by, at }
+            }
+            (Self::Suspend(_), Admission::Suspended { .. }) => return Err(Misfit::SuspendedAlready),
+            (Self::Revoke(_) | Self::Suspend(_), Admission::Pending | Admission::Denied { .. }) => {
+                return Err(Misfit::NeverIn);
+            }
             (Self::Remove, Admission::Approved(approval)) if !approval.has_ended(now) => return Err(Misfit::StillIn),
             (Self::Remove, Admission::Revoked { .. }) => return Err(Misfit::Tombstone),
-            (Self::Remove, Admission::Pending | Admission::Denied { .. } | Admission::Approved(_)) => return Ok(None),
+            (
+                Self::Remove,
+                Admission::Pending | Admission::Denied { .. } | Admission::Approved(_) | Admission::Suspended { .. },
+            ) => return Ok(None),
         };
         Ok(Some(NodeRecord { admission, ..node }))
     }
@@ -92,6 +111,7 @@ impl Decision {
             Self::Approve(_) => "node approve",
             Self::Deny(_) => "node deny",
             Self::Revoke(_) => "node revoke",
+            Self::Suspend(_) => "node suspend",
             Self::Remove => "node remove",
             Self::Hide(true) => "node hide",
             Self::Hide(false) => "node unhide",
@@ -108,7 +128,9 @@ impl Decision {
                 let sponsor = if *may_sponsor { ", may sponsor" } else { "" };
                 format!("{key} as {label} for {ranges} at {site}{until}{sponsor}")
             }
-            (Self::Deny(reason) | Self::Revoke(reason), _) => format!("{key} ({label}): {reason}"),
+            (Self::Deny(reason) | Self::Revoke(reason) | Self::Suspend(reason), _) => {
+                format!("{key} ({label}): {reason}")
+            }
             (Self::Approve(_) | Self::Remove | Self::Hide(_) | Self::Trust, _) => format!("{key} ({label})"),
         }
     }
@@ -117,7 +139,7 @@ impl Decision {
 impl Terms {
     fn apply(&self, node: NodeRecord, by: Text, at: Timestamp) -> Result<NodeRecord, Misfit> {
         let Self { label, ranges, site, expires, may_sponsor } = self;
-        let held = node.approval();
+        let held = node.terms();
         let approval = Approval {
             ranges: ranges.clone().or_else(|| held.map(|held| held.ranges.clone())).ok_or(Misfit::NoRanges)?,
             site: site.clone().or_else(|| held.map(|held| held.site.clone())).unwrap_or_else(|| DEFAULT_SITE.into()),
@@ -138,7 +160,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_000);
 
-    fn admissions() -> [Admission; 5] {
+    fn admissions() -> [Admission; 6] {
         let (reason, by, at) = (Text::from("lost"), Text::from("ada"), NOW);
         let ended = Approval { expires: Some(Timestamp::from_millis(999)), ..approval(at) };
         [
@@ -146,6 +168,7 @@ mod tests {
             Admission::Denied { reason: reason.clone(), by: by.clone(), at },
             Admission::Approved(approval(at)),
             Admission::Approved(ended),
+            Admission::Suspended { approval: approval(at), reason: reason.clone(), by: by.clone(), at },
             Admission::Revoked { reason, by, at },
         ]
     }
@@ -158,6 +181,7 @@ mod tests {
                 Admission::Denied { .. } => "denied".to_owned(),
                 Admission::Approved(_) => "in".to_owned(),
                 Admission::Revoked { .. } => "revoked".to_owned(),
+                Admission::Suspended { .. } => "suspended".to_owned(),
             },
             Err(misfit) => format!("{misfit:?}").split('(').next().unwrap().to_owned(),
         }
@@ -171,6 +195,7 @@ mod tests {
             ("approve as is", Decision::Approve(Terms::default())),
             ("deny", Decision::Deny("no".into())),
             ("revoke", Decision::Revoke("lost".into())),
+            ("suspend", Decision::Suspend("audit".into())),
             ("remove", Decision::Remove),
             ("hide", Decision::Hide(true)),
             ("trust", Decision::Trust),

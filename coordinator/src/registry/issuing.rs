@@ -149,7 +149,11 @@ pub(crate) fn next(
 pub(crate) fn revoked_lately(nodes: &[NodeRecord], now: Timestamp) -> Vec<NodeId> {
     let revoked = |node: &NodeRecord| match &node.admission {
         Admission::Revoked { at, .. } if now.since(*at) <= NAMED_IN_HEADS => Some((*at, node.key)),
-        Admission::Revoked { .. } | Admission::Pending | Admission::Denied { .. } | Admission::Approved(_) => None,
+        Admission::Revoked { .. }
+        | Admission::Pending
+        | Admission::Denied { .. }
+        | Admission::Approved(_)
+        | Admission::Suspended { .. } => None,
     };
     let mut revoked: Vec<(Timestamp, NodeId)> = nodes.iter().filter_map(revoked).collect();
     revoked.sort_unstable_by(|a, b| b.cmp(a));

@@ -55,6 +55,9 @@ fn agreed(node: &NodeRecord, member: &Member, roster: &Roster) -> Option<NodeRec
         (Admission::Approved(approval), MemberState::Approved) => {
             approval.at > roster.issued || node.member().as_ref() == Some(member)
         }
+        (Admission::Suspended { at, .. }, MemberState::Approved) => {
+            *at > roster.issued || node.member().as_ref() == Some(member)
+        }
         (Admission::Denied { at, .. }, MemberState::Approved) => *at > roster.issued,
         (Admission::Pending, MemberState::Approved) => false,
     };
@@ -76,7 +79,10 @@ fn of_member(member: &Member, roster: &Roster) -> Admission {
 
 /// True for a node that was let in before `roster` was signed, which does not name it.
 fn is_older(node: &NodeRecord, roster: &Roster) -> bool {
-    node.approval().is_some_and(|approval| approval.at <= roster.issued)
+    match &node.admission {
+        Admission::Approved(Approval { at, .. }) | Admission::Suspended { at, .. } => *at <= roster.issued,
+        Admission::Pending | Admission::Denied { .. } | Admission::Revoked { .. } => false,
+    }
 }
 
 fn not_named(roster: &Roster) -> Text {
@@ -110,6 +116,7 @@ mod tests {
             1 => Admission::Denied { reason, by, at },
             2 => Admission::Approved(approval(at)),
             3 => Admission::Approved(Approval { ranges: "10.9.0.0/16".parse().unwrap(), ..approval(at) }),
+            4 => Admission::Suspended { approval: approval(at), reason, by, at },
             _ => Admission::Revoked { reason, by, at },
         }
     }
@@ -117,13 +124,13 @@ mod tests {
     proptest! {
         #[test]
         fn no_tombstone_is_lost_and_what_was_decided_since_is_kept(
-            here in proptest::collection::vec((0u8..5, 1_000u64..4_000), 8),
-            there in proptest::collection::vec(0u8..6, 8),
+            here in proptest::collection::vec((0u8..6, 1_000u64..4_000), 8),
+            there in proptest::collection::vec(0u8..7, 8),
         ) {
             let node = |(index, (kind, at)): (usize, &(u8, u64))| record(seed(index), admission(*kind, *at));
             let before: Vec<NodeRecord> = here.iter().enumerate().map(node).collect();
-            // Kind 5: unknown there.
-            let theirs = there.iter().enumerate().filter(|(_, kind)| **kind < 5);
+            // Kind 6: unknown there.
+            let theirs = there.iter().enumerate().filter(|(_, kind)| **kind < 6);
             let theirs: Vec<NodeRecord> = theirs.map(|(i, kind)| record(seed(i), admission(*kind, 1_500))).collect();
             let roster = roster(&theirs);
             let mut after: BTreeMap<NodeId, NodeRecord> = before.iter().map(|node| (node.key, node.clone())).collect();
@@ -133,7 +140,10 @@ mod tests {
                 let tombstone = roster.member(&node.key).is_some_and(|member| member.state == MemberState::Revoked);
                 let revoked = |node: &NodeRecord| matches!(node.admission, Admission::Revoked { .. });
                 prop_assert_eq!(revoked(now), tombstone || revoked(node));
-                let decided_since = node.approval().is_some_and(|approval| approval.at > SIGNED);
+                let decided_since = match &node.admission {
+                    Admission::Approved(Approval { at, .. }) | Admission::Suspended { at, .. } => *at > SIGNED,
+                    Admission::Pending | Admission::Denied { .. } | Admission::Revoked { .. } => false,
+                };
                 prop_assert!(!decided_since || tombstone || now == node);
                 if let Some(member) = roster.member(&node.key).filter(|_| !decided_since && !revoked(now)) {
                     let denied_since = matches!(&node.admission, Admission::Denied { at, .. } if *at > SIGNED);

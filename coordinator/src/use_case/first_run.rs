@@ -131,6 +131,7 @@ impl Coordinator {
                 | NodeStatus::Denied
                 | NodeStatus::Revoked
                 | NodeStatus::Expired
+                | NodeStatus::Suspended
                 | NodeStatus::Cloned { .. } => {}
             }
         }

@@ -59,6 +59,8 @@ pub enum NodeStatus {
     },
     /// Its approval has ended.
     Expired,
+    /// Kept out until somebody approves it again.
+    Suspended,
     /// Its key is used on two machines; neither is trusted until a person says so.
     Cloned {
         /// Since when that is known.
@@ -78,6 +80,7 @@ impl NodeStatus {
             Self::Scanning => "scanning",
             Self::Offline { .. } => "offline",
             Self::Expired => "expired",
+            Self::Suspended => "suspended",
             Self::Cloned { .. } => "cloned",
         }
     }
@@ -121,6 +124,7 @@ impl Coordinator {
             Admission::Pending => NodeStatus::Pending,
             Admission::Denied { .. } => NodeStatus::Denied,
             Admission::Revoked { .. } => NodeStatus::Revoked,
+            Admission::Suspended { .. } => NodeStatus::Suspended,
             Admission::Approved(approval) if approval.has_ended(now) => NodeStatus::Expired,
             Admission::Approved(_) if !is_named_in => NodeStatus::Awaited,
             Admission::Approved(_) if record.sealing.is_none() => {

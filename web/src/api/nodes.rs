@@ -25,10 +25,10 @@ pub struct Node {
     pub fingerprint: Fingerprint,
     /// What people call it.
     pub label: String,
-    /// `pending`, `denied`, `revoked`, `awaiting signature`, `online`, `scanning`, `offline`, `expired`, `cloned` (two
-    /// machines use its key).
+    /// `pending`, `denied`, `revoked`, `awaiting signature`, `online`, `scanning`, `offline`, `expired`,
+    /// `suspended`, `cloned` (two machines use its key).
     pub status: String,
-    /// Why it is denied, revoked, offline or cloned.
+    /// Why it is denied, revoked, suspended, offline or cloned.
     pub reason: Option<String>,
     /// Host name, in its own words.
     pub hostname: String,
@@ -55,7 +55,7 @@ pub struct Node {
     /// When it first asked to join.
     #[schema(value_type = String, format = DateTime)]
     pub asked: Timestamp,
-    /// On which terms it is in.
+    /// On which terms it is in, or was until it was suspended.
     pub approval: Option<Approval>,
     /// When it was last heard.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -132,7 +132,7 @@ pub struct Decide {
     /// To approve: whether it may pass on the requests of strangers. Absent: as it is, at first not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sponsor: Option<bool>,
-    /// To deny or revoke: why. The node is told.
+    /// To deny, revoke or suspend: why. The node is told, except of a suspension.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
@@ -140,7 +140,7 @@ pub struct Decide {
 /// What is decided about several nodes alike: all of them, or none when one does not fit.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct DecideMany {
-    /// `approve`, `deny`, `revoke`, `remove`, `hide` or `unhide`.
+    /// `approve`, `deny`, `revoke`, `suspend`, `remove`, `hide`, `unhide` or `trust`.
     pub action: String,
     /// Which.
     #[serde(default)]
@@ -217,7 +217,7 @@ impl From<NodeView> for Node {
             awaiting_signature: is_awaited,
             ending: ending.map(|ending| word(ending).to_owned()),
             approval: match admission {
-                Admission::Approved(approval) => Some(approval.into()),
+                Admission::Approved(approval) | Admission::Suspended { approval, .. } => Some(approval.into()),
                 Admission::Pending | Admission::Denied { .. } | Admission::Revoked { .. } => None,
             },
         }
@@ -240,7 +240,10 @@ fn reason(status: &NodeStatus, admission: &Admission) -> Option<String> {
     match (status, admission) {
         (NodeStatus::Offline { since: _, reason }, _) => Some((*reason).to_owned()),
         (NodeStatus::Cloned { .. }, _) => Some(CLONED.to_owned()),
-        (_, Admission::Denied { reason, .. } | Admission::Revoked { reason, .. }) => Some(reason.to_string()),
+        (
+            _,
+            Admission::Denied { reason, .. } | Admission::Revoked { reason, .. } | Admission::Suspended { reason, .. },
+        ) => Some(reason.to_string()),
         _ => None,
     }
 }
@@ -255,7 +258,9 @@ fn last_seen(
     let before = if let NodeStatus::Offline { since, reason: _ } = status { *since } else { None };
     match admission {
         Admission::Approved(_) => presence.map(|presence| presence.last_seen).or(before),
-        Admission::Pending | Admission::Denied { .. } | Admission::Revoked { .. } => Some(last_asked),
+        Admission::Pending | Admission::Denied { .. } | Admission::Revoked { .. } | Admission::Suspended { .. } => {
+            Some(last_asked)
+        }
     }
 }
 
@@ -296,7 +301,7 @@ pub(crate) async fn show(
 /// Decides about a node; it learns so at once.
 #[utoipa::path(post, path = "/api/v1/nodes/{node}/{action}", tag = "nodes",
     params(("node" = String, Path, description = "Fingerprint"),
-        ("action" = String, Path, description = "`approve`, `deny`, `revoke`, `remove`, `hide`, `unhide` or `trust`")),
+        ("action" = String, Path, description = "`approve`, `deny`, `revoke`, `suspend`, `remove`, `hide`, `unhide` or `trust`")),
     request_body = Decide, responses((status = 200, body = Node)))]
 pub(crate) async fn decide(
     State(app): State<App>,
@@ -343,13 +348,15 @@ impl Decide {
             "approve" => NodeDecision::Approve(ApproveRequest { label, ranges, site, lifetime, may_sponsor: sponsor }),
             "deny" => NodeDecision::Deny { reason },
             "revoke" => NodeDecision::Revoke { reason },
+            "suspend" => NodeDecision::Suspend { reason },
             "remove" => NodeDecision::Remove,
             "hide" => NodeDecision::Hide,
             "unhide" => NodeDecision::Unhide,
             "trust" => NodeDecision::Trust,
             other => {
-                let fault =
-                    format!("{other:?} is no action; take approve, deny, revoke, remove, hide, unhide or trust");
+                let fault = format!(
+                    "{other:?} is no action; take approve, deny, revoke, suspend, remove, hide, unhide or trust"
+                );
                 return Err(WebError::field("action", fault));
             }
         })

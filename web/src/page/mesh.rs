@@ -172,9 +172,11 @@ fn state(member: &MeshMember) -> (Badge, String) {
             (Badge::presence(true, *status == NodeStatus::Scanning), String::new())
         }
         NodeStatus::Awaited => (Badge::awaited(), "the mesh key has yet to sign".to_owned()),
-        status @ (NodeStatus::Pending | NodeStatus::Denied | NodeStatus::Revoked | NodeStatus::Expired) => {
-            (Badge::denied(status.name()), String::new())
-        }
+        status @ (NodeStatus::Pending
+        | NodeStatus::Denied
+        | NodeStatus::Revoked
+        | NodeStatus::Expired
+        | NodeStatus::Suspended) => (Badge::denied(status.name()), String::new()),
     }
 }
 

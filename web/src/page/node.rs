@@ -35,6 +35,8 @@ pub(crate) struct NodePage {
     pub(crate) cloned: Option<Timestamp>,
     /// It was let in, so that its terms can be changed.
     pub(crate) is_in: bool,
+    /// It is in, or was until it was suspended.
+    pub(crate) has_terms: bool,
     /// It is not in, and no tombstone either.
     pub(crate) is_forgettable: bool,
     pub(crate) form: ApprovalForm,
@@ -68,11 +70,13 @@ impl From<&NodeView> for NodePage {
     fn from(view: &NodeView) -> Self {
         let record = &view.record;
         let (state, why, seen) = state(view);
-        let approval = record.approval();
+        let approval = record.terms();
         let decided = match &record.admission {
             Admission::Pending => None,
             Admission::Approved(approval) => Some((approval.by.to_string(), approval.at)),
-            Admission::Denied { by, at, .. } | Admission::Revoked { by, at, .. } => Some((by.to_string(), *at)),
+            Admission::Denied { by, at, .. }
+            | Admission::Revoked { by, at, .. }
+            | Admission::Suspended { by, at, .. } => Some((by.to_string(), *at)),
         };
         let ends = approval.and_then(|approval| approval.expires);
         // A day that is typed ends at the midnight after it; shown again, it is the same day.
@@ -97,10 +101,11 @@ impl From<&NodeView> for NodePage {
             ends,
             running: running.collect(),
             is_hidden: record.hidden,
-            cloned: approval.and(record.cloned),
-            is_in: approval.is_some(),
+            cloned: record.approval().and(record.cloned),
+            is_in: record.approval().is_some(),
+            has_terms: approval.is_some(),
             is_forgettable: match (&view.status, &record.admission) {
-                (_, Admission::Pending | Admission::Denied { .. }) => true,
+                (_, Admission::Pending | Admission::Denied { .. } | Admission::Suspended { .. }) => true,
                 (status, Admission::Approved(_)) => *status == coordinator::NodeStatus::Expired,
                 (_, Admission::Revoked { .. }) => false,
             },
@@ -129,7 +134,7 @@ fn facts(view: &NodeView) -> Vec<(&'static str, String)> {
         ("Own policy", policy),
     ];
     rows.extend(through(view).map(|sponsor| ("Asked through", sponsor)));
-    if let Some(approval) = view.record.approval() {
+    if let Some(approval) = view.record.terms() {
         rows.push(("May scan", approval.ranges.to_string()));
         rows.push(("Site", approval.site.to_string()));
         rows.push(("Sponsor", if approval.may_sponsor { "passes on requests of others" } else { "no" }.to_owned()));

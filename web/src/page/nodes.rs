@@ -233,7 +233,7 @@ impl From<&NodeView> for NodeRow {
             why,
             address: address.map(|address| address.to_string()).unwrap_or_default(),
             host: facts.hostname.to_string(),
-            ranges: record.approval().map(|approval| approval.ranges.to_string()).unwrap_or_default(),
+            ranges: record.terms().map(|approval| approval.ranges.to_string()).unwrap_or_default(),
             engines: engines.collect::<Vec<_>>().join(", "),
             seen: seen.or_else(|| view.presence.as_ref().map(|presence| presence.last_seen)),
         }
@@ -272,6 +272,10 @@ pub(crate) fn state(view: &NodeView) -> (Badge, String, Option<Timestamp>) {
         (NodeStatus::Revoked, Admission::Revoked { reason, by, .. }) => {
             (Badge::denied("revoked"), format!("{reason} ({by})"), asked)
         }
+        (NodeStatus::Suspended, Admission::Suspended { reason, by, at, .. }) => {
+            (Badge::denied("suspended"), format!("{reason} ({by})"), Some(*at))
+        }
+        (NodeStatus::Suspended, _) => (Badge::denied("suspended"), String::new(), asked),
         (NodeStatus::Denied, _) => (Badge::denied("denied"), String::new(), asked),
         (NodeStatus::Revoked, _) => (Badge::denied("revoked"), String::new(), asked),
         (NodeStatus::Pending, _) => (Badge::pending(), String::new(), asked),

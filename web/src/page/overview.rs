@@ -137,7 +137,8 @@ fn gone(node: &NodeView) -> Option<Attention> {
         | NodeStatus::Awaited
         | NodeStatus::Online
         | NodeStatus::Scanning
-        | NodeStatus::Expired => None,
+        | NodeStatus::Expired
+        | NodeStatus::Suspended => None,
     }
 }
 

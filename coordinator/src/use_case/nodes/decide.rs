@@ -41,7 +41,12 @@ pub enum NodeDecision {
         /// Kept, and told to whoever asks with that key again.
         reason: String,
     },
-    /// Forgets waiting, denied and expired ones; they may ask again.
+    /// Keeps them out until they are approved again; what they found waits with them.
+    Suspend {
+        /// Kept and shown.
+        reason: String,
+    },
+    /// Forgets waiting, denied, suspended and expired ones; they may ask again.
     Remove,
     /// Leaves them out of lists; they work all the same.
     Hide,
@@ -109,6 +114,7 @@ impl NodeDecision {
             Self::Approve(request) => Decision::Approve(request.terms(now)?),
             Self::Deny { reason } => Decision::Deny(said(reason)),
             Self::Revoke { reason } => Decision::Revoke(said(reason)),
+            Self::Suspend { reason } => Decision::Suspend(said(reason)),
             Self::Remove => Decision::Remove,
             Self::Hide => Decision::Hide(true),
             Self::Unhide => Decision::Hide(false),

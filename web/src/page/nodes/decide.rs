@@ -38,6 +38,7 @@ pub(crate) struct Named {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deed {
     Revoke,
+    Suspend,
     Remove,
     Hide,
     Unhide,
@@ -45,11 +46,12 @@ pub(crate) enum Deed {
 }
 
 impl Deed {
-    const ALL: [Self; 5] = [Self::Revoke, Self::Remove, Self::Hide, Self::Unhide, Self::Trust];
+    const ALL: [Self; 6] = [Self::Revoke, Self::Suspend, Self::Remove, Self::Hide, Self::Unhide, Self::Trust];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Revoke => "revoke",
+            Self::Suspend => "suspend",
             Self::Remove => "remove",
             Self::Hide => "hide",
             Self::Unhide => "unhide",
@@ -61,6 +63,7 @@ impl Deed {
     pub(crate) fn verb(self) -> &'static str {
         match self {
             Self::Revoke => "Revoke",
+            Self::Suspend => "Suspend",
             Self::Remove => "Forget",
             Self::Hide => "Hide",
             Self::Unhide => "Show again",
@@ -71,6 +74,7 @@ impl Deed {
     fn done(self) -> &'static str {
         match self {
             Self::Revoke => "revoked",
+            Self::Suspend => "suspended",
             Self::Remove => "forgotten",
             Self::Hide => "hidden",
             Self::Unhide => "shown again",
@@ -82,6 +86,9 @@ impl Deed {
         match self {
             Self::Revoke => {
                 "Every member of the mesh cuts the connection at once, its tasks go to others, and results that it still sends are refused. Its key never comes back: to let the machine in again, it joins with a new one. This cannot be undone."
+            }
+            Self::Suspend => {
+                "Every member of the mesh cuts the connection at once, and its tasks go to others. It keeps its terms, and what it found waits on its disk. Approve it to let it in again."
             }
             Self::Remove => "It is forgotten and leaves the list. It may ask to join again.",
             Self::Hide => {
@@ -95,7 +102,7 @@ impl Deed {
     }
 
     pub(crate) fn needs_reason(self) -> bool {
-        self == Self::Revoke
+        matches!(self, Self::Revoke | Self::Suspend)
     }
 }
 
@@ -136,8 +143,8 @@ impl Asked {
                 _ => {}
             }
         }
-        let deed =
-            deed.ok_or_else(|| WebError::Unreadable("choose revoke, remove, hide, unhide or trust".to_owned()))?;
+        let deed = deed
+            .ok_or_else(|| WebError::Unreadable("choose revoke, suspend, remove, hide, unhide or trust".to_owned()))?;
         Ok(Self { deed, nodes, reason })
     }
 
@@ -185,7 +192,7 @@ pub(crate) async fn decide(
     let asked = Asked::read(pairs)?;
     if asked.deed.needs_reason() && asked.reason.trim().is_empty() {
         let mut faults = Faults::default();
-        faults.add("reason", "say why; it is kept, and told to whoever asks with that key again");
+        faults.add("reason", "say why; it is kept");
         let page = asked.question(&app, &actor, faults).await?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, Page(page)).into_response());
     }
@@ -196,7 +203,7 @@ pub(crate) async fn decide(
         [one] => format!("{} is", one.record.label),
         many => format!("{} nodes are", many.len()),
     };
-    let waits = decided.iter().any(|view| view.is_awaited) && deed == Deed::Revoke;
+    let waits = decided.iter().any(|view| view.is_awaited) && deed.needs_reason();
     let waits = if waits { "; the mesh key has yet to sign" } else { "" };
     session::tell(&session, format!("{whom} {}{waits}", deed.done())).await?;
     Ok(Redirect::to(&app.link("/nodes")).into_response())
