@@ -111,7 +111,7 @@ impl UseCaseError {
             | Misfit::NeverIn
             | Misfit::StillIn
             | Misfit::Tombstone
-            | Misfit::SuspendedAlready
+            | Misfit::Suspended
             | Misfit::NotCloned => Self::Conflict(reason),
         }
     }

@@ -62,7 +62,7 @@ pub enum Misfit {
     Tombstone,
     /// It is out already.
     #[error("it is suspended already; `keys approve` lets it in again")]
-    SuspendedAlready,
+    Suspended,
     /// Only an alarm is dismissed.
     #[error("its key was not seen on two machines, or somebody has dismissed that already")]
     NotCloned,
@@ -91,7 +91,7 @@ impl Decision {
             (Self::Suspend(reason), Admission::Approved(approval)) => {
                 Admission::Suspended { approval: approval.clone(), reason: reason.clone(), by, at }
             }
-            (Self::Suspend(_), Admission::Suspended { .. }) => return Err(Misfit::SuspendedAlready),
+            (Self::Suspend(_), Admission::Suspended { .. }) => return Err(Misfit::Suspended),
             (Self::Revoke(_) | Self::Suspend(_), Admission::Pending | Admission::Denied { .. }) => {
                 return Err(Misfit::NeverIn);
             }
@@ -205,13 +205,14 @@ mod tests {
             format!("{name:13} {}", outcomes.map(|word| format!("{word:11}")).concat()).trim_end().to_owned()
         };
         insta::assert_snapshot!(decisions.map(line).join("\n"), @"
-        approve       in         in         in         in         Revoked
-        approve as is NoRanges   NoRanges   in         in         Revoked
-        deny          denied     NotPending NotPending NotPending Revoked
-        revoke        NeverIn    NeverIn    revoked    revoked    Revoked
-        remove        forgotten  forgotten  StillIn    forgotten  Tombstone
-        hide          pending    denied     in         in         revoked
-        trust         NotCloned  NotCloned  NotCloned  NotCloned  Revoked
+        approve       in         in         in         in         in         Revoked
+        approve as is NoRanges   NoRanges   in         in         in         Revoked
+        deny          denied     NotPending NotPending NotPending NotPending Revoked
+        revoke        NeverIn    NeverIn    revoked    revoked    revoked    Revoked
+        suspend       NeverIn    NeverIn    suspended  suspended  Suspended  Revoked
+        remove        forgotten  forgotten  StillIn    forgotten  forgotten  Tombstone
+        hide          pending    denied     in         in         suspended  revoked
+        trust         NotCloned  NotCloned  NotCloned  NotCloned  NotCloned  Revoked
         ");
     }
 

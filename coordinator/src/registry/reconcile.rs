@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_member_that_the_store_never_heard_of_is_taken_in_without_a_key_to_seal_to() {
-        let found = reconcile(&[], &roster(&[record(3, admission(2, 1_500)), record(4, admission(4, 1_500))]), NOW);
+        let found = reconcile(&[], &roster(&[record(3, admission(2, 1_500)), record(4, admission(5, 1_500))]), NOW);
         let told: Vec<_> = found.iter().map(|node| (node.sealing, node.approval().is_some())).collect();
         assert_eq!(told.iter().filter(|(_, is_in)| *is_in).count(), 1);
         assert!(told.iter().all(|(sealing, _)| sealing.is_none()));
