@@ -1,7 +1,7 @@
 //! A signed-in client that follows links as a person could, and takes the time of each answer.
 
-use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
-use reqwest::{Client, Response, redirect};
+use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, RETRY_AFTER, SET_COOKIE};
+use reqwest::{Client, Response, StatusCode, redirect};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::error::Error;
@@ -95,7 +95,20 @@ impl Browser {
     }
 
     async fn get(&self, path: &str) -> Outcome<Response> {
-        Ok(self.client.get(format!("{}{path}", self.base)).header(COOKIE, &self.cookie).send().await?)
+        Ok(self.asked(path).await?.0)
+    }
+
+    /// The answer, and when it was asked for: who asks too fast waits as long as it is told, and asks again.
+    async fn asked(&self, path: &str) -> Outcome<(Response, Instant)> {
+        loop {
+            let began = Instant::now();
+            let answer = self.client.get(format!("{}{path}", self.base)).header(COOKIE, &self.cookie).send().await?;
+            if answer.status() != StatusCode::TOO_MANY_REQUESTS {
+                return Ok((answer, began));
+            }
+            let wait = answer.headers().get(RETRY_AFTER).ok_or("too fast, for nobody knows how long")?;
+            tokio::time::sleep(Duration::from_secs(wait.to_str()?.parse()?)).await;
+        }
     }
 
     /// Follows links from the first page on, and from what was typed. Gives a few pages of each kind; `latest` is the
@@ -135,8 +148,7 @@ impl Browser {
     /// Asks for each page once, noting the time until its last byte.
     async fn round(&self, pages: &mut [Visited]) -> Outcome<()> {
         for page in pages {
-            let began = Instant::now();
-            let answer = self.get(&page.path).await?;
+            let (answer, began) = self.asked(&page.path).await?;
             if !answer.status().is_success() {
                 return Err(format!("{}: {}", page.path, answer.status()).into());
             }

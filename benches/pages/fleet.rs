@@ -88,7 +88,7 @@ fn write_host(out: &mut String, host: u32, run: u32, start: u32) {
         <address addr=\"10.0.{high}.{low}\" addrtype=\"ipv4\"/>\
         <address addr=\"00:50:56:00:{high:02X}:{low:02X}\" addrtype=\"mac\" vendor=\"VMware\"/>\
         <hostnames><hostname name=\"host-{high}-{low}.example.net\" type=\"PTR\"/></hostnames>\
-        <ports><extraports state=\"closed\" count=\"{}\"><extrareasons reason=\"reset\" count=\"{0}\" proto=\"tcp\"/>\
+        <ports><extraports state=\"closed\" count=\"{1}\"><extrareasons reason=\"reset\" count=\"{1}\" proto=\"tcp\"/>\
         </extraports>{ports}</ports></host>",
         start + host % 3_600,
         9_000 - open

@@ -30,17 +30,19 @@ pub(crate) fn tell(when: &str, pages: &[Visited]) {
     }
 }
 
-/// Pages of one place: the slowest median while quiet and while a run is taken in, and the largest page.
+/// Pages of one place: the slowest median while quiet, and while a run is taken in if one was asked for then; and the
+/// largest page.
 #[derive(Default)]
 struct Row {
     quiet: f64,
-    busy: f64,
+    busy: Option<f64>,
     bytes: usize,
 }
 
 impl Row {
     fn with(self, other: &Self) -> Self {
-        Self { quiet: self.quiet.max(other.quiet), busy: self.busy.max(other.busy), bytes: self.bytes.max(other.bytes) }
+        let busy = [self.busy, other.busy].into_iter().flatten().reduce(f64::max);
+        Self { quiet: self.quiet.max(other.quiet), busy, bytes: self.bytes.max(other.bytes) }
     }
 }
 
@@ -49,11 +51,11 @@ pub(crate) fn print(quiet: &[Visited], busy: &[Visited]) {
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for page in quiet {
         let row = rows.entry(page.place()).or_default();
-        *row = std::mem::take(row).with(&Row { quiet: page.median(), busy: 0.0, bytes: page.bytes });
+        *row = std::mem::take(row).with(&Row { quiet: page.median(), busy: None, bytes: page.bytes });
     }
-    for page in busy {
+    for page in busy.iter().filter(|page| !page.times.is_empty()) {
         let row = rows.entry(page.place()).or_default();
-        *row = std::mem::take(row).with(&Row { quiet: 0.0, busy: page.median(), bytes: page.bytes });
+        *row = std::mem::take(row).with(&Row { quiet: 0.0, busy: Some(page.median()), bytes: page.bytes });
     }
     let mut rows: Vec<(String, Row)> = rows.into_iter().collect();
     rows.sort_by(|(_, a), (_, b)| b.quiet.total_cmp(&a.quiet));
@@ -67,5 +69,6 @@ pub(crate) fn print(quiet: &[Visited], busy: &[Visited]) {
 }
 
 fn line(words: &str, Row { quiet, busy, bytes }: &Row) {
-    println!("| {words} | {quiet:.1} ms | {busy:.1} ms | {} kB |", bytes / 1_000);
+    let busy = busy.map_or_else(|| "not asked".to_owned(), |busy| format!("{busy:.1} ms"));
+    println!("| {words} | {quiet:.1} ms | {busy} | {} kB |", bytes / 1_000);
 }

@@ -6,7 +6,7 @@ use crate::run::Run;
 use crate::store::tables::{RUN_LOOKS, RUNS};
 use crate::store::{Reads, StoreError};
 use protocol::PortSet;
-use protocol::observation::{HostObservation, PortObservation, ServiceMethod};
+use protocol::observation::{HostObservation, ServiceMethod};
 use protocol::task::RunId;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -68,18 +68,15 @@ impl RunLook {
 
     fn as_far_as_looked(&self, mut host: KnownHost, looked: &PortSet) -> KnownHost {
         let how = self.coverage.detection_of(host.address);
-        let is_identified = |port: &PortObservation| {
+        let mut ports = std::mem::take(&mut host.observation.ports);
+        ports.retain(|port| looked.contains(port.protocol, port.port));
+        for port in &mut ports {
             let id = PortId { protocol: port.protocol, port: port.port };
-            how.is_some() && host.detection_of(id) == how
-        };
-        let ports = host.observation.ports.iter().filter(|port| looked.contains(port.protocol, port.port));
-        let ports: Vec<PortObservation> = ports
-            .map(|port| {
-                let by_probe = port.service.as_ref().is_some_and(|service| service.method == ServiceMethod::Probed);
-                let is_kept = !by_probe || is_identified(port);
-                PortObservation { service: port.service.clone().filter(|_| is_kept), ..port.clone() }
-            })
-            .collect();
+            let by_probe = port.service.as_ref().is_some_and(|service| service.method == ServiceMethod::Probed);
+            if by_probe && (how.is_none() || host.detection_of(id) != how) {
+                port.service = None;
+            }
+        }
         host.services.retain(|part| Some(&part.how) == how);
         host.services = host
             .services

@@ -30,7 +30,7 @@ use std::io;
 use std::time::Duration;
 
 /// The most bytes of hosts that one commit takes, but for one host alone.
-const MAX_COMMIT_BYTES: usize = 4 << 20;
+const MAX_COMMIT_BYTES: usize = 1 << 20;
 /// How far a document's clock may be ahead of ours.
 const MAX_AHEAD: Duration = Duration::from_secs(300);
 
@@ -212,7 +212,7 @@ fn later_run(reads: &impl Reads, scan: ScanId, started: Timestamp) -> Result<Opt
     Ok(None)
 }
 
-/// Hosts in parts that fit into a commit.
+/// Hosts in parts, each for a commit of its own: what a commit takes is held several times on its way to the disk.
 fn parts(hosts: Vec<HostObservation>) -> Vec<Vec<HostObservation>> {
     let (mut parts, mut size) = (vec![Vec::new()], 0);
     for host in hosts {

@@ -149,11 +149,12 @@ pub(crate) fn hosts(
 }
 
 fn fits_host(query: &Query, host: &HostDigest, network: &Text, site: &Text) -> bool {
-    let mut facts = vec![
+    let mut facts = Vec::with_capacity(3 + host.words.len() + 2 * host.ports.len());
+    facts.extend([
         Fact::Address(host.address),
         Fact::Text(Field::Network, network.as_str()),
         Fact::Text(Field::Site, site.as_str()),
-    ];
+    ]);
     facts.extend(host.words.iter().map(|(field, word)| Fact::Text(*field, word)));
     facts.extend(host.ports.iter().map(|port| Fact::Port(port.port)));
     let services = host.ports.iter().map(|port| &port.service).filter(|service| !service.is_empty());

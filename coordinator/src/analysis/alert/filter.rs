@@ -5,6 +5,7 @@ use protocol::observation::Service;
 use protocol::task::ScanId;
 use protocol::{PortSet, TargetSet};
 use std::cmp::{Ordering, Reverse};
+use std::fmt::Write;
 
 /// What an alert must be to be listed; by default active.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,15 +67,19 @@ impl AlertFilter {
     }
 }
 
-/// What a search looks at: words apart by line ends, which nobody types.
+/// What a search looks at: words apart by line ends, which nobody types. In one piece, since a list asks every alert.
 fn searched(alert: &Alert) -> String {
     let (key, port) = (&alert.key, alert.key.port);
-    let mut words =
-        format!("{}\n{}\n{}/{}\n{}", key.address, alert.host, port.port, port.protocol, key.rule).to_lowercase();
+    let mut words = String::with_capacity(160);
+    let _infallible = write!(words, "{}\n{}\n{}/{}\n{}", key.address, alert.host, port.port, port.protocol, key.rule);
     if let Some(Service { name, product, version, extra, .. }) = &alert.service {
-        words.push_str(&format!("\n{name}\n{product} {version} {extra}").to_lowercase());
+        let _infallible = write!(words, "\n{name}\n{product} {version} {extra}");
     }
-    words
+    if words.is_ascii() {
+        words.make_ascii_lowercase();
+        return words;
+    }
+    words.to_lowercase()
 }
 
 /// In which order alerts are listed; equal ones by network, address, port and rule.
