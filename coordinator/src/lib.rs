@@ -44,6 +44,7 @@ mod start;
 mod store;
 pub mod tokens;
 mod use_case;
+mod verified;
 
 pub use accounts::{Actor, Forbidden, Origin, Right, Role};
 pub use audit::AuditEntry;
