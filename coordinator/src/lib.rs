@@ -7,6 +7,8 @@ pub mod accounts;
 pub mod analysis;
 mod audit;
 mod backup;
+#[doc(hidden)]
+pub mod bench;
 #[cfg(test)]
 mod chance;
 pub mod checkup;
