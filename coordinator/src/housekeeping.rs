@@ -102,8 +102,27 @@ pub(crate) async fn compact_if_due(store: &Store) -> Result<Option<Compacted>, S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::{Fixture, NOW};
     use crate::run::RunState;
+    use crate::store::Table;
     use protocol::task::{RunId, ScanId};
+
+    #[tokio::test]
+    async fn a_store_that_is_mostly_dead_is_compacted_when_a_run_has_ended() {
+        const ROW: Table<(), String> = Table::new(b'~', "row");
+        let (fixture, events) = (Fixture::new().await, EventBus::new(1));
+        for number in 0..20 {
+            let write = move |draft: &mut crate::store::Draft| {
+                draft.put(&ROW, &(), &format!("{number} {}", "x".repeat(1 << 20)))
+            };
+            fixture.store.update::<_, StoreError>(write).await.unwrap();
+        }
+        let before = fixture.store.usage().await.unwrap();
+        tidy(&fixture.store, &events, Due::RunEnded, NOW).await.unwrap();
+        let after = fixture.store.usage().await.unwrap();
+        assert!(before.journal > 20 << 20 && after.journal < 1 << 20, "{before:?} {after:?}");
+        assert_eq!(compact_if_due(&fixture.store).await.unwrap(), None, "nothing is dead any more");
+    }
 
     #[tokio::test]
     async fn the_store_is_looked_after_when_a_run_has_ended_and_every_hour() {
