@@ -8,6 +8,7 @@ use crate::analysis::score::{Counted, Score, score};
 use crate::report::{self, Acceptance, Report};
 use crate::store::tables::{ACCEPTED, ALERTS, REPORTS, RUNS_OF_SCAN};
 use crate::store::{Draft, Reads, StoreError};
+use crate::verified::Verified;
 use protocol::Timestamp;
 use protocol::task::{RunId, ScanId};
 use protocol::text::Text;
@@ -47,9 +48,9 @@ pub(crate) fn accept(
     if fresh.is_empty() {
         return Ok(0);
     }
-    let since = changed_since(draft, report)?;
+    let (since, verified) = (changed_since(draft, report)?, Verified::of(draft, report.scan)?);
     for change in fresh.iter().filter_map(|line| report.changes.get(*line)) {
-        accept_cell(draft, report, change, &since, person)?;
+        accept_cell(draft, report, change, &since, &verified, person)?;
     }
     let Person { name, comment, now } = person;
     let lines = fresh.iter().filter_map(|line| u32::try_from(*line).ok()).collect();
@@ -90,6 +91,7 @@ fn accept_cell(
     report: &Report,
     change: &Change,
     since: &BTreeSet<(IpAddr, PortId)>,
+    verified: &Verified,
     person: &Person,
 ) -> Result<(), StoreError> {
     let is_open = matches!(change.kind, ChangeKind::NewPort | ChangeKind::ServiceChange);
@@ -99,8 +101,9 @@ fn accept_cell(
     let cell = (report.scan, change.address, port);
     draft.put(&ACCEPTED, &cell, &report.run)?;
     for alert in alerts_of(draft, cell)? {
-        if let Some(ended) = alert::accept(&alert, report.run, &person.name, &person.comment, person.now) {
-            draft.put(&ALERTS, &alert.key, &ended)?;
+        if let Some(ended) = alert::accept(&verified.tell(alert), report.run, &person.name, &person.comment, person.now)
+        {
+            draft.put(&ALERTS, &ended.key, &ended)?;
         }
     }
     Ok(())

@@ -7,6 +7,8 @@ pub mod accounts;
 pub mod analysis;
 mod audit;
 mod backup;
+#[doc(hidden)]
+pub mod bench;
 #[cfg(test)]
 mod chance;
 pub mod checkup;
@@ -44,6 +46,7 @@ mod start;
 mod store;
 pub mod tokens;
 mod use_case;
+mod verified;
 
 pub use accounts::{Actor, Forbidden, Origin, Right, Role};
 pub use audit::AuditEntry;

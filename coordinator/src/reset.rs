@@ -5,7 +5,7 @@ use crate::keys::DataFolder;
 use crate::store::tables::{
     ACCEPTED, ALERTS, HISTORY, KNOWN_COVERAGE, OPEN_RUNS, REPORT_PARTS, REPORT_SUMMARIES, REPORTS, RETENTION_OF_SCAN,
     RETIRED, RUN_FLOOR, RUN_LOOKS, RUNS, RUNS_OF_SCAN, SCANS, STAGED, STAGED_AGAIN, TALLIES, TASK_COVERAGE, TASKS,
-    UNCUT,
+    UNCUT, VERIFIED,
 };
 use crate::store::{self, Reads, Store, StoreError, StoreOptions};
 use protocol::identity::KeyFileError;
@@ -15,7 +15,7 @@ use std::io;
 use std::path::Path;
 
 /// The tables that hold what was scanned, and what follows from it. Last the runs: their numbers are read before.
-const SCANNED: [u8; 20] = [
+const SCANNED: [u8; 21] = [
     OPEN_RUNS.label().0,
     SCANS.label().0,
     RUNS_OF_SCAN.label().0,
@@ -35,6 +35,7 @@ const SCANNED: [u8; 20] = [
     ACCEPTED.label().0,
     RETENTION_OF_SCAN.label().0,
     RETIRED.label().0,
+    VERIFIED.label().0,
     RUNS.label().0,
 ];
 

@@ -4,6 +4,7 @@
 //! something and [`Reads`] for how to read. Sessions and caches go into [`Store::volatile`].
 
 mod backup;
+mod bare;
 mod check;
 mod clear;
 mod compact;
@@ -33,10 +34,11 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 pub(crate) use backup::{copy_out, journal_folder, take_over};
+pub(crate) use bare::bare_loop;
 pub use check::{CheckReport, Rebuilt, TableReport};
 pub(crate) use check::{check, rebuild};
 pub(crate) use clear::lock;
-pub use compact::Compacted;
+pub use compact::{Compacted, Usage};
 pub use error::StoreError;
 pub(crate) use files::Disk;
 use files::RealDisk;

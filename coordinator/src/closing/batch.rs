@@ -1,13 +1,14 @@
-//! A stretch of addresses with all that is known and was seen of them: three sorted streams read side by side.
+//! A stretch of addresses with all that is known and was seen of them: sorted streams read side by side.
 
 use super::facts::Facts;
-use crate::analysis::delta::KnownHost;
+use crate::analysis::alert::{Alert, AlertState};
+use crate::analysis::delta::{KnownHost, PortId};
 use crate::history::{Version, Versions, versions};
-use crate::store::tables::{STAGED, STAGED_AGAIN};
+use crate::store::tables::{ALERTS, STAGED, STAGED_AGAIN};
 use crate::store::{Reads, StoreError, Table};
 use protocol::observation::HostObservation;
-use protocol::task::RunId;
-use std::collections::BTreeMap;
+use protocol::task::{RunId, ScanId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::net::IpAddr;
 
@@ -25,6 +26,8 @@ pub(super) struct Batch {
     pub(super) again: Again,
     /// What an earlier attempt to close this run has written.
     pub(super) written: BTreeMap<IpAddr, Version>,
+    /// Alerts of these addresses and of those between, in key order.
+    pub(super) alerts: Vec<Alert>,
     /// Versions of runs that ended without a report: they never count.
     pub(super) stale: Vec<(IpAddr, RunId)>,
     /// The last address; none: there are no more hosts after this batch.
@@ -53,11 +56,8 @@ impl Batch {
                 next_address(&mut observed, |host| host.address)?,
                 next_address(&mut again, |host| host.address)?,
             ];
-            let Some(address) = next.into_iter().flatten().min() else {
-                batch.last = None;
-                return Ok(batch);
-            };
-            batch.last = Some(address);
+            batch.last = next.into_iter().flatten().min();
+            let Some(address) = batch.last else { break };
             if let Some(versions) = take(&mut known, at_known, address)? {
                 weight += 1;
                 batch.add_known(&versions, facts)?;
@@ -71,7 +71,14 @@ impl Batch {
                 batch.again.insert(address, host);
             }
         }
+        batch.alerts = alerts(reads, facts.run.scan, after, batch.last)?;
         Ok(batch)
+    }
+
+    /// Cells with an alert that is not over.
+    pub(super) fn alerted(&self) -> BTreeSet<(IpAddr, PortId)> {
+        let standing = self.alerts.iter().filter(|alert| alert.state != AlertState::Resolved);
+        standing.map(|alert| (alert.key.address, alert.key.port)).collect()
     }
 
     fn add_known(&mut self, versions: &Versions<'_>, facts: &Facts) -> Result<(), StoreError> {
@@ -95,6 +102,29 @@ fn staged<'a>(
         None => rows,
     };
     rows.map(|row| row.map(|(_, host)| host))
+}
+
+/// The alerts of addresses after `after`, up to `last`; `None` is no bound.
+fn alerts(
+    reads: &impl Reads,
+    scan: ScanId,
+    after: Option<IpAddr>,
+    last: Option<IpAddr>,
+) -> Result<Vec<Alert>, StoreError> {
+    let rows = reads.within(&ALERTS, &scan);
+    let rows = match after {
+        Some(address) => rows.beyond(&(scan, address)),
+        None => rows,
+    };
+    let mut found = Vec::new();
+    for row in rows {
+        let (key, alert) = row?;
+        if last.is_some_and(|last| key.address > last) {
+            break;
+        }
+        found.push(alert);
+    }
+    Ok(found)
 }
 
 type Fallible<T> = Result<T, StoreError>;

@@ -5,7 +5,7 @@ use super::pass::Pass;
 use super::survey::Survey;
 use super::{Bounds, Closing};
 use crate::acceptance;
-use crate::analysis::alert::{Evidence, Transition, transit};
+use crate::analysis::alert::{Alert, Transition, transit};
 use crate::analysis::coverage::RunCoverage;
 use crate::analysis::delta::PortId;
 use crate::analysis::score::score;
@@ -14,9 +14,10 @@ use crate::history::RunLook;
 use crate::report::{Lines, Report, ReportSummary, StoredReport};
 use crate::run::{Look, RunOutcome, RunState, TaskState, Uncovered};
 use crate::store::tables::{
-    ALERTS, KNOWN_COVERAGE, OPEN_RUNS, REPORT_PARTS, REPORT_SUMMARIES, REPORTS, RUN_LOOKS, RUNS,
+    ALERTS, KNOWN_COVERAGE, OPEN_RUNS, REPORT_PARTS, REPORT_SUMMARIES, REPORTS, RUN_LOOKS, RUNS, VERIFIED,
 };
 use crate::store::{Draft, Reads, Store, StoreError};
+use crate::verified::Verified;
 use protocol::Timestamp;
 use protocol::task::RunId;
 use protocol::text::Text;
@@ -41,8 +42,11 @@ struct Found {
     parts: Vec<Lines>,
     look: RunLook,
     known_coverage: RunCoverage,
+    verified: Verified,
     /// What becomes of the alerts, whatever people do to them until then.
     transitions: Vec<Transition>,
+    /// Alerts as they were read, that another alert takes over from.
+    handed_on: Vec<Alert>,
     /// Cells that were accepted as they were before.
     changed_again: Vec<(IpAddr, PortId)>,
 }
@@ -81,7 +85,9 @@ impl Ending {
 
     fn found(&self, pass: Pass, survey: &Survey, now: Timestamp, bounds: Bounds) -> Found {
         let facts = &self.facts;
-        let Pass { lines, status, transitions, known_hosts, doubts, changed_again, versions, .. } = pass;
+        let Pass {
+            lines, status, transitions, handed_on, known_hosts, doubts, left_open, changed_again, versions, ..
+        } = pass;
         let (lines, left_out) = lines.finish();
         let score = score(&lines.changes, &facts.rules, [], known_hosts);
         let coverage = doubts.settled(&survey.decided);
@@ -115,8 +121,10 @@ impl Ending {
             summary,
             parts: parts.collect(),
             known_coverage: facts.known_coverage.union(&coverage).without_ways(),
+            verified: facts.verified_after(&coverage, left_open, now),
             look: RunLook { coverage, seen: survey.seen.clone(), versions: versions.into_iter().collect() },
             transitions,
+            handed_on,
             changed_again,
         }
     }
@@ -142,13 +150,24 @@ impl Ending {
     fn end(self, draft: &mut Draft, now: Timestamp) -> Result<Option<Closing>, StoreError> {
         let Self { facts, state, outcome, uncovered, found } = self;
         let transitions = found.as_ref().map(|found| found.transitions.as_slice()).unwrap_or_default();
-        if !facts.hold(draft)? || !hands_on_the_latest(draft, &facts, transitions)? {
+        let handed_on = found.as_ref().map(|found| found.handed_on.as_slice()).unwrap_or_default();
+        if !facts.hold(draft)? || !are_latest(draft, handed_on)? {
             return Ok(None);
         }
         let mut run = facts.run.clone();
         let alerts_changed = transitions.iter().any(|transition| !matches!(transition, Transition::Keep(_)));
         if let Some(found) = found {
-            let Found { mut report, mut summary, parts: _, look, known_coverage, transitions, changed_again } = found;
+            let Found {
+                mut report,
+                mut summary,
+                parts: _,
+                look,
+                known_coverage,
+                verified,
+                transitions,
+                handed_on: _,
+                changed_again,
+            } = found;
             acceptance::end_changed(draft, run.scan, changed_again)?;
             drop_parts(draft, run.id, report.parts)?;
             move_alerts(draft, &transitions, run.id, now)?;
@@ -158,6 +177,7 @@ impl Ending {
             draft.put(&REPORT_SUMMARIES, &run.id, &summary)?;
             draft.put(&RUN_LOOKS, &run.id, &look)?;
             draft.put(&KNOWN_COVERAGE, &run.scan, &known_coverage)?;
+            draft.put(&VERIFIED, &run.scan, &verified)?;
         }
         (run.state, run.ended, run.outcome, run.uncovered) = (state, Some(now), Some(outcome), uncovered);
         draft.put(&RUNS, &run.id, &run)?;
@@ -185,13 +205,11 @@ fn expose(reads: &impl Reads, report: &mut Report) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// False when somebody decided meanwhile about an alert whose rule was renamed or removed: another alert takes over what
-/// was decided about it, and only its latest state may be handed on.
-fn hands_on_the_latest(reads: &impl Reads, facts: &Facts, transitions: &[Transition]) -> Result<bool, StoreError> {
-    for transition in transitions {
-        if let Transition::Resolve(key, Evidence::RuleChanged) = transition
-            && reads.get(&ALERTS, key)?.as_ref() != facts.alert(key)
-        {
+/// False when somebody decided meanwhile about one of the alerts whose rule was renamed or removed: another alert takes
+/// over what was decided about it, and only its latest state may be handed on.
+fn are_latest(reads: &impl Reads, handed_on: &[Alert]) -> Result<bool, StoreError> {
+    for alert in handed_on {
+        if reads.get(&ALERTS, &alert.key)?.as_ref() != Some(alert) {
             return Ok(false);
         }
     }

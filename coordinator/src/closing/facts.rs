@@ -1,20 +1,21 @@
-//! What is known when a run is closed, apart from hosts: these are read in batches.
+//! What is known when a run is closed, apart from hosts and their alerts: these are read in batches.
 
 use super::batch::Batch;
 use super::lookers::Lookers;
 use crate::acceptance;
-use crate::analysis::alert::{Alert, AlertKey, AlertState, Rule};
+use crate::analysis::alert::Rule;
 use crate::analysis::coverage::{Block, Cells, RunCoverage};
 use crate::analysis::delta::{Compared, NoteKind, PortId, candidates, compare};
 use crate::history::reported_runs;
 use crate::intake::TaskCoverage;
 use crate::rules;
 use crate::run::{Look, Run, RunState, TaskRecord, Trigger};
-use crate::store::tables::{ALERTS, KNOWN_COVERAGE, TASK_COVERAGE, TASKS};
+use crate::store::tables::{KNOWN_COVERAGE, TASK_COVERAGE, TASKS};
 use crate::store::{Reads, StoreError};
-use protocol::TargetSet;
-use protocol::task::{RunId, ScanId};
-use std::collections::BTreeSet;
+use crate::verified::Verified;
+use protocol::task::RunId;
+use protocol::{PortSet, TargetSet, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// What one closing rests on.
@@ -30,12 +31,10 @@ pub(super) struct Facts {
     /// What the second look was asked for.
     pub(super) asked_again: TargetSet,
     pub(super) known_coverage: RunCoverage,
+    /// When each cell was last looked at.
+    pub(super) verified: Verified,
     /// The scan's runs before, that have a report.
     pub(super) reported: BTreeSet<RunId>,
-    /// In key order.
-    pub(super) alerts: Vec<Alert>,
-    /// Cells with an alert that is not over.
-    alerted: BTreeSet<(IpAddr, PortId)>,
     pub(super) rules: Vec<Rule>,
     /// Cells whose state a person accepted.
     pub(super) accepted: BTreeSet<(IpAddr, PortId)>,
@@ -52,17 +51,14 @@ impl Facts {
         let found = coverages(reads, &tasks)?;
         let of_look =
             |wanted: Look| found.iter().filter(move |(look, _)| *look == wanted).map(|(_, task)| &task.coverage);
-        let alerts = alerts(reads, scan)?;
-        let alerted = alerts.iter().filter(|alert| alert.state != AlertState::Resolved);
         Ok(Self {
             coverage: of_look(Look::First).collect(),
             coverage_again: of_look(Look::Second).collect(),
             lookers: Lookers::of(found.iter().map(|(look, task)| (*look, task))),
             asked_again: again.fold(TargetSet::empty(), |all, task| all.union(&task.targets)),
             known_coverage: reads.get(&KNOWN_COVERAGE, &scan)?.unwrap_or_default(),
+            verified: Verified::of(reads, scan)?,
             reported: reported_runs(reads, scan, id)?,
-            alerted: alerted.map(|alert| (alert.key.address, alert.key.port)).collect(),
-            alerts,
             rules: rules::in_force(reads)?,
             accepted: acceptance::accepted_cells(reads, scan)?,
             tasks,
@@ -76,12 +72,6 @@ impl Facts {
         Ok(super::read_run(reads, self.run.id)? == self.run
             && rules::in_force(reads)? == self.rules
             && acceptance::accepted_cells(reads, self.run.scan)? == self.accepted)
-    }
-
-    /// An alert as it was read.
-    pub(super) fn alert(&self, key: &AlertKey) -> Option<&Alert> {
-        let at = self.alerts.binary_search_by_key(&key, |alert| &alert.key).ok()?;
-        self.alerts.get(at)
     }
 
     /// The latest run before, that has a report.
@@ -105,13 +95,14 @@ impl Facts {
     /// What changed on the hosts of a batch, and what of it needs a second look. For a document that is no proof,
     /// every closed port does.
     pub(super) fn compared(&self, batch: &mut Batch, decided: &RunCoverage) -> Vec<Compared> {
+        let alerted = batch.alerted();
         let (known, observed) = (std::mem::take(&mut batch.known), std::mem::take(&mut batch.observed));
         let mut compared: Vec<Compared> =
             compare(known.into_iter(), observed.into_iter(), &self.known_coverage, decided).collect();
         let is_no_proof = self.authority() == Some(false);
         for host in compared.iter_mut().filter(|host| !host.delta.changes.is_empty()) {
             candidates(std::slice::from_mut(&mut host.delta), |address, port| {
-                is_no_proof || self.alerted.contains(&(address, port))
+                is_no_proof || alerted.contains(&(address, port))
             });
         }
         if let Some(part) = &self.run.part {
@@ -130,15 +121,28 @@ impl Facts {
         blocks.map(|block| Block { targets: block.targets.intersection(part), ..block }).collect()
     }
 
-    /// The alerts of addresses after `after`, up to `last`; `None` is no bound.
-    pub(super) fn alerts_between(&self, after: Option<IpAddr>, last: Option<IpAddr>) -> &[Alert] {
-        let place = |address| self.alerts.partition_point(|alert| alert.key.address <= address);
-        self.alerts.get(after.map_or(0, place)..last.map_or(self.alerts.len(), place)).unwrap_or_default()
+    /// When each cell was last looked at, once this run has settled `coverage` but for the cells that it left open. A
+    /// document that is no proof verifies nothing.
+    pub(super) fn verified_after(
+        &self,
+        coverage: &RunCoverage,
+        left_open: BTreeSet<(IpAddr, PortId)>,
+        now: Timestamp,
+    ) -> Verified {
+        if self.authority() == Some(false) {
+            return self.verified.clone();
+        }
+        let mut open: BTreeMap<PortId, Vec<IpAddr>> = BTreeMap::new();
+        for (address, port) in left_open {
+            open.entry(port).or_default().push(address);
+        }
+        let block = |(port, hosts): (PortId, Vec<IpAddr>)| Block {
+            ports: PortSet::from_ports(port.protocol, [port.port]),
+            targets: hosts.into_iter().collect(),
+        };
+        let settled = coverage.probed.union(&coverage.probed_otherwise).minus(&open.into_iter().map(block).collect());
+        self.verified.with(self.run.id, now, settled)
     }
-}
-
-fn alerts(reads: &impl Reads, scan: ScanId) -> Result<Vec<Alert>, StoreError> {
-    reads.within(&ALERTS, &scan).map(|row| row.map(|(_, alert)| alert)).collect()
 }
 
 /// What each task looked at that has a result.

@@ -5,7 +5,7 @@ use super::batch::Batch;
 use super::facts::Facts;
 use super::settled::Doubts;
 use super::survey::Survey;
-use crate::analysis::alert::{Evaluation, Transition, evaluate};
+use crate::analysis::alert::{Alert, AlertKey, Evaluation, Evidence, Transition, evaluate};
 use crate::analysis::coverage::RunCoverage;
 use crate::analysis::delta::{Compared, KnownHost, PortId, Status, apply, status, unsettled};
 use crate::history::Version;
@@ -16,6 +16,7 @@ use crate::store::{Reads, Store, StoreError};
 use protocol::Timestamp;
 use protocol::observation::HostObservation;
 use protocol::task::RunId;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -30,9 +31,13 @@ pub(super) struct Pass {
     pub(super) lines: Collector,
     pub(super) status: Status,
     pub(super) transitions: Vec<Transition>,
+    /// Alerts as they were read whose rule was renamed or removed.
+    pub(super) handed_on: Vec<Alert>,
     /// Hosts known from now on.
     pub(super) known_hosts: u64,
     pub(super) doubts: Doubts,
+    /// Cells that the run covered and does not speak of all the same.
+    pub(super) left_open: BTreeSet<(IpAddr, PortId)>,
     /// Accepted cells that changed: they are accepted no more.
     pub(super) changed_again: Vec<(IpAddr, PortId)>,
     /// Hosts that have a version of this run.
@@ -60,8 +65,10 @@ impl Pass {
             lines: Collector::new(bounds.lines),
             status: Status::Stable,
             transitions: Vec::new(),
+            handed_on: Vec::new(),
             known_hosts: 0,
             doubts: Doubts::default(),
+            left_open: BTreeSet::new(),
             changed_again: Vec::new(),
             versions: Vec::new(),
             after: None,
@@ -113,21 +120,34 @@ impl Pass {
             Some(false) => RunCoverage::default(),
             Some(true) | None => doubts.settled(&survey.decided),
         };
+        let unsettled = unsettled(&deltas);
+        let is_covered = |(address, port): &(IpAddr, PortId)| coverage.covers(*address, port.protocol, port.port);
         let evaluation = Evaluation {
             scan: facts.run.scan,
             run: facts.run.id,
             now: self.now,
             rules: &facts.rules,
             coverage: &coverage,
-            unsettled: &unsettled(&deltas),
+            unsettled: &unsettled,
             accepted: &facts.accepted,
         };
-        let alerts = facts.alerts_between(self.after, batch.last);
         let changes = deltas.iter().flat_map(|delta| &delta.changes);
         let cells = changes.clone().filter_map(|change| Some((change.address, change.port?)));
         self.changed_again.extend(cells.filter(|cell| facts.accepted.contains(cell)));
         self.status = self.status.min(status(changes.clone(), &facts.rules));
-        self.transitions.extend(evaluate(evaluation, changes, &known, alerts));
+        // That it still holds is told by the cells that were looked at, without a row of its own.
+        let is_told = |step: &Transition| {
+            let AlertKey { address, port, .. } = step.key();
+            matches!(step, Transition::Keep(_))
+                && is_covered(&(*address, *port))
+                && !unsettled.contains(&(*address, *port))
+        };
+        let steps = evaluate(evaluation, changes, &known, &batch.alerts);
+        let is_handed_on = |step: &&Transition| matches!(step, Transition::Resolve(_, Evidence::RuleChanged));
+        let handed_on: BTreeSet<&AlertKey> = steps.iter().filter(is_handed_on).map(Transition::key).collect();
+        self.handed_on.extend(batch.alerts.iter().filter(|alert| handed_on.contains(&alert.key)).cloned());
+        self.transitions.extend(steps.into_iter().filter(|step| !is_told(step)));
+        self.left_open.extend(unsettled.iter().filter(|cell| is_covered(cell)).copied());
         for delta in deltas {
             self.lines.take(delta);
         }

@@ -14,6 +14,7 @@ use crate::store::tables::{ALERTS, NODES, RUNS, SCANS, STAGED, STAGED_AGAIN, TAS
 use crate::store::{Reads, StoreError};
 use crate::use_case::UseCaseError;
 use crate::use_case::runs::{cancel, queue};
+use crate::verified::Verified;
 use protocol::message::{ReceiptOutcome, TaskResult};
 use protocol::task::{RunId, TaskId};
 use protocol::{Keypair, NodeId, TargetSet, Timestamp};
@@ -184,7 +185,8 @@ impl Lab {
     /// Every alert with its state and the run that last looked.
     pub(super) async fn alerts(&self) -> BTreeMap<AlertId, (AlertState, RunId)> {
         let rows = self.fixture.store.read(|view| {
-            let row = |row: Result<_, _>| row.map(|(_, alert): (_, Alert)| alert);
+            let verified = Verified::of(view, SCAN)?;
+            let row = |row: Result<_, _>| row.map(|(_, alert): (_, Alert)| verified.tell(alert));
             view.within(&ALERTS, &SCAN).map(row).collect::<Result<Vec<_>, StoreError>>()
         });
         let id = |key: &AlertKey| (key.address, (key.port.protocol, key.port.port), key.rule.to_string());

@@ -66,7 +66,8 @@ pub(crate) fn check(dir: &Path) -> Result<CheckReport, StoreError> {
     let mut report = CheckReport::default();
     let index = open_index(dir, &options, &mut report);
     let applied = index.as_ref().map(|(_, note)| note.applied);
-    let mut expected = BTreeMap::new();
+    let begun = index.as_ref().map_or(0, |(_, note)| note.begun);
+    let (mut expected, mut ahead) = (BTreeMap::new(), Ahead::new());
     let mut reached = None;
     let mut take = |place: Place, record: &[u8]| {
         report.records = place.sequence;
@@ -77,6 +78,11 @@ pub(crate) fn check(dir: &Path) -> Result<CheckReport, StoreError> {
                     Some(value) => expected.insert(key.clone(), row_hash(&key, &value)),
                     None => expected.remove(&key),
                 };
+            }
+        } else if place.sequence <= begun {
+            for (key, value) in read_changes(record).ok_or_else(|| not_changes(place))? {
+                let hash = value.map(|value| row_hash(&key, &value));
+                ahead.entry(key).or_default().push(hash);
             }
         }
         Ok(())
@@ -90,10 +96,13 @@ pub(crate) fn check(dir: &Path) -> Result<CheckReport, StoreError> {
     }
     if let Some((index, note)) = index {
         report.waiting = report.records.saturating_sub(note.applied.sequence);
-        compare(&index, &note, expected, &mut report);
+        compare(&index, &note, expected, &ahead, &mut report);
     }
     Ok(report)
 }
+
+/// What records whose application was broken off leave a row at, by its key: the hash of a value, or nothing.
+type Ahead = BTreeMap<Vec<u8>, Vec<Option<u128>>>;
 
 /// The index with its note; `None`, and why in `report`, when it cannot be read.
 fn open_index(dir: &Path, options: &StoreOptions, report: &mut CheckReport) -> Option<(Index, Note)> {
@@ -136,9 +145,11 @@ fn check_marks(
     Ok(())
 }
 
-/// Counts the rows of the index and compares each with what the journal leads to.
-fn compare(index: &Index, note: &Note, mut expected: BTreeMap<Vec<u8>, u128>, report: &mut CheckReport) {
+/// Counts the rows of the index and compares each with what the journal leads to. Those of records whose application
+/// was broken off may be as before or as after.
+fn compare(index: &Index, note: &Note, mut expected: BTreeMap<Vec<u8>, u128>, ahead: &Ahead, report: &mut CheckReport) {
     let CheckReport { tables, damage, .. } = report;
+    let is_ahead = |key: &[u8], hash: Option<u128>| ahead.get(key).is_some_and(|leads| leads.contains(&hash));
     let mut wrong = 0;
     let mut name = |what: &str, key: &[u8]| {
         wrong += 1;
@@ -150,13 +161,15 @@ fn compare(index: &Index, note: &Note, mut expected: BTreeMap<Vec<u8>, u128>, re
         let table = tables.entry(key.first().copied().unwrap_or_default()).or_default();
         table.rows += 1;
         table.value_bytes += value.len() as u64;
+        let hash = row_hash(key, value);
         match expected.remove(key) {
-            Some(hash) if hash == row_hash(key, value) => {}
+            Some(known) if known == hash => {}
+            Some(_) | None if is_ahead(key, Some(hash)) => {}
             Some(_) => name("is not what the journal says", key),
             None => name("is not in the journal", key),
         }
     });
-    expected.keys().for_each(|key| name("is missing", key));
+    expected.keys().filter(|key| !is_ahead(key, None)).for_each(|key| name("is missing", key));
     match sum {
         Ok(sum) if sum != note.sum => damage.push("index: its rows are not what it notes about them".to_owned()),
         Ok(_) => {}

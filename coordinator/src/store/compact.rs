@@ -17,7 +17,7 @@ use super::writer::{Message, Writer};
 use super::{Shared, Store, StoreOptions};
 
 /// Smaller stores are not worth the work.
-const SMALL_BYTES: u64 = 64 << 20;
+const SMALL_BYTES: u64 = 16 << 20;
 
 /// How often what came in meanwhile is taken in before the writer is stopped for the rest.
 const ROUNDS: u32 = 8;
@@ -37,15 +37,15 @@ pub struct Compacted {
 
 /// What a store takes of the disk, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Usage {
-    /// The rows with their keys.
-    pub(crate) live: u64,
+pub struct Usage {
+    /// The rows with their keys, each as it is now.
+    pub live: u64,
     /// The journal's snapshot and segments.
-    pub(crate) journal: u64,
+    pub journal: u64,
     /// The index.
-    pub(crate) index: u64,
+    pub index: u64,
     /// Of the journal, what came after its snapshot.
-    pub(crate) since: u64,
+    pub since: u64,
 }
 
 impl Usage {

@@ -63,13 +63,31 @@ pub(super) type Staged = Option<Vec<u8>>;
 /// Changes by key.
 pub(super) type Changes = BTreeMap<Vec<u8>, Staged>;
 
+/// The most rows in one batch. sled holds on to every node that a batch replaces until the batch is through: 600,000
+/// rows at once took 4.6 GiB.
+const BATCH_ROWS: usize = 4_096;
+
 /// What the index notes about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Note {
     /// The last record that was applied.
     pub(super) applied: Place,
+    /// The number of the last record of which some rows may be there already; that of `applied` between two applications.
+    pub(super) begun: u64,
     /// What the rows add up to.
     pub(super) sum: Sum,
+}
+
+/// Rows in the order of their keys, as many as one batch takes.
+pub(super) type Piece<'a> = Vec<(&'a Vec<u8>, &'a Staged)>;
+
+/// Changes in pieces. The last one is full, where there are several: most of what makes an ending count sorts behind
+/// the many rows that it touches, so that it is seen together.
+pub(super) fn pieces(changes: &Changes) -> Vec<Piece<'_>> {
+    let rows: Piece<'_> = changes.iter().collect();
+    let mut pieces: Vec<Piece<'_>> = rows.rchunks(BATCH_ROWS).map(<[_]>::to_vec).collect();
+    pieces.reverse();
+    if pieces.is_empty() { vec![Vec::new()] } else { pieces }
 }
 
 /// How many rows there are, how large they are with their keys, and the sum of their hashes.
@@ -167,11 +185,27 @@ impl Index {
         })
     }
 
-    /// Applies `changes` as one atomic batch that leads to the record `applied`.
+    /// Applies `changes`, which lead to the record `applied`, in batches that each leave rows and note in agreement.
+    ///
+    /// Broken off between two, it is done again from the note on: a row that is there already changes nothing. An index
+    /// without a note gets one with the last batch, since what it has is of no use before.
     pub(super) fn apply(&self, before: Sum, changes: &Changes, applied: Place) -> Result<Sum, StoreError> {
+        let mut sum = before;
+        let mut pieces = pieces(changes);
+        let last = pieces.pop().unwrap_or_default();
+        let former = if pieces.is_empty() { None } else { self.note()? };
+        for piece in pieces {
+            let note = former.map(|former| Note { begun: applied.sequence, ..former });
+            sum = self.apply_piece(sum, &piece, note)?;
+        }
+        self.apply_piece(sum, &last, Some(Note { applied, begun: applied.sequence, sum }))
+    }
+
+    /// Applies `piece` as one atomic batch, with a note if there is to be one; the note's sum is worked out here.
+    pub(super) fn apply_piece(&self, before: Sum, piece: &Piece<'_>, note: Option<Note>) -> Result<Sum, StoreError> {
         guarded(|| {
             let (mut sum, mut batch) = (before, sled::Batch::default());
-            for (key, value) in changes {
+            for (key, value) in piece {
                 if let Some(old) = self.rows.get(key)? {
                     sum.remove(key, &old);
                 }
@@ -183,7 +217,9 @@ impl Index {
                     None => batch.remove(key.as_slice()),
                 }
             }
-            batch.insert(NOTE_KEY, write_note(&Note { applied, sum }));
+            if let Some(note) = note {
+                batch.insert(NOTE_KEY, write_note(&Note { sum, ..note }));
+            }
             self.rows.apply_batch(batch)?;
             Ok(sum)
         })
@@ -280,20 +316,23 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, St
 }
 
 fn write_note(note: &Note) -> Vec<u8> {
-    let Note { applied: Place { sequence, hash }, sum: Sum { rows, bytes, hashes } } = note;
-    let numbers = [sequence.to_be_bytes(), rows.to_be_bytes(), bytes.to_be_bytes()].concat();
+    let Note { applied: Place { sequence, hash }, begun, sum: Sum { rows, bytes, hashes } } = note;
+    let numbers = [sequence, begun, rows, bytes].map(|number| number.to_be_bytes()).concat();
     let body = [&numbers[..], hash, &hashes.to_be_bytes()].concat();
     seal(NOTE_KEY, &body)
 }
 
 fn parse_note(sealed: &[u8]) -> Option<Note> {
-    let (sequence, rest) = open(NOTE_KEY, sealed)?.split_first_chunk()?;
-    let (rows, rest) = rest.split_first_chunk()?;
-    let (bytes, rest) = rest.split_first_chunk()?;
+    let mut rest = open(NOTE_KEY, sealed)?;
+    let mut numbers = [0; 4];
+    for number in &mut numbers {
+        let (bytes, after) = rest.split_first_chunk()?;
+        (*number, rest) = (u64::from_be_bytes(*bytes), after);
+    }
+    let [sequence, begun, rows, bytes] = numbers;
     let (hash, rest) = rest.split_first_chunk()?;
     let (hashes, rest) = rest.split_first_chunk()?;
-    let applied = Place { sequence: u64::from_be_bytes(*sequence), hash: *hash };
-    let [rows, bytes] = [rows, bytes].map(|number| u64::from_be_bytes(*number));
+    let applied = Place { sequence, hash: *hash };
     let sum = Sum { rows, bytes, hashes: u128::from_be_bytes(*hashes) };
-    rest.is_empty().then_some(Note { applied, sum })
+    rest.is_empty().then_some(Note { applied, begun, sum })
 }

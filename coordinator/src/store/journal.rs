@@ -107,9 +107,10 @@ impl Journal {
         let mut head = self.head;
         let mut bytes = Vec::new();
         for changes in changes {
-            let record = record(head, durable, changes);
+            let mut record = record(head, durable, changes);
             head = head.after(&record);
-            bytes.extend_from_slice(&record);
+            // A large record comes alone, and is not copied.
+            if bytes.is_empty() { bytes = record } else { bytes.append(&mut record) }
         }
         if let Err(error) = self.file.append(&bytes).and_then(|()| self.file.sync()) {
             return Err(self.take_back(error));

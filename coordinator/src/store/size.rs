@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::error::StoreError;
 use super::room::Space;
+use super::start::contents;
 use super::{Store, index, journal};
 
 /// How large a store is.
@@ -29,12 +30,13 @@ impl Store {
         let shared = self.shared.clone();
         self.with_index(move |open| {
             let note = open.note()?;
+            let base = contents(&shared.dir, &shared.options)?.base();
             let Space { free, total } = shared.options.disk.space(&shared.dir).unwrap_or(Space { free: 0, total: 0 });
             Ok(StoreSize {
                 sequence: note.map_or(0, |note| note.applied.sequence),
                 rows: note.map_or(0, |note| note.sum.rows),
                 journal_bytes: bytes_below(&shared.dir.join(journal::FOLDER)),
-                index_bytes: bytes_below(&shared.dir.join(index::FOLDER)),
+                index_bytes: bytes_below(&index::folder(&shared.dir, base)),
                 free_bytes: free,
                 disk_bytes: total,
             })

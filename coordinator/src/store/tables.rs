@@ -16,6 +16,7 @@ use crate::run::{Run, Tally, TaskRecord};
 use crate::scan::Scan;
 use crate::settings::Settings;
 use crate::tokens::Token;
+use crate::verified::Verified;
 use protocol::card::{Card, Endorsement};
 use protocol::invite::SecretName;
 use protocol::observation::HostObservation;
@@ -102,11 +103,13 @@ pub(crate) const RETIRED: Table<(ScanId, RunId), ()> = Table::new(b'3', "runs be
 pub(crate) const RESTORED: Table<(), Restored> = Table::new(b'4', "restored");
 /// The highest number that a run may have had before; the next one gets a higher one.
 pub(crate) const RUN_FLOOR: Table<(), u64> = Table::new(b'5', "floor of run numbers");
+/// When runs of a network last looked at its cells.
+pub(crate) const VERIFIED: Table<ScanId, Verified> = Table::new(b'6', "latest looks");
 /// Who did what, in order.
 pub(crate) const AUDIT: Table<u64, AuditEntry> = Table::new(b'z', "audit");
 
 /// The prefix and name of every table.
-pub(crate) const NAMES: [(u8, &str); 39] = [
+pub(crate) const NAMES: [(u8, &str); 40] = [
     SETTINGS.label(),
     BOOTS.label(),
     USERS.label(),
@@ -145,6 +148,7 @@ pub(crate) const NAMES: [(u8, &str); 39] = [
     RETIRED.label(),
     RESTORED.label(),
     RUN_FLOOR.label(),
+    VERIFIED.label(),
     AUDIT.label(),
 ];
 

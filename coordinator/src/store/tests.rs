@@ -10,6 +10,7 @@ mod full;
 mod keys;
 mod kill;
 mod model;
+mod pieces;
 mod power;
 mod refusals;
 

@@ -210,6 +210,15 @@ impl<'a, K: Key, V> Rows<'a, K, V> {
         self
     }
 
+    /// Only rows behind all that begin with `prefix`.
+    pub(crate) fn beyond<P: PrefixOf<K>>(self, prefix: &P) -> Self {
+        let low = match end_of(&self.table.begin(prefix)) {
+            Bound::Included(end) | Bound::Excluded(end) => Bound::Included(end),
+            Bound::Unbounded => self.high.clone(),
+        };
+        Self { low, ..self }
+    }
+
     /// Only rows before `key`: with `.rev()`, the next page of a list that shows the newest first.
     pub(crate) fn before(mut self, key: &K) -> Self {
         let key = self.table.begin(key);

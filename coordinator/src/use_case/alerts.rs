@@ -13,6 +13,7 @@ use crate::analysis::alert::{Alert, AlertFilter, AlertKey, AlertSort, AlertState
 use crate::run::{RunState, Trigger};
 use crate::store::tables::{ALERTS, RUNS, RUNS_OF_SCAN, SCANS};
 use crate::store::{Memo, Reads, StoreError, View};
+use crate::verified::Verified;
 use protocol::TargetSet;
 use protocol::task::{RunId, ScanId};
 use protocol::text::Text;
@@ -103,18 +104,34 @@ impl Looks {
         Ok(Self(looks))
     }
 
-    fn verify(&self, alert: &Alert) -> bool {
+    fn verify(&self, alert: &Alert, verified: &Verified) -> bool {
         let wanted =
             |(_, part): &&(RunId, Option<TargetSet>)| part.as_ref().is_none_or(|part| part.contains(alert.key.address));
         let latest = self.0.iter().find(wanted).map(|(run, _)| *run);
-        alert.state == AlertState::Resolved || latest.is_none_or(|latest| alert.verified >= latest)
+        let since = || verified.latest(alert.key.address, alert.key.port).map(|(run, _)| run).max(Some(alert.verified));
+        alert.state == AlertState::Resolved || latest.is_none_or(|latest| since() >= Some(latest))
     }
 }
 
-/// Networks by number: name, and what should have been looked at.
+/// Networks by number.
 pub(super) struct Networks<'a, R> {
     reads: &'a R,
-    seen: BTreeMap<ScanId, (Text, Looks)>,
+    seen: BTreeMap<ScanId, Network>,
+}
+
+/// What is said of all alerts of one network.
+struct Network {
+    name: Text,
+    /// What should have been looked at.
+    looks: Looks,
+    /// What was looked at.
+    verified: Verified,
+}
+
+impl Network {
+    fn is_verified(&self, alert: &Alert) -> bool {
+        self.looks.verify(alert, &self.verified)
+    }
 }
 
 impl<'a, R: Reads> Networks<'a, R> {
@@ -122,23 +139,25 @@ impl<'a, R: Reads> Networks<'a, R> {
         Self { reads, seen: BTreeMap::new() }
     }
 
-    fn of(&mut self, scan: ScanId) -> Result<&(Text, Looks), StoreError> {
+    fn of(&mut self, scan: ScanId) -> Result<&Network, StoreError> {
         if !self.seen.contains_key(&scan) {
             let found = self.reads.get(&SCANS, &scan)?;
             let name = found.map_or_else(|| Text::new(&format!("scan {scan}")), |scan| scan.definition.name().clone());
-            self.seen.insert(scan, (name, Looks::of(self.reads, scan)?));
+            let (looks, verified) = (Looks::of(self.reads, scan)?, Verified::of(self.reads, scan)?);
+            self.seen.insert(scan, Network { name, looks, verified });
         }
         self.seen.get(&scan).ok_or_else(|| StoreError::Damaged { table: "scans", key: scan.to_string() })
     }
 
     /// The name of a network.
     pub(super) fn name(&mut self, scan: ScanId) -> Result<&Text, StoreError> {
-        self.of(scan).map(|(name, _)| name)
+        self.of(scan).map(|network| &network.name)
     }
 
     pub(super) fn view(&mut self, alert: Alert) -> Result<AlertView, StoreError> {
-        let (name, looks) = self.of(alert.key.scan)?;
-        Ok(AlertView { network: name.clone(), is_verified: looks.verify(&alert), alert })
+        let network = self.of(alert.key.scan)?;
+        let is_verified = network.is_verified(&alert);
+        Ok(AlertView { network: network.name.clone(), is_verified, alert: network.verified.tell(alert) })
     }
 }
 
@@ -185,7 +204,7 @@ fn list<'a>(
     let mut last: Option<Alert> = None;
     for row in rows {
         let alert = row?;
-        let is_verified = networks.of(alert.key.scan)?.1.verify(&alert);
+        let is_verified = networks.of(alert.key.scan)?.is_verified(&alert);
         if !filter.takes_place(&alert, is_verified) {
             continue;
         }

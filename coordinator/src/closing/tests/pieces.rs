@@ -7,10 +7,11 @@ use super::super::{Bounds, close, close_within};
 use super::{lines, narrow_run, report};
 use crate::analysis::alert::{Alert, AlertState, Rule, Severity};
 use crate::analysis::delta::{ChangeKind, NoteKind};
-use crate::fixture::{Fixture, NOW, TARGETS, host};
+use crate::fixture::{Fixture, NOW, SCAN, TARGETS, host};
 use crate::run::Run;
 use crate::store::tables::{ACCEPTED, ALERTS, REPORT_PARTS, REPORTS, RULES, RUNS};
-use crate::store::{Draft, Reads, StoreError, Table};
+use crate::store::{Draft, Reads, StoreError, Table, View};
+use crate::verified::Verified;
 use protocol::observation::HostObservation;
 use protocol::task::RunId;
 use std::net::IpAddr;
@@ -107,9 +108,30 @@ async fn a_person_who_acts_while_a_run_is_closed_is_not_overruled() {
         .await
         .unwrap();
     assert!(ending.store(&fixture.store, NOW).await.unwrap().is_some(), "nobody starts it over");
-    let alert = fixture.store.read(|view| view.last(&ALERTS)).await.unwrap().unwrap().1;
+    let told = |view: &View| Ok(Verified::of(view, SCAN)?.tell(view.last(&ALERTS)?.expect("SSH has an alert").1));
+    let alert = fixture.store.read(told).await.unwrap();
     assert_eq!((alert.state, alert.verified), (AlertState::Ignored, run));
     assert_eq!(report(&fixture, run).await.score.exposure, 0, "an ignored alert costs nothing");
+}
+
+#[tokio::test]
+async fn an_alert_that_still_holds_is_verified_without_a_row_of_its_own() {
+    let fixture = Fixture::new().await;
+    fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[22]), host("10.9.0.9", &[22, 3389])]).await;
+    let rows = |view: &View| view.iter(&ALERTS).collect::<Result<Vec<_>, _>>();
+    let before = fixture.store.read(rows).await.unwrap();
+    let half = fixture.finished_run("10.9.0.0/29", vec![host("10.9.0.1", &[22])]).await;
+    assert_eq!(fixture.store.read(rows).await.unwrap(), before);
+    let told = move |view: &View| {
+        let verified = Verified::of(view, SCAN)?;
+        rows(view).map(|rows| rows.into_iter().map(|(_, alert)| verified.tell(alert).verified).collect::<Vec<_>>())
+    };
+    assert_eq!(fixture.store.read(told).await.unwrap(), [half, RunId(1), RunId(1)]);
+    let whole = fixture.finished_run(TARGETS, vec![host("10.9.0.1", &[22]), host("10.9.0.9", &[22])]).await;
+    let after = fixture.store.read(rows).await.unwrap();
+    let moved = before.iter().zip(&after).filter(|(before, after)| before != after);
+    assert_eq!(moved.map(|(_, (key, _))| key.port.port).collect::<Vec<_>>(), [3389], "only what the run ended");
+    assert_eq!(fixture.store.read(told).await.unwrap(), [whole; 3]);
 }
 
 #[tokio::test]

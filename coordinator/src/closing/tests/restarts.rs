@@ -7,7 +7,7 @@ use crate::history::PastRun;
 use crate::report::Lines;
 use crate::run::{Run, RunState};
 use crate::store::tables::{
-    ALERTS, HISTORY, KNOWN_COVERAGE, OPEN_RUNS, REPORT_PARTS, REPORTS, RUN_LOOKS, RUNS, STAGED, STAGED_AGAIN,
+    ALERTS, HISTORY, KNOWN_COVERAGE, OPEN_RUNS, REPORT_PARTS, REPORTS, RUN_LOOKS, RUNS, STAGED, STAGED_AGAIN, VERIFIED,
 };
 use crate::store::tests::cut_disk::CutDisk;
 use crate::store::{Reads, StoreError, StoreOptions, View};
@@ -65,6 +65,7 @@ fn all(view: &View) -> Result<Vec<String>, StoreError> {
         rows(view.iter(&RUN_LOOKS))?,
         rows(view.iter(&KNOWN_COVERAGE))?,
         rows(view.iter(&ALERTS))?,
+        rows(view.iter(&VERIFIED))?,
         rows(view.iter(&STAGED))?,
         rows(view.iter(&STAGED_AGAIN))?,
     ];
@@ -74,6 +75,7 @@ fn all(view: &View) -> Result<Vec<String>, StoreError> {
 /// What can be seen of runs, reports and alerts: no row that is written for later.
 fn seen(view: &View) -> Result<Vec<String>, StoreError> {
     let mut seen = [rows(view.iter(&REPORTS))?, rows(view.iter(&RUNS))?, rows(view.iter(&ALERTS))?].concat();
+    seen.extend(rows(view.iter(&VERIFIED))?);
     for row in view.iter(&RUNS) {
         let (run, _) = row?;
         let past = PastRun::read(view, run)?.expect("it was listed");

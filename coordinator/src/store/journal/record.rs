@@ -120,14 +120,11 @@ impl Preamble {
 
 /// The bytes of the record that follows `head`.
 pub(super) fn record(head: Place, durable: u64, changes: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(changes.len()).expect("the caller keeps to MAX_RECORD_BYTES");
-    let mut body = (head.sequence + 1).to_be_bytes().to_vec();
-    body.reserve(changes.len() + PREAMBLE_BYTES);
-    body.extend_from_slice(&durable.to_be_bytes());
-    body.extend_from_slice(&head.hash);
-    body.extend_from_slice(changes);
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&length.to_be_bytes()), &body);
-    [&length.to_be_bytes()[..], &crc.to_be_bytes(), &body].concat()
+    let length = u32::try_from(changes.len()).expect("the caller keeps to MAX_RECORD_BYTES").to_be_bytes();
+    let [sequence, durable] = [head.sequence + 1, durable].map(u64::to_be_bytes);
+    let parts: [&[u8]; 4] = [&sequence, &durable, &head.hash, changes];
+    let crc = parts.iter().fold(crc32c::crc32c(&length), |crc, part| crc32c::crc32c_append(crc, part));
+    [&length[..], &crc.to_be_bytes(), &sequence, &durable, &head.hash, changes].concat()
 }
 
 /// Whether the record's checksum fits its bytes.

@@ -176,7 +176,8 @@ async fn a_snapshot_that_is_not_what_was_written_is_named_and_never_built_upon()
         copy_dir(sound.path(), dir.path());
         std::fs::write(dir.path().join(&name), &harmed).unwrap();
         let error = Store::open(dir.path(), small()).map(drop).expect_err("it is not whole");
-        assert!(matches!(error, StoreError::JournalDamaged { .. }), "{error}");
+        // A flip within the schema's number reads as a later schema.
+        assert!(matches!(error, StoreError::JournalDamaged { .. } | StoreError::NewerSchema { .. }), "{error}");
         let said = check(dir.path()).map_or_else(|error| vec![error.to_string()], |report| report.damage);
         assert!(!said.is_empty());
     }
@@ -209,8 +210,8 @@ fn a_compaction_is_due_when_much_is_dead_and_much_of_it_is_new() {
         (100, 130, 100, 30, true),
         (100, 130, 85, 30, false),
         (100, 130, 100, 20, false),
-        (1, 30, 30, 29, false),
-        (1, 40, 30, 39, true),
+        (1, 9, 7, 8, false),
+        (1, 10, 7, 9, true),
     ] {
         assert_eq!(due(live, journal, index, since), is_due, "{live} {journal} {index} {since}");
     }
