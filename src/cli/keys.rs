@@ -200,20 +200,10 @@ pub(crate) async fn run(args: KeysArgs, shared: &Shared) -> anyhow::Result<Exit>
             form.show_all(&denied, |nodes| shown::decided(nodes, "turned away"))?;
         }
         Command::Revoke { keys, reason, signed } => {
-            let many = print::counted(keys.fingerprints.len(), "node");
-            print::confirm(&format!("Revoke {many} for good?"), signed.yes)?;
-            let client = args.place.client()?;
-            let revoked = decide(&client, "revoke", keys, Decide { reason, ..Decide::default() }).await?;
-            form.show_all(&revoked, |nodes| shown::decided(nodes, "revoked"))?;
-            signed.sign(&client, form).await?;
+            throw_out(&args.place, keys, reason, signed, form, &OutWay::REVOKED).await?;
         }
         Command::Suspend { keys, reason, signed } => {
-            let many = print::counted(keys.fingerprints.len(), "node");
-            print::confirm(&format!("Keep {many} out until approved again?"), signed.yes)?;
-            let client = args.place.client()?;
-            let suspended = decide(&client, "suspend", keys, Decide { reason, ..Decide::default() }).await?;
-            form.show_all(&suspended, |nodes| shown::decided(nodes, "suspended"))?;
-            signed.sign(&client, form).await?;
+            throw_out(&args.place, keys, reason, signed, form, &OutWay::SUSPENDED).await?;
         }
         Command::Trust { keys, yes } => {
             let many = print::counted(keys.fingerprints.len(), "node");
@@ -238,6 +228,39 @@ pub(crate) async fn run(args: KeysArgs, shared: &Shared) -> anyhow::Result<Exit>
         }
     }
     Ok(Exit::Done)
+}
+
+/// How nodes that are in are put out.
+struct OutWay {
+    action: &'static str,
+    question: fn(&str) -> String,
+    done: &'static str,
+}
+
+impl OutWay {
+    const REVOKED: Self =
+        Self { action: "revoke", question: |many| format!("Revoke {many} for good?"), done: "revoked" };
+    const SUSPENDED: Self = Self {
+        action: "suspend",
+        question: |many| format!("Keep {many} out until approved again?"),
+        done: "suspended",
+    };
+}
+
+async fn throw_out(
+    place: &Place,
+    keys: Keys,
+    reason: String,
+    signed: SignedArgs,
+    form: Form,
+    way: &OutWay,
+) -> anyhow::Result<()> {
+    let many = print::counted(keys.fingerprints.len(), "node");
+    print::confirm(&(way.question)(&many), signed.yes)?;
+    let client = place.client()?;
+    let out = decide(&client, way.action, keys, Decide { reason, ..Decide::default() }).await?;
+    form.show_all(&out, |nodes| shown::decided(nodes, way.done))?;
+    signed.sign(&client, form).await
 }
 
 async fn decide(client: &Client, action: &str, keys: Keys, decide: Decide) -> anyhow::Result<Vec<Node>> {

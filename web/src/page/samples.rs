@@ -257,6 +257,7 @@ fn node(word: &str) -> node::NodePage {
         is_hidden: false,
         cloned: Some(NOW.minus(hours(1))),
         is_in: true,
+        has_terms: true,
         is_forgettable: true,
         form: nodes::ApprovalForm {
             label: word.into(),
