@@ -187,6 +187,12 @@ impl<K: Key, V: Encode + Decode<()>> Row<'_, K, V> {
         let (key, sealed) = &self.raw;
         self.table.open(key, sealed)
     }
+
+    /// The first part of its value, checked, and the bytes of the rest: equal bytes are equal values.
+    pub(crate) fn start<S: Decode<()>>(&self) -> Result<(S, &[u8]), StoreError> {
+        let (key, sealed) = &self.raw;
+        self.table.open_start(key, sealed)
+    }
 }
 
 impl<'a, K: Key, V> Rows<'a, K, V> {
