@@ -217,13 +217,13 @@ async fn what_a_second_look_left_open_is_not_compared_later() {
 #[tokio::test]
 async fn a_host_that_came_back_as_it_was_is_the_same_and_no_other_is() {
     let fixture = Fixture::new().await;
-    let was = host("10.9.0.1", &[80]);
+    let was = HostObservation { names: vec!["db.example".into()], ..host("10.9.0.1", &[80]) };
     let address = was.address;
     let later = NOW.plus(std::time::Duration::from_secs(86_400));
     let others = [
         HostObservation { names: vec!["web.example".into()], ..was.clone() },
         HostObservation { reason: "echo-reply".into(), ..was.clone() },
-        host("10.9.0.1", &[22, 80]),
+        HostObservation { names: was.names.clone(), ..host("10.9.0.1", &[22, 80]) },
     ];
     let first = fixture.finished_run(TARGETS, vec![was.clone()]).await;
     for other in others {
