@@ -71,25 +71,35 @@ impl HostFilter {
 
     /// Whether a host is wanted, as far as it tells itself: network and alerts are looked at elsewhere.
     pub(crate) fn takes(&self, host: &HostDigest) -> bool {
-        let lowered = |text: &Option<String>| text.as_ref().map(|text| text.trim().to_lowercase());
-        let (service, text) = (lowered(&self.service), lowered(&self.text));
-        let is_asked = |PortWords { port, service: words }: &PortWords| {
-            self.ports.as_ref().is_none_or(|ports| ports.contains(port.protocol, port.port))
-                && service.as_ref().is_none_or(|text| words.contains(text))
-        };
+        let text = lowered(&self.text);
+        let asks_for_ports = self.ports.is_some() || self.service.is_some();
         self.addresses.as_ref().is_none_or(|wanted| wanted.contains(host.address))
-            && (self.ports.is_none() && service.is_none() || host.ports.iter().any(is_asked))
+            && (!asks_for_ports || self.words_of(host).next().is_some())
             && text.is_none_or(|text| host.has(&text))
     }
 
     /// The open ports of a host that are asked for; all of them, when none is asked for.
+    pub(crate) fn words_of<'a>(&'a self, host: &'a HostDigest) -> impl Iterator<Item = &'a PortWords> {
+        let service = lowered(&self.service);
+        host.ports.iter().filter(move |PortWords { port, name: _, service: words }| {
+            self.ports.as_ref().is_none_or(|ports| ports.contains(port.protocol, port.port))
+                && service.as_ref().is_none_or(|text| words.contains(text))
+        })
+    }
+
+    /// The same of a host that is wholly known.
     pub fn ports_of<'a>(&'a self, host: &'a KnownHost) -> impl Iterator<Item = &'a PortObservation> {
-        let service = self.service.as_ref().map(|text| text.trim().to_lowercase());
+        let service = lowered(&self.service);
         host.open_ports().filter(move |port| {
             self.ports.as_ref().is_none_or(|ports| ports.contains(port.protocol, port.port))
                 && service.as_ref().is_none_or(|text| service_text(port).contains(text))
         })
     }
+}
+
+/// As a search compares it.
+fn lowered(text: &Option<String>) -> Option<String> {
+    text.as_ref().map(|text| text.trim().to_lowercase())
 }
 
 /// Open ports as a set: a few ranges, however many there are.

@@ -3,6 +3,7 @@
 use crate::analysis::delta::{KnownHost, PortId};
 use crate::search::Field;
 use protocol::observation::{PortObservation, Service};
+use protocol::text::Text;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,10 +17,11 @@ pub(crate) struct HostDigest {
     pub(crate) ports: Arc<[PortWords]>,
 }
 
-/// An open port, and what a search for a service looks at.
+/// An open port, the name of what answers there, and what a search for a service looks at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PortWords {
     pub(crate) port: PortId,
+    pub(crate) name: Text,
     pub(crate) service: Box<str>,
 }
 
@@ -49,12 +51,13 @@ impl HostDigest {
 impl PortWords {
     fn of(port: &PortObservation) -> Self {
         let id = PortId { protocol: port.protocol, port: port.port };
-        Self { port: id, service: service_text(port).into() }
+        let name = port.service.as_ref().map(|service| service.name.clone()).unwrap_or_default();
+        Self { port: id, name, service: service_text(port).into() }
     }
 
     /// About how much memory it takes in bytes.
     pub(crate) fn size(&self) -> usize {
-        size_of::<Self>() + self.service.len()
+        size_of::<Self>() + self.name.as_str().len() + self.service.len()
     }
 }
 

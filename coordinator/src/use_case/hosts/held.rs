@@ -63,6 +63,17 @@ impl Digests {
         }
         among
     }
+
+    /// Whether they are of every host of this network, or of all in use.
+    pub(super) fn know(&self, scan: Option<ScanId>) -> bool {
+        scan.is_none_or(|scan| self.networks.contains(&scan))
+    }
+
+    /// Of one network, or of all.
+    pub(super) fn hosts_of(&self, scan: Option<ScanId>) -> impl Iterator<Item = &HostDigest> {
+        let of = self.hosts.iter().filter(move |(key, _)| scan.is_none_or(|scan| key.scan == scan));
+        of.map(|(_, host)| host)
+    }
 }
 
 impl Coordinator {

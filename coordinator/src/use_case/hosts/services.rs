@@ -1,13 +1,13 @@
 //! Open ports over all hosts: which there are, and how many hosts have each.
 
-use super::Walk;
+use super::{Digests, Walk};
 use crate::Coordinator;
 use crate::UseCaseError;
 use crate::accounts::{Actor, Right};
 use crate::analysis::delta::PortId;
-use crate::host::{HostDigest, HostFilter};
+use crate::host::{HostDigest, HostFilter, PortWords};
 use crate::store::tables::{RUN_LOOKS, SCANS};
-use crate::store::{Memo, Reads, StoreError};
+use crate::store::{Memo, Reads, StoreError, View};
 use protocol::text::Text;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -47,6 +47,13 @@ pub struct Services {
     pub is_cut: bool,
 }
 
+/// How many hosts have each open port, as they are counted.
+#[derive(Default)]
+struct Counts {
+    hosts: usize,
+    ports: BTreeMap<PortId, Count>,
+}
+
 #[derive(Default)]
 struct Count {
     hosts: usize,
@@ -62,8 +69,12 @@ impl Coordinator {
         if let Some((_, services)) = held.iter().find(|(of, _)| of == filter) {
             return Ok(services.clone());
         }
-        let wanted = filter.clone();
-        let services = self.store().read(move |view| count(view, &wanted)).await?;
+        let (wanted, digests) = (filter.clone(), self.digests().await?);
+        let read = move |view: &View| match digests.filter(|digests| digests.know(wanted.scan)) {
+            Some(digests) => Ok(count_held(&digests, &wanted)),
+            None => count(view, &wanted),
+        };
+        let services = self.store().read(read).await?;
         let latest = [(filter.clone(), services.clone())].into_iter().chain(held).take(MOST_HELD);
         self.held().services.keep(revision, latest.collect());
         Ok(services)
@@ -72,26 +83,45 @@ impl Coordinator {
 
 pub(super) fn count(reads: &impl Reads, filter: &HostFilter) -> Result<Services, StoreError> {
     let mut walk = Walk::new(reads, filter.scan, filter.addresses.as_ref(), None, None)?;
-    let (mut counts, mut hosts) = (BTreeMap::<PortId, Count>::new(), 0);
+    let mut counts = Counts::default();
     while let Some(found) = walk.next()? {
-        if filter.asks_for_words() && !filter.takes(&HostDigest::of(&found.host)) {
-            continue;
+        counts.add(&HostDigest::of(&found.host), filter);
+    }
+    Ok(counts.services(walk.stopped_at().is_some()))
+}
+
+/// The same from memory.
+pub(super) fn count_held(digests: &Digests, filter: &HostFilter) -> Services {
+    let mut counts = Counts::default();
+    digests.hosts_of(filter.scan).for_each(|host| counts.add(host, filter));
+    counts.services(false)
+}
+
+impl Counts {
+    fn add(&mut self, host: &HostDigest, filter: &HostFilter) {
+        if !filter.takes(host) {
+            return;
         }
-        hosts += 1;
-        for port in filter.ports_of(&found.host) {
-            let count = counts.entry(PortId { protocol: port.protocol, port: port.port }).or_default();
+        self.hosts += 1;
+        for PortWords { port, name, service: _ } in filter.words_of(host) {
+            let count = self.ports.entry(*port).or_default();
             count.hosts += 1;
-            let name = port.service.as_ref().map(|service| &service.name).filter(|name| !name.is_empty());
-            if let Some(name) = name.filter(|name| count.names.len() < MAX_NAMES.0 || count.names.contains_key(*name)) {
-                *count.names.entry(name.clone()).or_default() += 1;
+            if let Some(hosts) = count.names.get_mut(name) {
+                *hosts += 1;
+            } else if !name.is_empty() && count.names.len() < MAX_NAMES.0 {
+                count.names.insert(name.clone(), 1);
             }
         }
     }
-    let mut ports: Vec<ServiceTally> = counts.into_iter().map(tally).collect();
-    ports.sort_by_key(|tally| (Reverse(tally.hosts), tally.port));
-    let left_out = ports.len().saturating_sub(MAX_TALLIES);
-    ports.truncate(MAX_TALLIES);
-    Ok(Services { ports, left_out, hosts, is_cut: walk.stopped_at().is_some() })
+
+    fn services(self, is_cut: bool) -> Services {
+        let Self { hosts, ports } = self;
+        let mut ports: Vec<ServiceTally> = ports.into_iter().map(tally).collect();
+        ports.sort_by_key(|tally| (Reverse(tally.hosts), tally.port));
+        let left_out = ports.len().saturating_sub(MAX_TALLIES);
+        ports.truncate(MAX_TALLIES);
+        Services { ports, left_out, hosts, is_cut }
+    }
 }
 
 fn tally((port, Count { hosts, names }): (PortId, Count)) -> ServiceTally {

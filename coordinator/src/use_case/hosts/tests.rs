@@ -209,7 +209,12 @@ async fn ports_are_counted_over_all_hosts_with_what_answers_there() {
     web.ports[1].service = Some(Service { name: "http".into(), ..Service::default() });
     fixture.finished_run(TARGETS, vec![web, host("10.9.0.2", &[80])]).await;
     let counted = async |filter: HostFilter| {
-        let services = fixture.store.read(move |view: &View| services::count(view, &filter)).await.unwrap();
+        let read = move |view: &View| {
+            let digests = Digests::read(view, usize::MAX)?.unwrap();
+            Ok((services::count(view, &filter)?, services::count_held(&digests, &filter)))
+        };
+        let (services, held) = fixture.store.read(read).await.unwrap();
+        assert_eq!(services, held, "from memory it is the same");
         let shown = |tally: &super::ServiceTally| format!("{} {} {:?}", tally.port.port, tally.hosts, tally.names);
         (services.hosts, services.ports.iter().map(shown).collect::<Vec<_>>())
     };
@@ -217,4 +222,6 @@ async fn ports_are_counted_over_all_hosts_with_what_answers_there() {
     assert_eq!((hosts, ports), (2, vec!["80 2 [Text(\"http\")]".into(), "22 1 []".into()]));
     let ssh = HostFilter { ports: Some("22".parse().unwrap()), ..HostFilter::default() };
     assert_eq!(counted(ssh).await, (1, vec!["22 1 []".into()]));
+    let ends = HostFilter { addresses: Some("10.9.0.0,10.9.0.2".parse().unwrap()), ..HostFilter::default() };
+    assert_eq!(counted(ends).await, (1, vec!["80 1 []".into()]), "what lies between is not asked for");
 }
