@@ -70,15 +70,16 @@ impl Mesh {
     fn first_hop(&mut self, to: &NodeId, now: Instant) -> Option<(NodeId, Way)> {
         let connected = self.connected(to).then_some(*to);
         if self.role == Role::Coordinator {
-            let next = connected.or_else(|| self.ways.back(to, now).filter(|next| self.connected(next)));
-            return next.map(|next| (next, Way::Down));
+            // Where it wrote from last, even while a connection to it seems to stand.
+            let back = self.ways.back(to, now).filter(|next| self.connected(next));
+            return back.or(connected).map(|next| (next, Way::Down));
+        }
+        if let Some(reader) = connected {
+            return Some((reader, Way::Straight));
         }
         let from = self.author.id();
-        let neighbours = || self.neighbours.keys().copied().collect();
-        let (beacon, next) = match connected {
-            Some(reader) => (self.ways.newest().map(|(beacon, _)| beacon).unwrap_or_default(), reader),
-            None => self.ways.first_hop(&neighbours(), now)?,
-        };
+        let neighbours = self.neighbours.keys().copied().collect();
+        let (beacon, next) = self.ways.first_hop(&neighbours, now)?;
         let claim = self.claims.make(&self.author, beacon);
         Some((next, Way::Up { from, beacon, claim }))
     }
@@ -109,6 +110,7 @@ impl Mesh {
             Ok((from, Step::Keep)) => {
                 let writer = match carried.way {
                     Way::Up { from, .. } => Some(from),
+                    Way::Straight => Some(from),
                     Way::Down => None,
                 };
                 self.events.push_back(MeshEvent::Letter { from, writer, letter: carried.letter });
@@ -159,10 +161,9 @@ impl Mesh {
     }
 
     fn next_hop(&self, reader: NodeId, way: Way, now: Instant) -> Option<NodeId> {
-        if self.connected(&reader) {
-            return Some(reader);
-        }
         let next = match way {
+            Way::Straight => return None,
+            Way::Up { .. } | Way::Down if self.connected(&reader) => return Some(reader),
             Way::Up { beacon, .. } => self.ways.parent(beacon),
             Way::Down => self.ways.back(&reader, now),
         };

@@ -93,8 +93,11 @@ impl Mesh {
         if self.pulls.waits_for_news(&node) {
             return;
         }
+        let now = Instant::now();
+        let hears = self.hears(now);
         if let Some(neighbour) = self.neighbours.get_mut(&node) {
-            neighbour.asked = Some(Instant::now());
+            neighbour.asked = Some(now);
+            neighbour.told = Some(hears);
             let (epoch, hash) = self.gate.version().unwrap_or_default();
             // Who missed some asks for everyone's: members that are reached only through this one pull theirs here.
             let holder = self.board.missing().is_none().then(|| self.author.id());
@@ -109,6 +112,7 @@ impl Mesh {
                 have: self.board.have(holder.as_ref()),
                 cancelled: self.board.cancelled().collect(),
                 cards,
+                hears,
             };
             let wanted = Wanted::News { goal, sought: self.gate.sought() };
             self.ask(node, SyncRequest::News(request), wanted);
@@ -142,6 +146,7 @@ impl Mesh {
             }
             Event::Message { message: Message::Response { request_id, response }, .. } => {
                 if let Some(pull) = self.pulls.0.remove(&request_id) {
+                    self.answered(&pull.node, None);
                     self.learn(pull, response, now);
                 }
             }
@@ -157,6 +162,11 @@ impl Mesh {
 
     fn on_pull_failed(&mut self, pull: &Pull, error: &OutboundFailure) {
         tracing::debug!(node.id = %pull.node, %error, "a pull failed");
+        if matches!(error, OutboundFailure::Timeout) {
+            self.missed_answer(&pull.node);
+            // The next silence closes the connection.
+            self.pull_from(pull.node);
+        }
         // One of two connections was closed; the other one serves.
         let has_other = matches!(error, OutboundFailure::ConnectionClosed) && self.connected(&pull.node);
         match pull.wanted {
@@ -214,6 +224,9 @@ impl Mesh {
         match request {
             SyncRequest::News(request) => {
                 self.note_epoch(node, request.epoch);
+                if let Some(neighbour) = self.neighbours.get_mut(&node) {
+                    neighbour.hears = request.hears;
+                }
                 if request.epoch > self.gate.epoch() {
                     self.pull_from(node);
                 }

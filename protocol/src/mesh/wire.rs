@@ -57,6 +57,8 @@ pub(super) enum Way {
     },
     /// From the coordinator, back along the way of the reader's latest letter.
     Down,
+    /// To the neighbour that reads it.
+    Straight,
 }
 
 /// What became of a letter. A member that passed it on answers with what it was answered itself.
@@ -158,7 +160,13 @@ impl<D: Dialect> request_response::Codec for Frames<D> {
     where
         T: AsyncRead + Unpin + Send,
     {
-        self.unreadable.watch(read(io, D::RESPONSE_BYTES, &self.budget)).await
+        let reading = async {
+            match read(io, D::RESPONSE_BYTES, &self.budget).await {
+                Err(error) if has_no_answer(&error) => Ok(Err(error)),
+                read => read.map(Ok),
+            }
+        };
+        self.unreadable.watch(reading).await?
     }
 
     async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: D::Request) -> io::Result<()>
@@ -174,6 +182,11 @@ impl<D: Dialect> request_response::Codec for Frames<D> {
     {
         write(io, &codec::encode(&response), D::RESPONSE_BYTES).await
     }
+}
+
+/// Whether a stream ended without an answer: the other end has left, or does not speak the protocol.
+fn has_no_answer(error: &io::Error) -> bool {
+    !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::QuotaExceeded)
 }
 
 /// The behaviour bounds the time; this bounds the bytes.
@@ -212,8 +225,8 @@ mod tests {
         let beacon = BeaconId { boot: 6, counter: 300 };
         let way = Way::Up { from: NodeId::from_bytes([5; 32]), beacon, claim: [8; 64] };
         let letter = Letter { to: NodeId::from_bytes([9; 32]), sealed: Sealed::from_bytes(vec![7; 3]) };
-        let carried = [way, Way::Down].map(|way| Carried { letter: letter.clone(), way, hops: 2 });
-        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&carried)), @"0109090909090909090909090909090909090909090909090909090909090909090307070700050505050505050505050505050505050505050505050505050505050505050506fb2c0108080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808020909090909090909090909090909090909090909090909090909090909090909030707070102");
+        let carried = [way, Way::Down, Way::Straight].map(|way| Carried { letter: letter.clone(), way, hops: 2 });
+        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&carried)), @"0109090909090909090909090909090909090909090909090909090909090909090307070700050505050505050505050505050505050505050505050505050505050505050506fb2c01080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080209090909090909090909090909090909090909090909090909090909090909090307070701020909090909090909090909090909090909090909090909090909090909090909030707070202");
         use LetterAnswer::{Busy, Late, NoWay, Taken, TooFar};
         insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&[Taken, Busy, NoWay, TooFar, Late])), @"010001020304");
     }
