@@ -21,6 +21,7 @@ use gossip::Topics;
 use hearing::Hearing;
 use letters::{Claims, Outbox};
 use libp2p::Swarm;
+use neighbour::Neighbour;
 use pairs::Pairs;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -45,6 +46,7 @@ mod gate;
 mod gossip;
 mod hearing;
 mod letters;
+mod neighbour;
 mod own_card;
 mod pairs;
 mod peer;
@@ -138,7 +140,7 @@ pub struct Mesh {
     cards: Cards,
     dialler: Dialler,
     pairs: Pairs,
-    neighbours: BTreeMap<NodeId, driver::Neighbour>,
+    neighbours: BTreeMap<NodeId, Neighbour>,
     hearing: Hearing,
     outbox: Outbox,
     claims: Claims,

@@ -36,6 +36,8 @@ pub(super) struct Heartbeat {
     unheard: Option<(Timestamp, Instant)>,
     /// The connections that the coordinator was told of, and when.
     links: Option<(Vec<Connected>, Instant)>,
+    /// The letter that told of them, until its outcome is known.
+    links_in: Option<LetterId>,
 }
 
 /// The other end, whether this one dialled, and whether a ping was answered.
@@ -43,7 +45,7 @@ type Connected = (NodeId, bool, bool);
 
 impl Heartbeat {
     pub(super) fn new(now: Instant) -> Self {
-        Self { due: now, told: None, losses: 0, unheard: None, links: None }
+        Self { due: now, told: None, losses: 0, unheard: None, links: None, links_in: None }
     }
 
     /// Something changed: the coordinator is told at once, and of all connections.
@@ -83,11 +85,13 @@ impl Heartbeat {
 
     /// A letter was lost. The next word does not wait for its turn.
     pub(super) fn letter_lost(&mut self, id: LetterId, timing: &Timing, now: Instant) {
+        if self.links_in.take_if(|told| *told == id).is_some() {
+            self.links = None;
+        }
         if self.told.take_if(|(told, _)| *told == id).is_some() {
             self.losses = self.losses.saturating_add(1);
             self.due = self.due.min(now + timing.retry_after(self.losses));
             self.unheard = None;
-            self.links = None;
         }
     }
 
@@ -130,6 +134,9 @@ impl<E: Engine> Agent<E> {
         match self.send(&presence, time) {
             Some(id) => {
                 self.heartbeat.told = Some((id, keys));
+                if presence.links.is_some() {
+                    self.heartbeat.links_in = Some(id);
+                }
                 self.heartbeat.sent(presence.clock, presence.through.is_some(), now);
             }
             None => self.heartbeat.links = None,
@@ -228,9 +235,12 @@ mod tests {
         heartbeat.hurry(start + Duration::from_secs(350));
         let again = heartbeat.news_of_links(vec![link(1, Some(500)), link(2, None)], start + Duration::from_secs(350));
         assert!(again.is_some(), "the way to the coordinator is another one");
-        heartbeat.told = Some((LetterId(1), Vec::new()));
-        heartbeat.letter_lost(LetterId(1), &Timing::default(), start + Duration::from_secs(351));
-        assert_eq!(heartbeat.links, None, "it was lost on the way");
+        heartbeat.links_in = Some(LetterId(1));
+        heartbeat.told = Some((LetterId(2), Vec::new()));
+        heartbeat.letter_lost(LetterId(2), &Timing::default(), start + Duration::from_secs(361));
+        assert!(heartbeat.links.is_some(), "the lost word did not tell of them");
+        heartbeat.letter_lost(LetterId(1), &Timing::default(), start + Duration::from_secs(362));
+        assert_eq!(heartbeat.links, None, "the word that did was lost on the way, later ones or not");
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use super::behaviour::{MeshBehaviour, MeshBehaviourEvent};
 use super::board::Novelty;
 use super::chance::{jitter, lot};
-use super::dialler::{Badness, Standing};
+use super::dialler::Standing;
 use super::gossip::{self, Heard, Refusal};
-use super::letters::Allowance;
+use super::neighbour::Neighbour;
 use super::pairs::Connection;
 use super::ways::BeaconId;
-use super::{Mesh, MeshError, MeshEvent, PeerLink, peer, transport};
+use super::{Mesh, MeshError, MeshEvent, peer, transport};
 use crate::envelope::Envelope;
 use crate::identity::NodeId;
 use crate::roster::Role;
@@ -42,48 +42,6 @@ const CLOCK_WARNING: Duration = Duration::from_secs(300);
 /// The most events that are dealt with before our owner goes on.
 const AT_A_TIME: usize = 1_024;
 
-/// A connected member.
-#[derive(Debug)]
-pub(super) struct Neighbour {
-    address: Option<SocketAddr>,
-    is_dialled: bool,
-    pub(super) round_trip: Option<Duration>,
-    /// Pings and pulls in a row that it has not answered.
-    pub(super) missed: u32,
-    pub(super) allowance: Allowance,
-    pub(super) asked: Option<Instant>,
-    /// Whether it says that it hears the coordinator itself, and what this member told it of that.
-    pub(super) hears: bool,
-    pub(super) told: Option<bool>,
-    /// The highest roster epoch that it said it holds.
-    pub(super) epoch: u64,
-}
-
-impl Neighbour {
-    fn new(address: Option<SocketAddr>, is_dialled: bool) -> Self {
-        let allowance = Allowance::new(Instant::now());
-        Self {
-            address,
-            is_dialled,
-            round_trip: None,
-            missed: 0,
-            allowance,
-            asked: None,
-            hears: false,
-            told: None,
-            epoch: 0,
-        }
-    }
-
-    fn badness(&self) -> Badness {
-        (self.missed, self.round_trip.unwrap_or(Duration::MAX))
-    }
-
-    pub(super) fn link(&self, node: NodeId) -> PeerLink {
-        PeerLink { node, address: self.address, round_trip: self.round_trip, is_dialled: self.is_dialled }
-    }
-}
-
 impl Mesh {
     pub(super) async fn wait_for_listeners(&mut self, wanted: &[SocketAddr]) -> Result<(), MeshError> {
         let mut missing = wanted.len();
@@ -109,7 +67,7 @@ impl Mesh {
 
     /// Waits for one thing to happen, and deals with it. Nothing is lost when the wait is given up.
     pub(super) async fn step(&mut self) {
-        let due = [self.dialler.wake(), self.outbox.next_due(), self.roster_due];
+        let due = [self.dialler.wake(), self.outbox.next_due(), self.pulls.next_due(), self.roster_due];
         let wake = due.into_iter().flatten().fold(self.next_tick, Instant::min);
         tokio::select! {
             event = self.swarm.select_next_some() => self.on_swarm(event, self.time()),
@@ -117,24 +75,29 @@ impl Mesh {
         }
     }
 
-    fn on_time(&mut self, now: Instant) {
+    pub(super) fn on_time(&mut self, now: Instant) {
         if self.next_tick <= now {
-            self.next_tick = now + if now < self.calm_from { TICK } else { CALM_TICK };
-            let time = self.time();
-            self.apply_gate(time);
-            if self.next_pull <= now {
-                self.next_pull = now + self.pull_every;
-                self.board.sweep(time);
-                self.pull_when_needed(now);
-            }
-            self.tell_hearing(now);
-            self.close_surplus(now);
+            self.tick(now);
         }
         self.pull_late_roster(now);
         self.give_up_late(now);
+        self.ask_silent_again(now);
         if self.dialler.wake().is_some_and(|wake| wake <= now) {
             self.dial_due(now);
         }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.next_tick = now + if now < self.calm_from { TICK } else { CALM_TICK };
+        let time = self.time();
+        self.apply_gate(time);
+        self.tell_hearing(now);
+        if self.next_pull <= now {
+            self.next_pull = now + self.pull_every;
+            self.board.sweep(time);
+            self.pull_when_needed(now);
+        }
+        self.close_surplus(now);
     }
 
     /// Something changed whose consequences are to be seen to soon.
@@ -193,6 +156,11 @@ impl Mesh {
         if !changes.entering.is_empty() {
             self.dialler.look_again(at);
         }
+        if let Some(end) = self.gate.next_end() {
+            // Who expires is thrown out at that time, however calm it is.
+            let wait = end.since(now) + Duration::from_millis(1);
+            self.next_tick = self.next_tick.min(at + wait.min(CALM_TICK));
+        }
     }
 
     #[expect(
@@ -239,14 +207,16 @@ impl Mesh {
         self.stir(since);
         self.pairs.opened(node, Connection { id, address, is_dialled, since });
         if count > NonZeroU32::MIN {
+            // The other connection may be a dead one; this one is not.
+            self.spoke_up(peer);
             return;
         }
-        self.neighbours.insert(node, Neighbour::new(address, is_dialled));
+        self.neighbours.insert(node, Neighbour::new(address, is_dialled, since));
         self.dialler.connected(node, is_dialled, address, since);
         self.events.push_back(MeshEvent::Connected { node, address });
         self.pull_from(node);
         self.hearing.insist();
-        self.next_pull = self.next_pull.min(Instant::now() + SETTLING);
+        self.next_pull = self.next_pull.min(since + SETTLING);
     }
 
     fn on_disconnected(&mut self, peer: &PeerId, id: ConnectionId) {
@@ -278,6 +248,7 @@ impl Mesh {
 
     fn on_gossip(&mut self, event: gossipsub::Event, now: Timestamp) {
         let gossipsub::Event::Message { propagation_source, message_id, message } = event else { return };
+        self.spoke_up(&propagation_source);
         let envelope = Envelope::from_bytes(message.data);
         let verdict = gossip::on_its_topic(&envelope, &message.topic, &self.topics);
         let from = peer::node_id(&propagation_source).ok_or(Refusal::Forged);
@@ -286,11 +257,7 @@ impl Mesh {
         let acceptance = match heard {
             Ok(from) => {
                 self.heard_by(from, Instant::now());
-                if is_for_all || self.is_to_pass_on(&message.topic) {
-                    MessageAcceptance::Accept
-                } else {
-                    MessageAcceptance::Ignore
-                }
+                if is_for_all || self.is_to_pass_on() { MessageAcceptance::Accept } else { MessageAcceptance::Ignore }
             }
             Err(refusal) => {
                 self.counters.refuse(refusal);

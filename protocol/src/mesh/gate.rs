@@ -95,6 +95,11 @@ impl Gate {
         Changes { entering, leaving }
     }
 
+    /// When the next key expires, as of the latest [`Self::changes`].
+    pub(super) fn next_end(&self) -> Option<Timestamp> {
+        self.between.and_then(|(_, end)| end)
+    }
+
     fn wanted(&self, now: Timestamp) -> BTreeSet<NodeId> {
         let approved = self.held.iter().flat_map(|held| held.roster.approved(now));
         approved.map(|member| member.key).filter(|key| *key != self.me && !self.barred.contains(key)).collect()
@@ -187,8 +192,9 @@ mod tests {
     fn a_key_leaves_when_it_expires() {
         let mut gate = Gate::new(kit::mesh_id(), key(1));
         gate.adopt(kit::roster_with(1, &[(2, Role::Node)], |member| member.expires = Some(NOW))).unwrap();
-        assert_eq!(gate.changes(NOW).entering, [key(2)]);
+        assert_eq!((gate.changes(NOW).entering, gate.next_end()), (vec![key(2)], Some(NOW)));
         assert_eq!(gate.changes(NOW.plus(Duration::from_millis(1))).leaving, [key(2)]);
+        assert_eq!(gate.next_end(), None);
         assert_eq!(gate.changes(NOW).entering, [key(2)], "the clock was set back");
     }
 

@@ -1,24 +1,25 @@
 //! Who hears the coordinator itself. Nobody has to pass its words on to such a member, and while its beacons tell nothing
 //! new there is nothing to ask for: so a mesh at rest is quiet.
 //!
-//! What a member says of itself ends with the first silence. Rosters and cancellations are passed on to everybody.
+//! What a member says of itself ends with the first silence. Rosters and cancellations are passed on to everybody. Who
+//! falls silent is asked twice, and then let go.
 
+use super::behaviour::PING_PATIENCE;
 use super::{Mesh, gossip, peer};
 use crate::envelope::{Envelope, Kind};
 use crate::identity::NodeId;
 use crate::roster::Role;
 use crate::task::RunId;
 use crate::time::Timestamp;
-use libp2p::gossipsub::TopicHash;
-use libp2p::ping;
+use libp2p::{PeerId, ping};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a word of the coordinator counts: two beacons and a half.
 const HEARD_FOR: Duration = Duration::from_secs(25);
 
-/// Unanswered pings or pulls in a row that close a connection.
-const MAX_MISSED: u32 = 2;
+/// What a failed ping tells of: libp2p keeps the first one to itself.
+const PINGS_FAILED: u32 = 2;
 
 /// Pulls in a row that are left out while there is nothing to ask for.
 const LEFT_OUT: u32 = 9;
@@ -30,6 +31,8 @@ pub(super) struct Hearing {
     own: Option<Instant>,
     /// Its latest beacon, on whichever way.
     beacon: Option<Instant>,
+    /// Whether it was heard over an own connection when that was last looked at.
+    is_heard: bool,
     /// How many of the next pulls may be left out.
     left_out: u32,
 }
@@ -42,6 +45,11 @@ impl Hearing {
     /// The next pull is made, whatever beacons tell.
     pub(super) fn insist(&mut self) {
         self.left_out = 0;
+    }
+
+    /// When the silence of its own connection becomes too long.
+    fn ends(&self) -> Option<Instant> {
+        self.own.map(|own| own + HEARD_FOR)
     }
 
     fn leave_out(&mut self, is_quiet: bool) -> bool {
@@ -89,52 +97,76 @@ impl Mesh {
         is_fresh(self.hearing.own, now) && self.neighbours.keys().any(|node| self.gate.is_coordinator(node))
     }
 
-    /// Whether a neighbour to which gossip would pass this on has not heard it itself.
-    pub(super) fn is_to_pass_on(&self, topic: &TopicHash) -> bool {
-        let hears = |node: &NodeId| self.neighbours.get(node).is_some_and(|neighbour| neighbour.hears);
-        let in_reach = self.swarm.behaviour().gossip.mesh_peers(topic).filter_map(peer::node_id);
-        in_reach.filter(|node| !self.gate.is_coordinator(node)).any(|node| !hears(&node))
+    /// Whether some neighbour has not heard it itself.
+    pub(super) fn is_to_pass_on(&self) -> bool {
+        self.neighbours.iter().any(|(node, neighbour)| !neighbour.hears && !self.gate.is_coordinator(node))
     }
 
     pub(super) fn on_ping(&mut self, event: &ping::Event) {
         let Some(node) = peer::node_id(&event.peer) else { return };
         match &event.result {
-            Ok(round_trip) => self.answered(&node, Some(*round_trip)),
-            Err(_) => self.missed_answer(&node),
+            Ok(round_trip) => {
+                self.spoke_up(&event.peer);
+                if let Some(neighbour) = self.neighbours.get_mut(&node) {
+                    neighbour.round_trip = Some(*round_trip);
+                }
+            }
+            Err(ping::Failure::Timeout) => {
+                let now = Instant::now();
+                self.missed_answer(&node, PINGS_FAILED, now.checked_sub(PING_PATIENCE).unwrap_or(now));
+            }
+            // It said that it does not speak this; or its connection is gone, which is told by itself.
+            Err(ping::Failure::Unsupported | ping::Failure::Other { .. }) => {}
         }
     }
 
-    /// A neighbour has answered a ping or a pull.
-    pub(super) fn answered(&mut self, node: &NodeId, round_trip: Option<Duration>) {
-        if let Some(neighbour) = self.neighbours.get_mut(node) {
-            neighbour.round_trip = round_trip.or(neighbour.round_trip);
-            neighbour.missed = 0;
+    /// A neighbour has said something.
+    pub(super) fn spoke_up(&mut self, peer: &PeerId) {
+        if let Some(neighbour) = peer::node_id(peer).and_then(|node| self.neighbours.get_mut(&node)) {
+            neighbour.spoke(Instant::now());
         }
     }
 
-    /// A neighbour has not answered a ping or a pull in time.
-    pub(super) fn missed_answer(&mut self, node: &NodeId) {
-        let Some(neighbour) = self.neighbours.get_mut(node) else { return };
-        neighbour.missed += 1;
-        if neighbour.missed >= MAX_MISSED
-            && let Some(peer) = peer::peer_id(node)
-        {
+    /// A neighbour has not answered so many questions in time, the latest of which it was asked at `asked`. True when it
+    /// is to be asked again: it has been silent since, and not yet for too long.
+    fn missed_answer(&mut self, node: &NodeId, questions: u32, asked: Instant) -> bool {
+        let silent = self.neighbours.get_mut(node).filter(|neighbour| neighbour.is_silent_since(asked));
+        let Some(is_too_long) = silent.map(|neighbour| neighbour.missed(questions)) else { return false };
+        if let Some(peer) = peer::peer_id(node).filter(|_| is_too_long) {
             tracing::info!(node.id = %node, "a member no longer answers; its connection is closed");
             // It fails only when the connection has gone by itself.
             let _ = self.swarm.disconnect_peer_id(peer);
         }
+        !is_too_long
     }
 
-    /// Tells the neighbours, by asking them for news, when this member begins or ends to hear the coordinator.
+    /// Who has not answered a pull in time is asked again, and others in place of the coordinator.
+    pub(super) fn ask_silent_again(&mut self, now: Instant) {
+        for (node, asked) in self.pulls.overdue(now) {
+            tracing::debug!(node.id = %node, "a pull is not answered in time");
+            if self.missed_answer(&node, 1, asked) {
+                self.pull_from(node);
+            }
+            if self.gate.is_coordinator(&node) {
+                self.pull_from_others(Some(node));
+            }
+        }
+    }
+
+    /// Tells the neighbours, by asking them for news, when this member begins or ends to hear the coordinator. When it
+    /// ends, the coordinator is asked too.
     pub(super) fn tell_hearing(&mut self, now: Instant) {
         let hears = self.hears(now);
-        let is_to_know = |node: &NodeId, told: Option<bool>| told != Some(hears) && !self.gate.is_coordinator(node);
-        let unknowing = self.neighbours.iter().filter(|(node, neighbour)| is_to_know(node, neighbour.told));
-        let unknowing: Vec<NodeId> = unknowing.map(|(node, _)| *node).collect();
-        if !hears && !unknowing.is_empty() {
+        if std::mem::replace(&mut self.hearing.is_heard, hears) && !hears {
             self.hearing.insist();
             self.next_pull = self.next_pull.min(now);
         }
+        if let Some(end) = self.hearing.ends().filter(|end| hears && *end > now) {
+            self.next_tick = self.next_tick.min(end);
+        }
+        let is_to_know = |node: &NodeId, told: Option<bool>| told != Some(hears) && !self.gate.is_coordinator(node);
+        let unknowing = self.neighbours.iter().filter(|(node, neighbour)| is_to_know(node, neighbour.told));
+        let unknowing: Vec<NodeId> = unknowing.map(|(node, _)| *node).collect();
         unknowing.into_iter().for_each(|node| self.pull_from(node));
     }
 

@@ -3,7 +3,7 @@
 //!
 //! What a letter says of its way can lead it astray, and it is then sent again. Whose answers come back by it is proven.
 
-use super::wire::{Carried, LetterAnswer, LetterDialect, TalkEvent, Way};
+use super::wire::{Carried, LetterAnswer, LetterDialect, TalkEvent, Way, is_not_spoken};
 use super::{LetterId, Mesh, MeshEvent, NotConnected, peer};
 use crate::identity::NodeId;
 use crate::letter::Letter;
@@ -87,9 +87,11 @@ impl Mesh {
     pub(super) fn on_letters(&mut self, event: TalkEvent<LetterDialect>) {
         match event {
             Event::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
+                self.spoke_up(&peer);
                 self.on_handed(&peer, request, channel);
             }
-            Event::Message { message: Message::Response { request_id, response }, .. } => {
+            Event::Message { peer, message: Message::Response { request_id, response }, .. } => {
+                self.spoke_up(&peer);
                 if let Some(told) = self.outbox.settle(request_id) {
                     self.tell(told, response, Instant::now());
                 }
@@ -109,7 +111,7 @@ impl Mesh {
         match step {
             Ok((from, Step::Keep)) => {
                 let writer = match carried.way {
-                    Way::Up { from, .. } => Some(from),
+                    Way::Up { from: writer, .. } => Some(writer),
                     Way::Straight => Some(from),
                     Way::Down => None,
                 };
@@ -232,11 +234,14 @@ impl Mesh {
     }
 }
 
+const NO_LETTERS: &str = "the neighbour takes no letters; update it";
+
 fn describe(error: &OutboundFailure) -> String {
     match error {
         OutboundFailure::DialFailure | OutboundFailure::ConnectionClosed => "the connection is gone".into(),
         OutboundFailure::Timeout => "no answer in time".into(),
-        OutboundFailure::UnsupportedProtocols => "the neighbour takes no letters; update it".into(),
+        OutboundFailure::UnsupportedProtocols => NO_LETTERS.into(),
+        OutboundFailure::Io(error) if is_not_spoken(error) => NO_LETTERS.into(),
         OutboundFailure::Io(error) => format!("the connection failed: {error}"),
     }
 }

@@ -11,6 +11,7 @@ use crate::identity::{NodeId, SignatureBytes};
 use crate::letter::{Letter, MAX_LETTER_BYTES};
 use futures::prelude::*;
 use libp2p::StreamProtocol;
+use libp2p::core::upgrade::NegotiationError;
 use libp2p::request_response::{self, ProtocolSupport};
 use std::io;
 use std::marker::PhantomData;
@@ -83,9 +84,10 @@ impl Dialect for SyncDialect {
     const NAME: &'static str = "/portdrift/sync/1";
     const REQUEST_BYTES: usize = 256 * KIB;
     const RESPONSE_BYTES: usize = 1536 * KIB;
-    // News, cards and a roster, both ways.
-    const AT_ONCE: usize = 8;
-    const PATIENCE: Duration = Duration::from_secs(20);
+    // News, cards and a roster, both ways; and once more, when the first answers are late.
+    const AT_ONCE: usize = 12;
+    // Longer than members wait by their own clocks, so that a slow answer is still heard.
+    const PATIENCE: Duration = Duration::from_secs(40);
     type Request = SyncRequest;
     type Response = SyncAnswer;
 }
@@ -182,6 +184,12 @@ impl<D: Dialect> request_response::Codec for Frames<D> {
     {
         write(io, &codec::encode(&response), D::RESPONSE_BYTES).await
     }
+}
+
+/// Whether the other end does not speak the protocol. Nobody waits for its word on that, so it shows in reading.
+pub(super) fn is_not_spoken(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<NegotiationError>());
+    matches!(error, Some(NegotiationError::Failed))
 }
 
 /// Whether a stream ended without an answer: the other end has left, or does not speak the protocol.

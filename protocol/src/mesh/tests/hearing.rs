@@ -1,11 +1,17 @@
 //! Who hears the coordinator itself needs nobody to pass its words on, and nobody asks for what is not missed.
 
-use super::kit::{self, Running, announce, id, roster, start};
-use crate::mesh::{Mesh, peer};
+use super::intruder::Intruder;
+use super::kit::{self, PATIENCE, Running, announce, id, roster, start};
+use crate::mesh::gossip::Topics;
+use crate::mesh::{Mesh, Tunables, peer};
 use crate::message::{Beacon, Cancel};
 use crate::roster::{Role, SignedRoster};
 use crate::task::RunId;
 use crate::time::Timestamp;
+use futures::StreamExt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+use tokio::time::Instant;
 
 const THREE: [(u8, Role); 3] = [(1, Role::Coordinator), (2, Role::Node), (3, Role::Node)];
 
@@ -24,9 +30,7 @@ async fn beat(hub: &Running, counter: u64, roster: &SignedRoster) {
 
 /// Whether this member would pass a task on to the one with this seed.
 fn passes_on_to(mesh: &Mesh, seed: u8) -> Option<bool> {
-    let topic = mesh.topics.tasks.hash();
-    let mut in_reach = mesh.swarm.behaviour().gossip.mesh_peers(&topic).filter_map(peer::node_id);
-    in_reach.any(|node| node == id(seed)).then(|| mesh.is_to_pass_on(&topic))
+    mesh.connected(&id(seed)).then(|| mesh.is_to_pass_on())
 }
 
 #[tokio::test]
@@ -44,7 +48,7 @@ async fn what_a_neighbour_hears_itself_is_passed_on_to_it_only_after_it_has_lost
         beat(&hub, counter, &roster).await;
         node.until(move |mesh| mesh.ways.newest().is_some_and(|(newest, _)| newest.counter == counter)).await;
     }
-    assert!(far.with(|mesh| mesh.hears(tokio::time::Instant::now())).await);
+    assert!(far.with(|mesh| mesh.hears(Instant::now())).await);
     far.with(|mesh| mesh.dial(id(1), &[])).await;
     hub.with(|mesh| mesh.swarm.disconnect_peer_id(peer::peer_id(&id(3)).unwrap())).await.unwrap();
     far.disconnected_from(hub.id).await;
@@ -75,23 +79,76 @@ async fn a_beacon_tells_whether_there_is_something_to_ask_for() {
     beat(&hub, 2, &roster).await;
     node.until(|mesh| mesh.ways.newest().is_some_and(|(newest, _)| newest.counter == 2)).await;
     assert!(!node.with(Mesh::holds_all).await);
-    node.with(|mesh| mesh.pull_when_needed(tokio::time::Instant::now())).await;
+    node.with(|mesh| mesh.pull_when_needed(Instant::now())).await;
     node.until(Mesh::holds_all).await;
 }
 
-#[tokio::test]
-async fn a_neighbour_that_leaves_two_questions_in_a_row_unanswered_is_let_go() {
-    let roster = roster(1, &THREE);
-    let (mut hub, mut node) = (start(1, Some(&roster)).await, start(2, Some(&roster)).await);
-    link(&mut node, &mut hub).await;
-    let is_connected = |mesh: &mut Mesh| {
-        mesh.missed_answer(&id(1));
-        mesh.answered(&id(1), None);
-        mesh.missed_answer(&id(1));
-        let stands = mesh.neighbours.get(&id(1)).is_some_and(|neighbour| neighbour.missed == 1);
-        mesh.missed_answer(&id(1));
-        stands
+/// A node, and a neighbour that brings a beacon and then says nothing more; no pull is under way or due soon.
+async fn with_silent(seed: u8, change: impl FnOnce(&mut Tunables)) -> (Mesh, Intruder) {
+    let mut config = kit::config(kit::author(3), Role::Node, "127.0.0.1:0");
+    change(&mut config.tunables);
+    let mut mesh = Mesh::new(config, Some(roster(1, &THREE))).await.unwrap();
+    let mut neighbour = Intruder::new(seed, kit::mesh_id());
+    neighbour.dial(mesh.listen_addresses()[0]);
+    let topic = Topics::new().control;
+    let message = Beacon { counter: 1, roster_epoch: 1, roster_hash: [0; 32], announced: 0, digest: 0 };
+    let beacon = kit::author(1).sign(&message, 1, Timestamp::now());
+    let mut again = tokio::time::interval(Duration::from_millis(20));
+    let settled = async {
+        let soon = Duration::from_secs(20);
+        while mesh.ways.newest().is_none() || !mesh.pulls.is_empty() || mesh.next_pull < Instant::now() + soon {
+            tokio::select! {
+                _ = mesh.next() => {}
+                _ = neighbour.swarm.select_next_some() => {}
+                // It fails until the other end has said what it wants to hear, and once it was sent.
+                _ = again.tick() => {
+                    let _ = neighbour.swarm.behaviour_mut().gossip.publish(topic.clone(), beacon.as_bytes().to_vec());
+                }
+            }
+        }
     };
-    assert!(node.with(is_connected).await);
-    node.disconnected_from(hub.id).await;
+    tokio::time::timeout(PATIENCE, settled).await.expect("the beacon comes");
+    (mesh, neighbour)
+}
+
+#[tokio::test]
+async fn a_neighbour_that_vanishes_without_a_word_is_let_go_when_it_should_have_been_heard() {
+    let regular = |times: &mut Tunables| times.pull_every = Tunables::default().pull_every;
+    let table: [(u8, fn(&mut Tunables), RangeInclusive<u32>); 2] = [(1, |_| {}, 65..=67), (2, regular, 60..=80)];
+    for (seed, change, expected) in table {
+        let (mut mesh, neighbour) = with_silent(seed, change).await;
+        assert_eq!(mesh.hears(Instant::now()), seed == 1);
+        tokio::time::pause();
+        // As after a quiet minute.
+        mesh.calm_from = Instant::now();
+        let mut seconds = 0;
+        while mesh.connected(&id(seed)) && seconds < 200 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            seconds += 1;
+            mesh.on_time(Instant::now());
+            for _ in 0..5 {
+                tokio::task::yield_now().await;
+                mesh.let_go(Timestamp::now());
+            }
+        }
+        tokio::time::resume();
+        drop(neighbour);
+        assert!(expected.contains(&seconds), "{seconds} s after the beacon of {seed}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_expires_is_thrown_out_at_that_time_however_calm_it_is() {
+    let end = Timestamp::now().plus(Duration::from_secs(3));
+    let expiring = kit::roster_with(1, &THREE, |member| member.expires = (member.key == id(2)).then_some(end));
+    let (mut hub, mut node) = (start(1, Some(&expiring)).await, start(2, Some(&expiring)).await);
+    link(&mut node, &mut hub).await;
+    let wait = |mesh: &mut Mesh| {
+        let now = Instant::now();
+        (mesh.calm_from, mesh.next_tick) = (now, now);
+        mesh.on_time(now);
+        mesh.next_tick - now
+    };
+    assert!(hub.with(wait).await <= Duration::from_millis(3_001));
+    hub.disconnected_from(id(2)).await;
 }
