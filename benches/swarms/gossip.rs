@@ -21,6 +21,10 @@ const TASK_BYTES: usize = 2 * 1_024;
 const PACE: Duration = Duration::from_millis(100);
 /// Between two looks at what members have seen.
 const LOOK: Duration = Duration::from_millis(20);
+/// The headers of a segment: Ethernet, IP, and TCP with its timestamps.
+const HEADERS: f64 = 14.0 + 20.0 + 32.0;
+/// Between two beacons.
+const BEACON: Duration = Duration::from_secs(10);
 /// The longest that nothing may come of what is waited for.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -34,15 +38,23 @@ pub(crate) struct Measured {
     pub(crate) median: Duration,
     /// Arrivals of announcements, and how many there should be.
     pub(crate) arrived: (usize, usize),
-    /// At rest, sent and received, of one member in a second.
-    pub(crate) idle_bytes: f64,
-    /// At rest, hundredths of a core that one member takes.
-    pub(crate) idle_percent: f64,
+    pub(crate) idle: Idle,
     /// From the kill until every survivor had four living connections.
     pub(crate) healed: Duration,
     /// As `arrived`, of what was announced after the kill.
     pub(crate) arrived_after: (usize, usize),
     pub(crate) peak_mib: f64,
+}
+
+/// What one member takes at rest, in a second; each byte and segment counts where it is sent and where it is received.
+pub(crate) struct Idle {
+    /// With the headers of Ethernet, IP and TCP.
+    pub(crate) bytes: f64,
+    /// Without them.
+    pub(crate) payload: f64,
+    pub(crate) segments: f64,
+    /// Hundredths of a core.
+    pub(crate) percent: f64,
 }
 
 /// How much of it.
@@ -67,12 +79,12 @@ pub(crate) async fn measure(size: Size) -> Result<Measured, Box<dyn Error>> {
     swarms.until_linked().await?;
     let converged = began.elapsed();
     swarms.until_gossip_flows().await?;
+    let idle = swarms.rest(size).await?;
     let (mut times, expected) = swarms.announce(size.announcements).await?;
     times.sort_unstable();
     let arrived = (times.len(), expected);
     let at =
         |percent: usize| times.get((times.len() * percent / 100).min(times.len() - 1)).copied().unwrap_or_default();
-    let (idle_bytes, idle_percent) = swarms.rest(size).await?;
     let killed = Instant::now();
     swarms.nodes.truncate(swarms.nodes.len() - size.members * 3 / 10);
     swarms.until_linked().await?;
@@ -83,8 +95,7 @@ pub(crate) async fn measure(size: Size) -> Result<Measured, Box<dyn Error>> {
         p99: at(99),
         median: at(50),
         arrived,
-        idle_bytes,
-        idle_percent,
+        idle,
         healed,
         arrived_after: (after.len(), expected),
         peak_mib: Load::now()?.peak_mib,
@@ -180,30 +191,37 @@ impl Swarms {
         Ok(Announcement { number, holder, task, fence: 1, lease_ms: 45_000, spec })
     }
 
-    /// Only beacons and signs of life, every ten seconds each, and whatever the mesh does by itself.
-    async fn rest(&self, size: Size) -> Result<(f64, f64), Box<dyn Error>> {
-        let mut beacon = interval(Duration::from_secs(10));
-        beacon.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (began, before) = (Instant::now(), Load::now()?);
+    /// Only beacons and signs of life, every ten seconds each, and whatever the mesh does by itself. What the start left to
+    /// do is done first, for a fifth of the time.
+    async fn rest(&self, size: Size) -> Result<Idle, Box<dyn Error>> {
         let mut counter = 0;
-        while began.elapsed() < size.rest {
-            tokio::select! {
-                _ = beacon.tick() => {
-                    counter += 1;
-                    self.hub.publish(self.author.sign(&self.beacon(counter), 1, Timestamp::now())).await?;
-                }
-                () = sleep(size.rest.saturating_sub(began.elapsed())) => {}
-            }
-        }
+        self.beacons(size.rest / 5, &mut counter).await?;
+        let (began, before) = (Instant::now(), Load::now()?);
+        self.beacons(size.rest, &mut counter).await?;
         let (after, seconds) = (Load::now()?, began.elapsed().as_secs_f64());
-        let members = f64::from(u32::try_from(size.members)?);
-        // What one sends another one receives.
-        let bytes = 2.0 * (after.network_bytes - before.network_bytes) / seconds / members;
-        Ok((bytes, 100.0 * (after.processor - before.processor) / seconds / members))
+        let each = 1.0 / seconds / f64::from(u32::try_from(size.members)?);
+        let bytes = 2.0 * each * (after.network_bytes - before.network_bytes);
+        let segments = 2.0 * each * (after.segments - before.segments);
+        let percent = 100.0 * each * (after.processor - before.processor);
+        Ok(Idle { bytes, payload: bytes - HEADERS * segments, segments, percent })
     }
 
-    fn beacon(&self, counter: u64) -> Beacon {
-        Beacon { counter, roster_epoch: 1, roster_hash: self.roster, announced: self.announced }
+    async fn beacons(&self, time: Duration, counter: &mut u64) -> Result<(), Box<dyn Error>> {
+        let (began, mut due) = (Instant::now(), interval(BEACON));
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while began.elapsed() < time {
+            tokio::select! {
+                _ = due.tick() => {
+                    *counter += 1;
+                    let (announced, digest) = (self.announced, self.hub.digest().await?);
+                    let beacon =
+                        Beacon { counter: *counter, roster_epoch: 1, roster_hash: self.roster, announced, digest };
+                    self.hub.publish(self.author.sign(&beacon, 1, Timestamp::now())).await?;
+                }
+                () = sleep(time.saturating_sub(began.elapsed())) => {}
+            }
+        }
+        Ok(())
     }
 }
 

@@ -13,6 +13,8 @@ pub(crate) struct Load {
     pub(crate) processor: f64,
     /// Bytes over loopback with all headers. Only within a namespace of its own are they all of this process.
     pub(crate) network_bytes: f64,
+    /// Segments over loopback, those without payload too.
+    pub(crate) segments: f64,
     /// The most memory that it held, in MiB.
     pub(crate) peak_mib: f64,
 }
@@ -29,8 +31,13 @@ impl Load {
         let loopback = devices.lines().find_map(|line| line.trim().strip_prefix("lo:")).ok_or("no loopback")?;
         Ok(Self {
             processor: ticks.sum::<Result<f64, _>>()? / TICKS,
-            network_bytes: loopback.split_whitespace().next().ok_or("no counter of loopback")?.parse()?,
+            network_bytes: counter(loopback, 0)?,
+            segments: counter(loopback, 1)?,
             peak_mib: peak.trim().trim_end_matches(" kB").parse::<f64>()? / 1_024.0,
         })
     }
+}
+
+fn counter(line: &str, index: usize) -> Result<f64, Box<dyn Error>> {
+    Ok(line.split_whitespace().nth(index).ok_or("no counter of loopback")?.parse()?)
 }

@@ -11,12 +11,14 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 /// How often a node makes itself heard.
 const BEAT: Duration = Duration::from_secs(10);
+/// How often it tells of connections that have not changed.
+const LINKS_EVERY: Duration = Duration::from_secs(300);
 
 /// Whom a node writes to.
 #[derive(Clone, Copy)]
@@ -36,12 +38,18 @@ pub(crate) struct Seen {
     pub(crate) letters: u64,
 }
 
+/// What a member is told.
+enum Word {
+    Publish(Envelope),
+    Digest(oneshot::Sender<u64>),
+}
+
 /// A running member. Dropping it ends it like a kill: its sockets close, nothing is said.
 pub(crate) struct Member {
     pub(crate) id: NodeId,
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
-    publish: mpsc::Sender<Envelope>,
+    words: mpsc::Sender<Word>,
     task: JoinHandle<()>,
 }
 
@@ -70,11 +78,11 @@ impl Member {
         if let Some((key, addresses)) = first {
             mesh.dial(key, addresses);
         }
-        let (publish, outbox) = mpsc::channel(256);
+        let (words, inbox) = mpsc::channel(256);
         let seen = Arc::new(Mutex::new(Seen::default()));
         let id = author.id();
-        let task = tokio::spawn(Serving { mesh, author, seen: seen.clone(), outbox, reader }.run());
-        Ok(Self { id, address, seen, publish, task })
+        let task = tokio::spawn(Serving { mesh, author, seen: seen.clone(), inbox, reader, told: None }.run());
+        Ok(Self { id, address, seen, words, task })
     }
 
     pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -82,7 +90,14 @@ impl Member {
     }
 
     pub(crate) async fn publish(&self, envelope: Envelope) -> Result<(), Box<dyn Error>> {
-        Ok(self.publish.send(envelope).await?)
+        Ok(self.words.send(Word::Publish(envelope)).await.map_err(|_| "the member has ended")?)
+    }
+
+    /// The sum that its beacons carry.
+    pub(crate) async fn digest(&self) -> Result<u64, Box<dyn Error>> {
+        let (answer, answered) = oneshot::channel();
+        self.words.send(Word::Digest(answer)).await.map_err(|_| "the member has ended")?;
+        Ok(answered.await?)
     }
 }
 
@@ -90,8 +105,10 @@ struct Serving {
     mesh: Mesh,
     author: Author,
     seen: Arc<Mutex<Seen>>,
-    outbox: mpsc::Receiver<Envelope>,
+    inbox: mpsc::Receiver<Word>,
     reader: Option<(Reader, Duration)>,
+    /// Whom it was connected to when it told of that, and when that was.
+    told: Option<(Vec<NodeId>, Instant)>,
 }
 
 impl Serving {
@@ -102,8 +119,10 @@ impl Serving {
         loop {
             tokio::select! {
                 event = self.mesh.next() => self.note(event),
-                envelope = self.outbox.recv() => match envelope {
-                    Some(envelope) => self.mesh.publish(envelope),
+                word = self.inbox.recv() => match word {
+                    Some(Word::Publish(envelope)) => self.mesh.publish(envelope),
+                    // Whoever asked may have left.
+                    Some(Word::Digest(answer)) => drop(answer.send(self.mesh.digest())),
                     None => break,
                 },
                 _ = beat.tick() => self.write(),
@@ -123,6 +142,16 @@ impl Serving {
         }
     }
 
+    fn news_of_links(&mut self) -> Option<Vec<Link>> {
+        let (peers, now) = (self.mesh.peers(), Instant::now());
+        let connected: Vec<NodeId> = peers.iter().map(|peer| peer.node).collect();
+        if self.told.as_ref().is_some_and(|(told, at)| *told == connected && now < *at + LINKS_EVERY) {
+            return None;
+        }
+        self.told = Some((connected, now));
+        Some(peers.into_iter().map(Link::from).collect())
+    }
+
     /// A sign of life as an idle node gives it.
     fn write(&mut self) {
         let Some((Reader { id, sealing }, _)) = self.reader else { return };
@@ -140,7 +169,7 @@ impl Serving {
             spooled: 0,
             room: Room::Free,
             clock: Timestamp::now(),
-            links: self.mesh.peers().into_iter().map(Link::from).collect(),
+            links: self.news_of_links(),
             through: self.mesh.through(),
             is_farewell: false,
         };

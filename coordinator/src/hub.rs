@@ -282,6 +282,7 @@ impl Hub {
             roster_epoch: self.roster.epoch,
             roster_hash: self.roster.hash(),
             announced: self.announced,
+            digest: self.mesh.digest(),
         };
         let beacon = self.author.sign(&beacon, self.roster.epoch, now);
         self.mesh.publish(beacon);

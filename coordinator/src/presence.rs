@@ -165,6 +165,11 @@ impl Presences {
         self.with(|known| known.heard.get(node).cloned())
     }
 
+    /// The connections that a node last told of.
+    pub(crate) fn links(&self, node: &NodeId) -> Vec<Link> {
+        self.with(|known| known.heard.get(node).map(|presence| presence.links.clone()).unwrap_or_default())
+    }
+
     /// Every node that was heard since the start.
     pub(crate) fn all(&self) -> BTreeMap<NodeId, Presence> {
         self.with(|known| known.heard.clone())

@@ -18,8 +18,10 @@ use counters::Unreadable;
 use dialler::Dialler;
 use gate::Gate;
 use gossip::Topics;
+use hearing::Hearing;
 use letters::{Claims, Outbox};
 use libp2p::Swarm;
+use neighbour::Neighbour;
 use pairs::Pairs;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -42,10 +44,13 @@ mod enrol;
 mod events;
 mod gate;
 mod gossip;
+mod hearing;
 mod letters;
+mod neighbour;
 mod own_card;
 mod pairs;
 mod peer;
+mod quiet;
 mod sync;
 #[cfg(test)]
 #[expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one of many events")]
@@ -82,7 +87,7 @@ pub struct Tunables {
     pub redial_most: Duration,
     /// How often neighbours are asked for what gossip may have lost.
     pub pull_every: Duration,
-    /// How often the coordinator pings its connections, and nodes a quarter as often; two missed answers close one.
+    /// How often the coordinator pings its connections, and nodes a tenth as often; two missed answers close one.
     pub ping_every: Duration,
     /// How long a letter may take to its reader and the answer back, at most 35 s.
     pub letter_patience: Duration,
@@ -94,7 +99,7 @@ impl Default for Tunables {
             redial_first: Duration::from_secs(1),
             redial_most: Duration::from_secs(30),
             pull_every: Duration::from_secs(30),
-            ping_every: Duration::from_secs(15),
+            ping_every: Duration::from_secs(30),
             letter_patience: Duration::from_secs(30),
         }
     }
@@ -135,7 +140,8 @@ pub struct Mesh {
     cards: Cards,
     dialler: Dialler,
     pairs: Pairs,
-    neighbours: BTreeMap<NodeId, driver::Neighbour>,
+    neighbours: BTreeMap<NodeId, Neighbour>,
+    hearing: Hearing,
     outbox: Outbox,
     claims: Claims,
     ways: Ways,
@@ -149,6 +155,8 @@ pub struct Mesh {
     pull_every: Duration,
     next_pull: Instant,
     next_tick: Instant,
+    /// When the latest change of neighbours has no consequences any more.
+    calm_from: Instant,
     next_clock_warning: Instant,
 }
 
@@ -184,6 +192,7 @@ impl Mesh {
             dialler: Dialler::new(tunables.redial_first, tunables.redial_most, now),
             pairs: Pairs::default(),
             neighbours: BTreeMap::new(),
+            hearing: Hearing::default(),
             outbox: Outbox::new(tunables.letter_patience),
             claims: Claims::default(),
             ways: Ways::default(),
@@ -195,6 +204,7 @@ impl Mesh {
             pull_every: tunables.pull_every,
             next_pull: now + tunables.pull_every,
             next_tick: now,
+            calm_from: now,
             next_clock_warning: now,
         };
         if let Some(signed) = roster {
@@ -349,6 +359,11 @@ impl Mesh {
     /// A sum over all cards: as long as it stays, so do they.
     pub fn cards_digest(&mut self) -> u64 {
         self.cards.digest()
+    }
+
+    /// A sum over all cards and the open cancellations; beacons carry the coordinator's, so that others know what they miss.
+    pub fn digest(&mut self) -> u64 {
+        self.cards.digest() ^ hearing::sum(self.board.cancelled())
     }
 
     /// Asks neighbours, the coordinator first, for roster, beacon, own open announcements, cancellations and cards.

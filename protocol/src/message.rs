@@ -35,6 +35,8 @@ pub struct Beacon {
     pub roster_hash: RosterHash,
     /// How many announcements this boot has made; whoever saw fewer asks for the rest.
     pub announced: u64,
+    /// A sum over the cards and open cancellations; whoever holds others asks for them.
+    pub digest: u64,
 }
 
 /// A newer roster exists.
@@ -97,8 +99,8 @@ pub struct Presence {
     pub room: Room,
     /// What its own clock shows; nothing else is measured by it.
     pub clock: Timestamp,
-    /// Its connections, at most [`MAX_LINKS`].
-    pub links: Vec<Link>,
+    /// Its connections, at most [`MAX_LINKS`]; `None` while they are those that it told of last.
+    pub links: Option<Vec<Link>>,
     /// The neighbour that its letters go to; `None` while it is connected to the coordinator, or knows no way.
     pub through: Option<NodeId>,
     /// It has stopped in order, and this is its last word.

@@ -79,7 +79,7 @@ fn presence(running: RunningTask) -> Presence {
         spooled: 1,
         room: Room::Tight,
         clock: NOW.plus(Duration::from_millis(250)),
-        links: vec![link(5, Some(1_300), true), link(6, None, false)],
+        links: Some(vec![link(5, Some(1_300), true), link(6, None, false)]),
         through: Some(node(5)),
         is_farewell: false,
     }
@@ -166,7 +166,7 @@ fn the_bytes_of_every_message_stay() {
     let mut seen = Vec::new();
     let task = TaskId { run: RunId(300), index: 2 };
     let sealed = Sealed::from_bytes(vec![0xAB; 40]);
-    message(&mut seen, &Beacon { counter: 1, roster_epoch: 7, roster_hash: [2; 32], announced: 9 });
+    message(&mut seen, &Beacon { counter: 1, roster_epoch: 7, roster_hash: [2; 32], announced: 9, digest: 10 });
     message(&mut seen, &RosterHead { epoch: 7, hash: [2; 32], revoked: vec![node(4)], roster: Some(roster()) });
     message(&mut seen, &Cancel { run: RunId(300) });
     message(&mut seen, &Announcement { number: 9, holder: node(4), task, fence: 3, lease_ms: 45_000, spec: sealed });

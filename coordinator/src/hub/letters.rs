@@ -152,8 +152,9 @@ impl Hub {
     async fn on_presence(&mut self, message: Verified<PresenceMessage>, now: Timestamp) -> Result<(), LetterFault> {
         let (node, header) = (message.sender(), *message.header());
         self.hear_epoch(node, header.epoch);
-        let PresenceMessage { facts, load_hundredths, running, spooled, room, clock, mut links, through, is_farewell } =
+        let PresenceMessage { facts, load_hundredths, running, spooled, room, clock, links, through, is_farewell } =
             message.into_message();
+        let mut links = links.unwrap_or_else(|| self.presences.links(&node));
         links.truncate(MAX_LINKS);
         let until = now.plus(self.timing.lease);
         let Some(lost) = renewed(&mut self.work, node, header.boot, &running, until) else {

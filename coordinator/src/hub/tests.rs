@@ -140,7 +140,7 @@ fn presence(seed: u8) -> Letter {
         spooled: 0,
         room: Room::Free,
         clock: Timestamp::now(),
-        links: Vec::new(),
+        links: None,
         through: None,
         is_farewell: false,
     };

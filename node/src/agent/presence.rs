@@ -5,6 +5,7 @@ use super::{Agent, Engine};
 use crate::facts;
 use crate::spool::ResultKey;
 use crate::timing::Timing;
+use protocol::NodeId;
 use protocol::mesh::{LetterId, MeshEvent};
 use protocol::message::{Link, MAX_LINKS, Presence, RunningTask};
 use protocol::time::Timestamp;
@@ -21,6 +22,9 @@ const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 /// next one, which goes another way, before it misses the node.
 const UNHEARD_FOR: u32 = 2;
 
+/// How often connections are told of that have not changed, for their round trips.
+const LINKS_EVERY: Duration = Duration::from_secs(300);
+
 /// When the next presence is due, which leases the last one renewed, and whether it arrived.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
@@ -30,16 +34,36 @@ pub(super) struct Heartbeat {
     losses: u32,
     /// The first word that is not answered, by its clock, and since when.
     unheard: Option<(Timestamp, Instant)>,
+    /// The connections that the coordinator was told of, and when.
+    links: Option<(Vec<Connected>, Instant)>,
+    /// The letter that told of them, until its outcome is known.
+    links_in: Option<LetterId>,
 }
+
+/// The other end, whether this one dialled, and whether a ping was answered.
+type Connected = (NodeId, bool, bool);
 
 impl Heartbeat {
     pub(super) fn new(now: Instant) -> Self {
-        Self { due: now, told: None, losses: 0, unheard: None }
+        Self { due: now, told: None, losses: 0, unheard: None, links: None, links_in: None }
     }
 
-    /// Something changed: the coordinator is told at once.
+    /// Something changed: the coordinator is told at once, and of all connections.
     pub(super) fn hurry(&mut self, now: Instant) {
         self.due = now;
+        self.links = None;
+    }
+
+    /// The links, when they are to be told of: they have changed, or it is long ago.
+    fn news_of_links(&mut self, links: Vec<Link>, now: Instant) -> Option<Vec<Link>> {
+        let connected: Vec<Connected> =
+            links.iter().map(|link| (link.node, link.is_dialled, link.round_trip_us.is_some())).collect();
+        let is_told = |(told, at): &(Vec<Connected>, Instant)| *told == connected && now < *at + LINKS_EVERY;
+        if self.links.as_ref().is_some_and(is_told) {
+            return None;
+        }
+        self.links = Some((connected, now));
+        Some(links)
     }
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
@@ -61,6 +85,9 @@ impl Heartbeat {
 
     /// A letter was lost. The next word does not wait for its turn.
     pub(super) fn letter_lost(&mut self, id: LetterId, timing: &Timing, now: Instant) {
+        if self.links_in.take_if(|told| *told == id).is_some() {
+            self.links = None;
+        }
         if self.told.take_if(|(told, _)| *told == id).is_some() {
             self.losses = self.losses.saturating_add(1);
             self.due = self.due.min(now + timing.retry_after(self.losses));
@@ -99,12 +126,20 @@ impl<E: Engine> Agent<E> {
         if self.heartbeat.is_swallowed(self.hearing.there(now).is_some(), &self.timing, now) {
             tracing::info!(through = ?self.mesh.through(), "the coordinator does not answer; another way is tried");
             self.mesh.seek_other_way();
+            self.heartbeat.links = None;
         }
         let keys: Vec<ResultKey> = self.leases.all().take(MOST_TOLD).map(|(key, _)| key).collect();
-        let presence = self.presence();
-        if let Some(id) = self.send(&presence, time) {
-            self.heartbeat.told = Some((id, keys));
-            self.heartbeat.sent(presence.clock, presence.through.is_some(), now);
+        let links = self.mesh.peers().into_iter().take(MAX_LINKS).map(Link::from).collect();
+        let presence = Presence { links: self.heartbeat.news_of_links(links, now), ..self.presence() };
+        match self.send(&presence, time) {
+            Some(id) => {
+                self.heartbeat.told = Some((id, keys));
+                if presence.links.is_some() {
+                    self.heartbeat.links_in = Some(id);
+                }
+                self.heartbeat.sent(presence.clock, presence.through.is_some(), now);
+            }
+            None => self.heartbeat.links = None,
         }
     }
 
@@ -137,7 +172,7 @@ impl<E: Engine> Agent<E> {
             spooled: u32::try_from(self.spool.keys().len()).unwrap_or(u32::MAX),
             room: self.room,
             clock: Timestamp::now(),
-            links: self.mesh.peers().into_iter().take(MAX_LINKS).map(Link::from).collect(),
+            links: None,
             through: self.mesh.through(),
             is_farewell: false,
         }
@@ -176,6 +211,36 @@ mod tests {
         heartbeat.told = Some((LetterId(10), Vec::new()));
         heartbeat.letter_lost(LetterId(10), &timing, start);
         assert!(heartbeat.due - start <= timing.retry_first, "the first loss in a row");
+    }
+
+    #[test]
+    fn connections_are_told_of_when_they_change_and_every_five_minutes() {
+        let start = Instant::now();
+        let link =
+            |number, round_trip_us| Link { node: NodeId::from_bytes([number; 32]), round_trip_us, is_dialled: true };
+        let mut heartbeat = Heartbeat::new(start);
+        let table = [
+            (0, vec![link(1, None)], true),
+            (10, vec![link(1, None)], false),
+            (20, vec![link(1, Some(300))], true),
+            (30, vec![link(1, Some(400))], false),
+            (40, vec![link(1, Some(400)), link(2, None)], true),
+            (339, vec![link(1, Some(500)), link(2, None)], false),
+            (340, vec![link(1, Some(500)), link(2, None)], true),
+        ];
+        for (second, links, is_news) in table {
+            let told = heartbeat.news_of_links(links.clone(), start + Duration::from_secs(second));
+            assert_eq!(told, is_news.then_some(links), "after {second} s");
+        }
+        heartbeat.hurry(start + Duration::from_secs(350));
+        let again = heartbeat.news_of_links(vec![link(1, Some(500)), link(2, None)], start + Duration::from_secs(350));
+        assert!(again.is_some(), "the way to the coordinator is another one");
+        heartbeat.links_in = Some(LetterId(1));
+        heartbeat.told = Some((LetterId(2), Vec::new()));
+        heartbeat.letter_lost(LetterId(2), &Timing::default(), start + Duration::from_secs(361));
+        assert!(heartbeat.links.is_some(), "the lost word did not tell of them");
+        heartbeat.letter_lost(LetterId(1), &Timing::default(), start + Duration::from_secs(362));
+        assert_eq!(heartbeat.links, None, "the word that did was lost on the way, later ones or not");
     }
 
     #[test]

@@ -20,10 +20,10 @@ const PER_PEER: u32 = 2;
 const TOTAL: u32 = 600;
 const NODE_INBOUND: u32 = 24;
 const COORDINATOR_INBOUND: u32 = 512;
-const PING_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PING_PATIENCE: Duration = Duration::from_secs(10);
 /// Nodes ping so much more seldom than the coordinator, which must know who is gone. At rest most of a node's bytes were
-/// pings between nodes, and letters notice a dead neighbour when it matters.
-const PINGS_OF_NODES: u32 = 4;
+/// pings between nodes; letters and pulls notice a dead neighbour when it matters.
+const PINGS_OF_NODES: u32 = 10;
 
 /// Order matters: a connection that the gate refuses reaches nothing below it.
 #[derive(NetworkBehaviour)]

@@ -307,7 +307,7 @@ mod tests {
     }
 
     fn beacon(board: &mut Board, counter: u64, announced: u64) -> Novelty {
-        let message = Beacon { counter, roster_epoch: 1, roster_hash: [0; 32], announced };
+        let message = Beacon { counter, roster_epoch: 1, roster_hash: [0; 32], announced, digest: 0 };
         let envelope = kit::author(1).sign(&message, 1, Timestamp::now());
         let verified = envelope.verify(kit::mesh_id(), Timestamp::now()).unwrap();
         board.beacon(&verified, envelope)

@@ -1,7 +1,8 @@
 //! The peer manager: whom to dial and when, and whom to let go. No network, no clock and no chance in here.
 //!
 //! The coordinator always; up to six others, drawn by lot. While connections are few the dials go out at once and side
-//! by side, else one at a time; every five minutes one more is dialled, and the worst of those that then are too many goes.
+//! by side, else one at a time; every quarter of an hour one more is dialled, and the worst of those that then are too
+//! many goes.
 
 use crate::identity::NodeId;
 use std::collections::BTreeMap;
@@ -24,8 +25,8 @@ const HASTE: Duration = Duration::from_secs(1);
 /// Between two dials while there are enough.
 const PACE: Duration = Duration::from_secs(5);
 
-/// How often a connection is given up for a new one. Each swap costs as much as a minute of all else at rest.
-const SWAP_EVERY: Duration = Duration::from_secs(300);
+/// How often a connection is given up for a new one. Each swap costs as much as half a minute of all else at rest.
+const SWAP_EVERY: Duration = Duration::from_secs(900);
 
 /// By this age a connection has shown what it is worth.
 const SETTLED: Duration = Duration::from_secs(30);

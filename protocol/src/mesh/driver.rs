@@ -3,13 +3,13 @@
 use super::behaviour::{MeshBehaviour, MeshBehaviourEvent};
 use super::board::Novelty;
 use super::chance::{jitter, lot};
-use super::dialler::{Badness, Standing};
+use super::dialler::Standing;
 use super::gossip::{self, Heard, Refusal};
-use super::letters::Allowance;
+use super::neighbour::Neighbour;
 use super::pairs::Connection;
 use super::ways::BeaconId;
-use super::{Mesh, MeshError, MeshEvent, PeerLink, peer, transport};
-use crate::envelope::{Envelope, Kind};
+use super::{Mesh, MeshError, MeshEvent, peer, transport};
+use crate::envelope::Envelope;
 use crate::identity::NodeId;
 use crate::roster::Role;
 use crate::time::Timestamp;
@@ -18,14 +18,20 @@ use libp2p::core::ConnectedPoint;
 use libp2p::gossipsub::{self, MessageAcceptance, PublishError};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
-use libp2p::{PeerId, Swarm, ping};
+use libp2p::{PeerId, Swarm};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often expired keys are looked for.
+/// How often expired keys, silence and surplus connections are looked for, while neighbours come and go.
 const TICK: Duration = Duration::from_secs(1);
+
+/// The same when there was no change for [`STIRRED_FOR`]; waking up is most of what a member at rest costs.
+const CALM_TICK: Duration = Duration::from_secs(10);
+
+/// How long a change of neighbours may have consequences.
+const STIRRED_FOR: Duration = Duration::from_secs(60);
 
 /// When a new neighbour is asked a second time: by then it passes gossip on to us.
 const SETTLING: Duration = Duration::from_secs(1);
@@ -35,37 +41,6 @@ const CLOCK_WARNING: Duration = Duration::from_secs(300);
 
 /// The most events that are dealt with before our owner goes on.
 const AT_A_TIME: usize = 1_024;
-
-/// Unanswered pings that close a connection.
-const MAX_MISSED_PINGS: u32 = 2;
-
-/// A connected member.
-#[derive(Debug)]
-pub(super) struct Neighbour {
-    address: Option<SocketAddr>,
-    is_dialled: bool,
-    round_trip: Option<Duration>,
-    missed_pings: u32,
-    pub(super) allowance: Allowance,
-    pub(super) asked: Option<Instant>,
-    /// The highest roster epoch that it said it holds.
-    pub(super) epoch: u64,
-}
-
-impl Neighbour {
-    fn new(address: Option<SocketAddr>, is_dialled: bool) -> Self {
-        let allowance = Allowance::new(Instant::now());
-        Self { address, is_dialled, round_trip: None, missed_pings: 0, allowance, asked: None, epoch: 0 }
-    }
-
-    fn badness(&self) -> Badness {
-        (self.missed_pings, self.round_trip.unwrap_or(Duration::MAX))
-    }
-
-    pub(super) fn link(&self, node: NodeId) -> PeerLink {
-        PeerLink { node, address: self.address, round_trip: self.round_trip, is_dialled: self.is_dialled }
-    }
-}
 
 impl Mesh {
     pub(super) async fn wait_for_listeners(&mut self, wanted: &[SocketAddr]) -> Result<(), MeshError> {
@@ -92,7 +67,7 @@ impl Mesh {
 
     /// Waits for one thing to happen, and deals with it. Nothing is lost when the wait is given up.
     pub(super) async fn step(&mut self) {
-        let due = [self.dialler.wake(), self.outbox.next_due()];
+        let due = [self.dialler.wake(), self.outbox.next_due(), self.pulls.next_due(), self.roster_due];
         let wake = due.into_iter().flatten().fold(self.next_tick, Instant::min);
         tokio::select! {
             event = self.swarm.select_next_some() => self.on_swarm(event, self.time()),
@@ -100,23 +75,35 @@ impl Mesh {
         }
     }
 
-    fn on_time(&mut self, now: Instant) {
+    pub(super) fn on_time(&mut self, now: Instant) {
         if self.next_tick <= now {
-            self.next_tick = now + TICK;
-            let time = self.time();
-            self.apply_gate(time);
-            if self.next_pull <= now {
-                self.next_pull = now + self.pull_every;
-                self.board.sweep(time);
-                self.pull_from_best();
-            }
-            self.pull_late_roster(now);
-            self.close_surplus(now);
+            self.tick(now);
         }
+        self.pull_late_roster(now);
         self.give_up_late(now);
+        self.ask_silent_again(now);
         if self.dialler.wake().is_some_and(|wake| wake <= now) {
             self.dial_due(now);
         }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.next_tick = now + if now < self.calm_from { TICK } else { CALM_TICK };
+        let time = self.time();
+        self.apply_gate(time);
+        self.tell_hearing(now);
+        if self.next_pull <= now {
+            self.next_pull = now + self.pull_every;
+            self.board.sweep(time);
+            self.pull_when_needed(now);
+        }
+        self.close_surplus(now);
+    }
+
+    /// Something changed whose consequences are to be seen to soon.
+    pub(super) fn stir(&mut self, now: Instant) {
+        self.calm_from = now + STIRRED_FOR;
+        self.next_tick = self.next_tick.min(now + TICK);
     }
 
     fn dial_due(&mut self, now: Instant) {
@@ -169,6 +156,11 @@ impl Mesh {
         if !changes.entering.is_empty() {
             self.dialler.look_again(at);
         }
+        if let Some(end) = self.gate.next_end() {
+            // Who expires is thrown out at that time, however calm it is.
+            let wait = end.since(now) + Duration::from_millis(1);
+            self.next_tick = self.next_tick.min(at + wait.min(CALM_TICK));
+        }
     }
 
     #[expect(
@@ -212,19 +204,24 @@ impl Mesh {
         let Some(node) = peer::node_id(peer) else { return };
         let (address, is_dialled) = (peer::socket_addr(endpoint.get_remote_address()), endpoint.is_dialer());
         let since = Instant::now();
+        self.stir(since);
         self.pairs.opened(node, Connection { id, address, is_dialled, since });
         if count > NonZeroU32::MIN {
+            // The other connection may be a dead one; this one is not.
+            self.spoke_up(peer);
             return;
         }
-        self.neighbours.insert(node, Neighbour::new(address, is_dialled));
+        self.neighbours.insert(node, Neighbour::new(address, is_dialled, since));
         self.dialler.connected(node, is_dialled, address, since);
         self.events.push_back(MeshEvent::Connected { node, address });
         self.pull_from(node);
-        self.next_pull = self.next_pull.min(Instant::now() + SETTLING);
+        self.hearing.insist();
+        self.next_pull = self.next_pull.min(since + SETTLING);
     }
 
     fn on_disconnected(&mut self, peer: &PeerId, id: ConnectionId) {
         let Some(node) = peer::node_id(peer) else { return };
+        self.stir(Instant::now());
         if let Some(left) = self.pairs.closed(&node, id) {
             self.dialler.left(&node, left.is_dialled);
             if let Some(neighbour) = self.neighbours.get_mut(&node) {
@@ -249,26 +246,19 @@ impl Mesh {
         }
     }
 
-    fn on_ping(&mut self, event: &ping::Event) {
-        let node = peer::node_id(&event.peer);
-        let Some(neighbour) = node.and_then(|node| self.neighbours.get_mut(&node)) else { return };
-        match &event.result {
-            Ok(round_trip) => (neighbour.round_trip, neighbour.missed_pings) = (Some(*round_trip), 0),
-            Err(_) => neighbour.missed_pings += 1,
-        }
-        if neighbour.missed_pings >= MAX_MISSED_PINGS {
-            tracing::info!(peer = %event.peer, "a member no longer answers; its connection is closed");
-            self.swarm.close_connection(event.connection);
-        }
-    }
-
     fn on_gossip(&mut self, event: gossipsub::Event, now: Timestamp) {
         let gossipsub::Event::Message { propagation_source, message_id, message } = event else { return };
+        self.spoke_up(&propagation_source);
         let envelope = Envelope::from_bytes(message.data);
         let verdict = gossip::on_its_topic(&envelope, &message.topic, &self.topics);
         let from = peer::node_id(&propagation_source).ok_or(Refusal::Forged);
-        let acceptance = match verdict.and(from).and_then(|from| self.hear(envelope, from, now)) {
-            Ok(_) => MessageAcceptance::Accept,
+        let is_for_all = gossip::is_for_all(&envelope);
+        let heard = verdict.and(from).and_then(|from| self.hear(envelope, from, now).map(|_| from));
+        let acceptance = match heard {
+            Ok(from) => {
+                self.heard_by(from, Instant::now());
+                if is_for_all || self.is_to_pass_on() { MessageAcceptance::Accept } else { MessageAcceptance::Ignore }
+            }
             Err(refusal) => {
                 self.counters.refuse(refusal);
                 self.warn_of_clocks(refusal);
@@ -306,18 +296,6 @@ impl Mesh {
         }
     }
 
-    /// A proven beacon that is newer than all before tells the time, however old it looks by ours.
-    fn learn_time(&mut self, envelope: &Envelope) -> Option<Timestamp> {
-        let (clock, header) = (self.clock.as_mut()?, envelope.header().ok()?);
-        let order = (header.boot, header.sequence);
-        if header.kind == Kind::Beacon && clock.counts(header.sender, order) {
-            gossip::judge(envelope, self.author.mesh(), self.gate.roster()?, header.issued).ok()?;
-            clock.hear(header.sender, order, header.issued, Instant::now());
-            return Some(self.time());
-        }
-        None
-    }
-
     fn keep(&mut self, heard: &Heard, envelope: Envelope) -> Novelty {
         match heard {
             Heard::Beacon(beacon) => self.board.beacon(beacon, envelope),
@@ -330,6 +308,7 @@ impl Mesh {
     fn act_on(&mut self, heard: Heard, from: NodeId, now: Timestamp) {
         match heard {
             Heard::Beacon(beacon) => {
+                self.hearing.beacon(Instant::now());
                 let message = beacon.message();
                 let coordinator = self.neighbours.keys().find(|node| self.gate.is_coordinator(node));
                 let parent = *coordinator.unwrap_or(&from);

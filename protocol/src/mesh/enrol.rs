@@ -6,7 +6,7 @@
 
 use super::counters::Unreadable;
 use super::door::{Door, DoorLimits};
-use super::wire::{EnrolDialect, Talk, talk, talk_counted};
+use super::wire::{EnrolDialect, Talk, is_not_spoken, talk, talk_counted};
 use super::{Mesh, MeshError, peer, transport};
 use crate::card::SignedCard;
 use crate::codec::{CodecError, Decode, Encode};
@@ -267,17 +267,18 @@ async fn ask_at(
     }
 }
 
+const NO_ENROLMENT_PORT: &str = "this is no enrolment port; it is usually the mesh port plus one";
+
 fn ask_reason(error: &OutboundFailure) -> String {
     match error {
-        OutboundFailure::UnsupportedProtocols => {
-            "this is no enrolment port; it is usually the mesh port plus one".into()
-        }
+        OutboundFailure::UnsupportedProtocols => NO_ENROLMENT_PORT.into(),
         OutboundFailure::ConnectionClosed => {
             "the connection was closed; this may be the mesh port (enrolment is usually one higher), or too many ask"
                 .into()
         }
         OutboundFailure::Timeout => "no answer in time".into(),
         OutboundFailure::DialFailure => "it cannot be dialled".into(),
+        OutboundFailure::Io(error) if is_not_spoken(error) => NO_ENROLMENT_PORT.into(),
         OutboundFailure::Io(error) if is_empty(error) => "it takes no request now; wait a minute".into(),
         OutboundFailure::Io(error) => format!("the request or its answer cannot be used: {error}"),
     }

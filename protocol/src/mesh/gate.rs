@@ -21,6 +21,8 @@ pub(super) struct Gate {
     /// The highest epoch that anyone spoke of.
     sought: u64,
     inside: BTreeSet<NodeId>,
+    /// The times around now at which a key expires; who is in changes there, and with a roster or a head.
+    between: Option<(Option<Timestamp>, Option<Timestamp>)>,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,16 @@ pub(super) struct Changes {
 
 impl Gate {
     pub(super) fn new(mesh: MeshId, me: NodeId) -> Self {
-        Self { mesh, me, held: None, barred: BTreeSet::new(), barred_epoch: 0, sought: 0, inside: BTreeSet::new() }
+        Self {
+            mesh,
+            me,
+            held: None,
+            barred: BTreeSet::new(),
+            barred_epoch: 0,
+            sought: 0,
+            inside: BTreeSet::new(),
+            between: None,
+        }
     }
 
     /// Takes the roster in force if it is newer; [`Self::changes`] tells what follows.
@@ -52,6 +63,7 @@ impl Gate {
                 self.barred.clear();
             }
             self.held = Some(Held { signed, roster, hash });
+            self.between = None;
         }
         Ok(found)
     }
@@ -62,16 +74,30 @@ impl Gate {
             self.barred_epoch = self.barred_epoch.max(head.epoch);
             let room = MAX_BARRED.saturating_sub(self.barred.len());
             self.barred.extend(head.revoked.iter().copied().take(room));
+            self.between = None;
         }
     }
 
     /// What changed since the last call: by a new roster, a head, or a key that expired.
     pub(super) fn changes(&mut self, now: Timestamp) -> Changes {
+        let is_between = |(before, after): (Option<Timestamp>, Option<Timestamp>)| {
+            before.is_none_or(|end| end < now) && after.is_none_or(|end| now <= end)
+        };
+        if self.between.is_some_and(is_between) {
+            return Changes::default();
+        }
+        let ends = || self.roster().into_iter().flat_map(|roster| &roster.members).filter_map(|member| member.expires);
+        self.between = Some((ends().filter(|end| *end < now).max(), ends().filter(|end| *end >= now).min()));
         let wanted = self.wanted(now);
         let entering = wanted.difference(&self.inside).copied().collect();
         let leaving = self.inside.difference(&wanted).copied().collect();
         self.inside = wanted;
         Changes { entering, leaving }
+    }
+
+    /// When the next key expires, as of the latest [`Self::changes`].
+    pub(super) fn next_end(&self) -> Option<Timestamp> {
+        self.between.and_then(|(_, end)| end)
     }
 
     fn wanted(&self, now: Timestamp) -> BTreeSet<NodeId> {
@@ -166,8 +192,10 @@ mod tests {
     fn a_key_leaves_when_it_expires() {
         let mut gate = Gate::new(kit::mesh_id(), key(1));
         gate.adopt(kit::roster_with(1, &[(2, Role::Node)], |member| member.expires = Some(NOW))).unwrap();
-        assert_eq!(gate.changes(NOW).entering, [key(2)]);
+        assert_eq!((gate.changes(NOW).entering, gate.next_end()), (vec![key(2)], Some(NOW)));
         assert_eq!(gate.changes(NOW.plus(Duration::from_millis(1))).leaving, [key(2)]);
+        assert_eq!(gate.next_end(), None);
+        assert_eq!(gate.changes(NOW).entering, [key(2)], "the clock was set back");
     }
 
     #[test]

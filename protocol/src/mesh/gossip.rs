@@ -27,7 +27,10 @@ const MESSAGE_ID_BYTES: usize = 20;
 const GOSSIP_LAZY: usize = 2;
 
 /// How often gossip looks after its mesh. A lost neighbour leaves it at once; only its replacement waits for this.
-const UPKEEP: Duration = Duration::from_secs(3);
+const UPKEEP: Duration = Duration::from_secs(10);
+
+/// How often what neighbours did wrong fades. Each of these times wakes every member.
+const FADES_EVERY: Duration = Duration::from_secs(10);
 
 /// The two topics. Their names travel with every message and every word about one, so they are short; meshes are kept
 /// apart in the handshake.
@@ -83,7 +86,9 @@ fn config(role: Role) -> Result<Config, gossipsub::ConfigBuilderError> {
         .mesh_outbound_min(1)
         .history_length(10)
         .history_gossip(1)
-        .gossip_lazy(GOSSIP_LAZY)
+        // The coordinator has told everybody it is connected to.
+        .gossip_lazy(if role == Role::Coordinator { 0 } else { GOSSIP_LAZY })
+        .gossip_factor(0.0)
         .duplicate_cache_time(Duration::from_secs(600))
         .connection_handler_queue_len(512)
         .heartbeat_initial_delay(Duration::from_secs(1))
@@ -109,7 +114,7 @@ fn scores(topics: &Topics) -> PeerScoreParams {
         first_message_deliveries_weight: 0.1,
         first_message_deliveries_cap: 10.0,
         invalid_message_deliveries_weight: -1.0,
-        invalid_message_deliveries_decay: 0.99,
+        invalid_message_deliveries_decay: 0.9,
         ..TopicScoreParams::default()
     };
     PeerScoreParams {
@@ -119,6 +124,7 @@ fn scores(topics: &Topics) -> PeerScoreParams {
         ip_colocation_factor_weight: 0.0,
         behaviour_penalty_threshold: 6.0,
         retain_score: Duration::from_secs(600),
+        decay_interval: FADES_EVERY,
         ..PeerScoreParams::default()
     }
 }
@@ -163,6 +169,11 @@ pub(super) fn judge(envelope: &Envelope, mesh: MeshId, roster: &Roster, now: Tim
 pub(super) fn on_its_topic(envelope: &Envelope, topic: &TopicHash, topics: &Topics) -> Result<(), Refusal> {
     let header = envelope.header().map_err(|error| refusal(&error))?;
     if topics.of(header.kind).is_some_and(|own| own.hash() == *topic) { Ok(()) } else { Err(Refusal::Forged) }
+}
+
+/// Whether everybody passes this on to everybody: what is urgent and rare.
+pub(super) fn is_for_all(envelope: &Envelope) -> bool {
+    envelope.header().is_ok_and(|header| matches!(header.kind, Kind::RosterHead | Kind::Cancel))
 }
 
 /// Verifies a message of a gossiped kind; `None` for other kinds.

@@ -3,7 +3,7 @@
 //!
 //! What a letter says of its way can lead it astray, and it is then sent again. Whose answers come back by it is proven.
 
-use super::wire::{Carried, LetterAnswer, LetterDialect, TalkEvent, Way};
+use super::wire::{Carried, LetterAnswer, LetterDialect, TalkEvent, Way, is_not_spoken};
 use super::{LetterId, Mesh, MeshEvent, NotConnected, peer};
 use crate::identity::NodeId;
 use crate::letter::Letter;
@@ -70,15 +70,16 @@ impl Mesh {
     fn first_hop(&mut self, to: &NodeId, now: Instant) -> Option<(NodeId, Way)> {
         let connected = self.connected(to).then_some(*to);
         if self.role == Role::Coordinator {
-            let next = connected.or_else(|| self.ways.back(to, now).filter(|next| self.connected(next)));
-            return next.map(|next| (next, Way::Down));
+            // Where it wrote from last, even while a connection to it seems to stand.
+            let back = self.ways.back(to, now).filter(|next| self.connected(next));
+            return back.or(connected).map(|next| (next, Way::Down));
+        }
+        if let Some(reader) = connected {
+            return Some((reader, Way::Straight));
         }
         let from = self.author.id();
-        let neighbours = || self.neighbours.keys().copied().collect();
-        let (beacon, next) = match connected {
-            Some(reader) => (self.ways.newest().map(|(beacon, _)| beacon).unwrap_or_default(), reader),
-            None => self.ways.first_hop(&neighbours(), now)?,
-        };
+        let neighbours = self.neighbours.keys().copied().collect();
+        let (beacon, next) = self.ways.first_hop(&neighbours, now)?;
         let claim = self.claims.make(&self.author, beacon);
         Some((next, Way::Up { from, beacon, claim }))
     }
@@ -86,9 +87,11 @@ impl Mesh {
     pub(super) fn on_letters(&mut self, event: TalkEvent<LetterDialect>) {
         match event {
             Event::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
+                self.spoke_up(&peer);
                 self.on_handed(&peer, request, channel);
             }
-            Event::Message { message: Message::Response { request_id, response }, .. } => {
+            Event::Message { peer, message: Message::Response { request_id, response }, .. } => {
+                self.spoke_up(&peer);
                 if let Some(told) = self.outbox.settle(request_id) {
                     self.tell(told, response, Instant::now());
                 }
@@ -108,7 +111,8 @@ impl Mesh {
         match step {
             Ok((from, Step::Keep)) => {
                 let writer = match carried.way {
-                    Way::Up { from, .. } => Some(from),
+                    Way::Up { from: writer, .. } => Some(writer),
+                    Way::Straight => Some(from),
                     Way::Down => None,
                 };
                 self.events.push_back(MeshEvent::Letter { from, writer, letter: carried.letter });
@@ -159,10 +163,9 @@ impl Mesh {
     }
 
     fn next_hop(&self, reader: NodeId, way: Way, now: Instant) -> Option<NodeId> {
-        if self.connected(&reader) {
-            return Some(reader);
-        }
         let next = match way {
+            Way::Straight => return None,
+            Way::Up { .. } | Way::Down if self.connected(&reader) => return Some(reader),
             Way::Up { beacon, .. } => self.ways.parent(beacon),
             Way::Down => self.ways.back(&reader, now),
         };
@@ -231,11 +234,14 @@ impl Mesh {
     }
 }
 
+const NO_LETTERS: &str = "the neighbour takes no letters; update it";
+
 fn describe(error: &OutboundFailure) -> String {
     match error {
         OutboundFailure::DialFailure | OutboundFailure::ConnectionClosed => "the connection is gone".into(),
         OutboundFailure::Timeout => "no answer in time".into(),
-        OutboundFailure::UnsupportedProtocols => "the neighbour takes no letters; update it".into(),
+        OutboundFailure::UnsupportedProtocols => NO_LETTERS.into(),
+        OutboundFailure::Io(error) if is_not_spoken(error) => NO_LETTERS.into(),
         OutboundFailure::Io(error) => format!("the connection failed: {error}"),
     }
 }

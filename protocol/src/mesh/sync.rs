@@ -12,6 +12,7 @@ use crate::identity::NodeId;
 use crate::time::Timestamp;
 use libp2p::request_response::{Event, Message, OutboundFailure, OutboundRequestId};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tokio::time::Instant;
 use words::{CardsAnswer, CardsRequest, NewsAnswer, NewsRequest, SyncAnswer, SyncRequest};
 
@@ -27,7 +28,10 @@ const ANSWER_BYTES: usize = 1_400 * 1024;
 /// Bytes of cards in one answer.
 const CARDS_BYTES: usize = 256 * 1024;
 
-/// The requests that wait for their answer, at most one of each kind per neighbour.
+/// How long an answer may take until whoever owes it is asked again. It is still welcome then.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
+
+/// The requests that wait for their answer. Until it is late, there is at most one of each kind per neighbour.
 #[derive(Debug, Default)]
 pub(super) struct Pulls(BTreeMap<OutboundRequestId, Pull>);
 
@@ -35,6 +39,8 @@ pub(super) struct Pulls(BTreeMap<OutboundRequestId, Pull>);
 struct Pull {
     node: NodeId,
     wanted: Wanted,
+    asked: Instant,
+    is_late: bool,
 }
 
 #[derive(Debug)]
@@ -60,15 +66,34 @@ impl Pulls {
     }
 
     fn waits_for_news(&self, node: &NodeId) -> bool {
-        self.0.values().any(|pull| pull.node == *node && matches!(pull.wanted, Wanted::News { .. }))
+        self.in_time().any(|pull| pull.node == *node && matches!(pull.wanted, Wanted::News { .. }))
     }
 
     fn waits_for_cards(&self, node: &NodeId) -> bool {
-        self.0.values().any(|pull| pull.node == *node && matches!(pull.wanted, Wanted::Cards { .. }))
+        self.in_time().any(|pull| pull.node == *node && matches!(pull.wanted, Wanted::Cards { .. }))
     }
 
     fn is_handing_roster_to(&self, node: &NodeId) -> bool {
-        self.0.values().any(|pull| pull.node == *node && matches!(pull.wanted, Wanted::Roster { .. }))
+        self.in_time().any(|pull| pull.node == *node && matches!(pull.wanted, Wanted::Roster { .. }))
+    }
+
+    fn in_time(&self) -> impl Iterator<Item = &Pull> {
+        self.0.values().filter(|pull| !pull.is_late)
+    }
+
+    /// When [`Self::overdue`] will have something.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.in_time().map(|pull| pull.asked + ANSWERED_WITHIN).min()
+    }
+
+    /// Who has not answered in time, and when that was asked; each question once.
+    pub(super) fn overdue(&mut self, now: Instant) -> Vec<(NodeId, Instant)> {
+        let late = self.0.values_mut().filter(|pull| !pull.is_late && pull.asked + ANSWERED_WITHIN <= now);
+        late.map(|pull| {
+            pull.is_late = true;
+            (pull.node, pull.asked)
+        })
+        .collect()
     }
 }
 
@@ -81,7 +106,7 @@ impl Mesh {
         }
     }
 
-    fn pull_from_others(&mut self, except: Option<NodeId>) {
+    pub(super) fn pull_from_others(&mut self, except: Option<NodeId>) {
         let mut nodes: Vec<(Option<Instant>, NodeId)> =
             self.neighbours.iter().map(|(node, neighbour)| (neighbour.asked, *node)).collect();
         nodes.retain(|(_, node)| Some(*node) != except);
@@ -93,8 +118,11 @@ impl Mesh {
         if self.pulls.waits_for_news(&node) {
             return;
         }
+        let now = Instant::now();
+        let hears = self.hears(now);
         if let Some(neighbour) = self.neighbours.get_mut(&node) {
-            neighbour.asked = Some(Instant::now());
+            neighbour.asked = Some(now);
+            neighbour.told = Some(hears);
             let (epoch, hash) = self.gate.version().unwrap_or_default();
             // Who missed some asks for everyone's: members that are reached only through this one pull theirs here.
             let holder = self.board.missing().is_none().then(|| self.author.id());
@@ -109,6 +137,7 @@ impl Mesh {
                 have: self.board.have(holder.as_ref()),
                 cancelled: self.board.cancelled().collect(),
                 cards,
+                hears,
             };
             let wanted = Wanted::News { goal, sought: self.gate.sought() };
             self.ask(node, SyncRequest::News(request), wanted);
@@ -126,13 +155,14 @@ impl Mesh {
     fn ask(&mut self, node: NodeId, request: SyncRequest, wanted: Wanted) {
         if let Some(peer) = peer::peer_id(&node) {
             let id = self.swarm.behaviour_mut().sync.send_request(&peer, request);
-            self.pulls.0.insert(id, Pull { node, wanted });
+            self.pulls.0.insert(id, Pull { node, wanted, asked: Instant::now(), is_late: false });
         }
     }
 
     pub(super) fn on_sync(&mut self, event: TalkEvent<SyncDialect>, now: Timestamp) {
         match event {
             Event::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
+                self.spoke_up(&peer);
                 let Some(node) = peer::node_id(&peer).filter(|node| self.gate.lets_in(node)) else { return };
                 let answer = self.answer(node, &request, now);
                 if self.swarm.behaviour_mut().sync.send_response(channel, answer).is_err() {
@@ -140,7 +170,8 @@ impl Mesh {
                 }
                 self.ask_back(node, &request, now);
             }
-            Event::Message { message: Message::Response { request_id, response }, .. } => {
+            Event::Message { peer, message: Message::Response { request_id, response }, .. } => {
+                self.spoke_up(&peer);
                 if let Some(pull) = self.pulls.0.remove(&request_id) {
                     self.learn(pull, response, now);
                 }
@@ -157,6 +188,9 @@ impl Mesh {
 
     fn on_pull_failed(&mut self, pull: &Pull, error: &OutboundFailure) {
         tracing::debug!(node.id = %pull.node, %error, "a pull failed");
+        if pull.is_late {
+            return;
+        }
         // One of two connections was closed; the other one serves.
         let has_other = matches!(error, OutboundFailure::ConnectionClosed) && self.connected(&pull.node);
         match pull.wanted {
@@ -214,6 +248,9 @@ impl Mesh {
         match request {
             SyncRequest::News(request) => {
                 self.note_epoch(node, request.epoch);
+                if let Some(neighbour) = self.neighbours.get_mut(&node) {
+                    neighbour.hears = request.hears;
+                }
                 if request.epoch > self.gate.epoch() {
                     self.pull_from(node);
                 }
@@ -228,7 +265,7 @@ impl Mesh {
     }
 
     fn learn(&mut self, pull: Pull, answer: SyncAnswer, now: Timestamp) {
-        let Pull { node, wanted } = pull;
+        let Pull { node, wanted, asked: _, is_late: _ } = pull;
         match (wanted, answer) {
             (Wanted::News { goal, sought }, SyncAnswer::News(news)) => self.learn_news(node, goal, sought, news, now),
             (Wanted::Cards { shares }, SyncAnswer::Cards(answer)) => self.learn_cards(node, shares, answer, now),

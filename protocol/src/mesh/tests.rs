@@ -3,6 +3,7 @@
 mod enrolment;
 mod frames;
 mod handed;
+mod hearing;
 mod hostile;
 mod intruder;
 pub(super) mod kit;

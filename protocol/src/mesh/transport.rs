@@ -1,9 +1,11 @@
 //! TCP, Noise and yamux for both ports; strangers to the mesh fail in the handshake.
 
+use super::quiet::QuietYamux;
 use super::{MeshError, peer};
 use crate::identity::{Keypair, MeshId};
+use libp2p::core::upgrade::Version;
 use libp2p::swarm::{DialError, NetworkBehaviour, Swarm};
-use libp2p::{SwarmBuilder, TransportError, noise, tcp, yamux};
+use libp2p::{SwarmBuilder, TransportError, noise, tcp};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -29,12 +31,15 @@ pub(super) fn swarm<B: NetworkBehaviour>(
         move |key: &libp2p::identity::Keypair| noise::Config::new(key).map(|noise| noise.with_prologue(prologue(mesh)));
     let builder = SwarmBuilder::with_existing_identity(peer::keypair(keys))
         .with_tokio()
-        .with_tcp(tcp::Config::default(), security, yamux::Config::default)
+        .with_tcp(tcp::Config::default(), security, QuietYamux::default)
         .map_err(|error| MeshError::Setup(error.to_string()))?
         .with_behaviour(|_| behaviour)
         .map_err(|error| MeshError::Setup(error.to_string()))?;
     Ok(builder
-        .with_swarm_config(|config| config.with_idle_connection_timeout(idle))
+        .with_swarm_config(|config| {
+            // Each protocol has one name, so nobody waits for its confirmation before speaking.
+            config.with_idle_connection_timeout(idle).with_substream_upgrade_protocol_override(Version::V1Lazy)
+        })
         .with_connection_timeout(HANDSHAKE_LIMIT)
         .build())
 }

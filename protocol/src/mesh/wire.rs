@@ -11,6 +11,7 @@ use crate::identity::{NodeId, SignatureBytes};
 use crate::letter::{Letter, MAX_LETTER_BYTES};
 use futures::prelude::*;
 use libp2p::StreamProtocol;
+use libp2p::core::upgrade::NegotiationError;
 use libp2p::request_response::{self, ProtocolSupport};
 use std::io;
 use std::marker::PhantomData;
@@ -57,6 +58,8 @@ pub(super) enum Way {
     },
     /// From the coordinator, back along the way of the reader's latest letter.
     Down,
+    /// To the neighbour that reads it.
+    Straight,
 }
 
 /// What became of a letter. A member that passed it on answers with what it was answered itself.
@@ -81,9 +84,10 @@ impl Dialect for SyncDialect {
     const NAME: &'static str = "/portdrift/sync/1";
     const REQUEST_BYTES: usize = 256 * KIB;
     const RESPONSE_BYTES: usize = 1536 * KIB;
-    // News, cards and a roster, both ways.
-    const AT_ONCE: usize = 8;
-    const PATIENCE: Duration = Duration::from_secs(20);
+    // News, cards and a roster, both ways; and once more, when the first answers are late.
+    const AT_ONCE: usize = 12;
+    // Longer than members wait by their own clocks, so that a slow answer is still heard.
+    const PATIENCE: Duration = Duration::from_secs(40);
     type Request = SyncRequest;
     type Response = SyncAnswer;
 }
@@ -158,7 +162,13 @@ impl<D: Dialect> request_response::Codec for Frames<D> {
     where
         T: AsyncRead + Unpin + Send,
     {
-        self.unreadable.watch(read(io, D::RESPONSE_BYTES, &self.budget)).await
+        let reading = async {
+            match read(io, D::RESPONSE_BYTES, &self.budget).await {
+                Err(error) if has_no_answer(&error) => Ok(Err(error)),
+                read => read.map(Ok),
+            }
+        };
+        self.unreadable.watch(reading).await?
     }
 
     async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: D::Request) -> io::Result<()>
@@ -174,6 +184,17 @@ impl<D: Dialect> request_response::Codec for Frames<D> {
     {
         write(io, &codec::encode(&response), D::RESPONSE_BYTES).await
     }
+}
+
+/// Whether the other end does not speak the protocol. Nobody waits for its word on that, so it shows in reading.
+pub(super) fn is_not_spoken(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<NegotiationError>());
+    matches!(error, Some(NegotiationError::Failed))
+}
+
+/// Whether a stream ended without an answer: the other end has left, or does not speak the protocol.
+fn has_no_answer(error: &io::Error) -> bool {
+    !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::QuotaExceeded)
 }
 
 /// The behaviour bounds the time; this bounds the bytes.
@@ -212,8 +233,8 @@ mod tests {
         let beacon = BeaconId { boot: 6, counter: 300 };
         let way = Way::Up { from: NodeId::from_bytes([5; 32]), beacon, claim: [8; 64] };
         let letter = Letter { to: NodeId::from_bytes([9; 32]), sealed: Sealed::from_bytes(vec![7; 3]) };
-        let carried = [way, Way::Down].map(|way| Carried { letter: letter.clone(), way, hops: 2 });
-        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&carried)), @"0109090909090909090909090909090909090909090909090909090909090909090307070700050505050505050505050505050505050505050505050505050505050505050506fb2c0108080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808020909090909090909090909090909090909090909090909090909090909090909030707070102");
+        let carried = [way, Way::Down, Way::Straight].map(|way| Carried { letter: letter.clone(), way, hops: 2 });
+        insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&carried)), @"0109090909090909090909090909090909090909090909090909090909090909090307070700050505050505050505050505050505050505050505050505050505050505050506fb2c01080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080808080209090909090909090909090909090909090909090909090909090909090909090307070701020909090909090909090909090909090909090909090909090909090909090909030707070202");
         use LetterAnswer::{Busy, Late, NoWay, Taken, TooFar};
         insta::assert_snapshot!(HEXLOWER.encode(&codec::encode(&[Taken, Busy, NoWay, TooFar, Late])), @"010001020304");
     }

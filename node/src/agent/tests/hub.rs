@@ -130,7 +130,7 @@ impl Hub {
 
     pub(super) async fn beacon(&self, counter: u64) {
         let announced = self.announced.load(Ordering::SeqCst);
-        self.publish(&Beacon { counter, roster_epoch: 1, roster_hash: [0; 32], announced }).await;
+        self.publish(&Beacon { counter, roster_epoch: 1, roster_hash: [0; 32], announced, digest: 0 }).await;
     }
 
     /// A beacon later than all of these.

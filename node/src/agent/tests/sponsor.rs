@@ -138,8 +138,13 @@ impl Desk {
     fn beacon(&mut self) {
         self.beacons += 1;
         let (roster_epoch, roster) = &self.roster;
-        let beacon =
-            Beacon { counter: self.beacons, roster_epoch: *roster_epoch, roster_hash: roster.hash(), announced: 0 };
+        let beacon = Beacon {
+            counter: self.beacons,
+            roster_epoch: *roster_epoch,
+            roster_hash: roster.hash(),
+            announced: 0,
+            digest: 0,
+        };
         self.mesh.publish(self.author.sign(&beacon, *roster_epoch, Timestamp::now()));
     }
 

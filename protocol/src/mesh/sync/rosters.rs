@@ -5,7 +5,7 @@ use super::Wanted;
 use super::words::{HandedRoster, SyncRequest};
 use crate::envelope::Envelope;
 use crate::identity::NodeId;
-use crate::mesh::driver::Neighbour;
+use crate::mesh::neighbour::Neighbour;
 use crate::mesh::{Mesh, MeshEvent};
 use crate::message::RosterHead;
 use crate::roster::{Precedence, RosterHash, SignedRoster, precedence};

@@ -36,6 +36,8 @@ pub(in crate::mesh) struct NewsRequest {
     pub(in crate::mesh) cancelled: Vec<RunId>,
     /// A sum over its cards.
     pub(in crate::mesh) cards: u64,
+    /// Whether it hears the coordinator itself, so that gossip need not be passed on to it.
+    pub(in crate::mesh) hears: bool,
 }
 
 /// The cards that the asker holds in some shares of the keys.
@@ -112,6 +114,7 @@ mod tests {
             have: vec![(TaskId { run: RunId(300), index: 2 }, 4)],
             cancelled: vec![RunId(301)],
             cards: 8,
+            hears: true,
         };
         let answer = NewsAnswer {
             epoch: 4,
@@ -124,7 +127,7 @@ mod tests {
             cards: vec![1, 2],
         };
         let hex = |bytes: Vec<u8>| HEXLOWER.encode(&bytes);
-        insta::assert_snapshot!(hex(codec::encode(&SyncRequest::News(news))), @"010003070707070707070707070707070707070707070707070707070707070707070701050601090909090909090909090909090909090909090909090909090909090909090901fb2c01020401fb2d0108");
+        insta::assert_snapshot!(hex(codec::encode(&SyncRequest::News(news))), @"010003070707070707070707070707070707070707070707070707070707070707070701050601090909090909090909090909090909090909090909090909090909090909090901fb2c01020401fb2d010801");
         insta::assert_snapshot!(hex(codec::encode(&SyncAnswer::News(answer))), @"010004000101050102010201010301010401020102");
         let request = CardsRequest { shares: vec![1, 31], list: Vec::new() };
         insta::assert_snapshot!(hex(codec::encode(&SyncRequest::Cards(request))), @"010102011f00");

@@ -58,6 +58,7 @@ pub(super) fn genuine() -> [Vec<u8>; 6] {
         holder: Some(NodeId::from_bytes([9; 32])),
         have: vec![(TaskId { run: RunId(300), index: 2 }, 4)],
         cancelled: vec![RunId(301)],
+        hears: true,
         cards: 8,
     };
     let answer = NewsAnswer {

@@ -118,7 +118,7 @@ async fn a_message_is_acted_on_once_however_often_it_is_handed_over() {
     let now = Timestamp::now();
     let recorded = [
         announce(&author, 1, 1, 1, 3),
-        author.sign(&Beacon { counter: 1, roster_epoch: 1, roster_hash: held.hash(), announced: 1 }, 1, now),
+        author.sign(&Beacon { counter: 1, roster_epoch: 1, roster_hash: held.hash(), announced: 1, digest: 0 }, 1, now),
         author.sign(&Cancel { run: RunId(9) }, 1, now),
         author.sign(&RosterHead { epoch: 1, hash: held.hash(), revoked: vec![], roster: None }, 1, now),
     ];

@@ -78,7 +78,7 @@ impl Intruder {
 
     pub(super) fn ask(&mut self, peer: &PeerId) {
         let (epoch, hash, beacon, holder, cards) = (0, [0; 32], None, Some(kit::id(2)), 0);
-        let request = NewsRequest { epoch, hash, beacon, holder, have: vec![], cancelled: vec![], cards };
+        let request = NewsRequest { epoch, hash, beacon, holder, have: vec![], cancelled: vec![], cards, hears: false };
         self.swarm.behaviour_mut().sync.send_request(peer, SyncRequest::News(request));
     }
 

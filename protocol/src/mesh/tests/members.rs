@@ -17,7 +17,7 @@ fn letter(from: u8, to: u8, fence: u64) -> Letter {
 }
 
 fn beacon(counter: u64, announced: u64, epoch: u64, roster: &crate::roster::SignedRoster) -> Beacon {
-    Beacon { counter, roster_epoch: epoch, roster_hash: roster.hash(), announced }
+    Beacon { counter, roster_epoch: epoch, roster_hash: roster.hash(), announced, digest: 0 }
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ async fn link(from: &mut Running, to: &mut Running) {
 }
 
 fn beacon(announced: u64, epoch: u64, roster: &SignedRoster) -> crate::envelope::Envelope {
-    let message = Beacon { counter: 1, roster_epoch: epoch, roster_hash: roster.hash(), announced };
+    let message = Beacon { counter: 1, roster_epoch: epoch, roster_hash: roster.hash(), announced, digest: 0 };
     kit::author(1).sign(&message, epoch, Timestamp::now())
 }
 

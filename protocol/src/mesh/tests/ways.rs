@@ -32,7 +32,7 @@ async fn member(seed: u8) -> Running {
 }
 
 fn beacon(counter: u64) -> Envelope {
-    let message = Beacon { counter, roster_epoch: 1, roster_hash: [0; 32], announced: 0 };
+    let message = Beacon { counter, roster_epoch: 1, roster_hash: [0; 32], announced: 0, digest: 0 };
     kit::author(1).sign(&message, 1, Timestamp::now())
 }
 
