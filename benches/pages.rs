@@ -37,10 +37,8 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const HOSTS: u32 = 10_000;
 const RUNS: u32 = 20;
-/// How often each page is asked for.
+/// How often each page is asked for: while nothing else happens, and again, at least, while runs are taken in.
 const ROUNDS: usize = 15;
-/// How often while runs are taken in, at least.
-const BUSY_ROUNDS: usize = 5;
 /// The most runs that are taken in while pages are asked for.
 const MOST_TAKEN: u32 = 100;
 /// The longest that nothing may happen while a run is closed.
@@ -67,7 +65,7 @@ async fn bench(hosts: u32, runs: u32, rounds: usize) -> Outcome<()> {
     let mut busy = browser::unvisited(&pages);
     let began = Instant::now();
     let (mut taken, mut resident_first) = (0, 0.0);
-    while taken < MOST_TAKEN && busy.iter().any(|page| page.times.len() < rounds.min(BUSY_ROUNDS)) {
+    while taken < MOST_TAKEN && busy.iter().any(|page| page.times.len() < rounds) {
         let document = fleet::document(hosts, runs + taken);
         browser.time_until(&mut busy, browser.import(1, document), PATIENCE).await?;
         taken += 1;
