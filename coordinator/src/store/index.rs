@@ -65,7 +65,7 @@ pub(super) type Changes = BTreeMap<Vec<u8>, Staged>;
 
 /// The most rows in one batch. sled holds on to every node that a batch replaces until the batch is through, and lets
 /// nobody read meanwhile: 600,000 rows at once took 4.6 GiB.
-const BATCH_ROWS: usize = 256;
+pub(super) const BATCH_ROWS: usize = 256;
 
 /// What the index notes about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
