@@ -6,7 +6,7 @@ use crate::run::Run;
 use crate::store::tables::{RUN_LOOKS, RUNS};
 use crate::store::{Reads, StoreError};
 use protocol::PortSet;
-use protocol::observation::{HostObservation, PortObservation, ServiceMethod};
+use protocol::observation::{HostObservation, PortObservation, ServiceDetection, ServiceMethod};
 use protocol::task::RunId;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -67,10 +67,11 @@ impl RunLook {
     }
 
     fn as_far_as_looked(&self, mut host: KnownHost, looked: &PortSet) -> KnownHost {
-        let how = self.coverage.detection_of(host.address);
+        let address = host.address;
+        let is_its = |how: &ServiceDetection| self.coverage.detection_of(address, &how.engine) == Some(how);
         let is_identified = |port: &PortObservation| {
             let id = PortId { protocol: port.protocol, port: port.port };
-            how.is_some() && host.detection_of(id) == how
+            host.detection_of(id).is_some_and(is_its)
         };
         let ports = host.observation.ports.iter().filter(|port| looked.contains(port.protocol, port.port));
         let ports: Vec<PortObservation> = ports
@@ -80,7 +81,7 @@ impl RunLook {
                 PortObservation { service: port.service.clone().filter(|_| is_kept), ..port.clone() }
             })
             .collect();
-        host.services.retain(|part| Some(&part.how) == how);
+        host.services.retain(|part| is_its(&part.how));
         host.services = host
             .services
             .into_iter()
