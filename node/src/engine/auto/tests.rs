@@ -14,11 +14,29 @@ use protocol::time::Timestamp;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Which engine is chosen without nmap, with it, and where it may send raw packets; or what is said instead.
+fn told(engine: EngineChoice, args: &str) -> String {
+    let nmap = |raw| Some(NmapFacts { path: PathBuf::from("/usr/bin/nmap"), version: "7.93".to_owned(), raw });
+    let spec = TaskSpec {
+        targets: TargetSet::empty(),
+        ports: None,
+        args: args.parse().unwrap(),
+        engine,
+        time_limit: Duration::ZERO,
+    };
+    let said: Vec<String> = [None, nmap(false), nmap(true)]
+        .iter()
+        .map(|nmap| match choose(&spec, nmap.as_ref()) {
+            Ok(chosen) => format!("{chosen:?}"),
+            Err(error) => error.to_string(),
+        })
+        .collect();
+    format!("{engine} {args}\n  none: {}\n  nmap: {}\n  raw:  {}", said[0], said[1], said[2])
+}
+
 #[test]
 fn the_builtin_engine_serves_what_it_can_and_the_rest_is_named() {
-    let nmap = |raw| Some(NmapFacts { path: PathBuf::from("/usr/bin/nmap"), version: "7.93".to_owned(), raw });
-    let mut lines = Vec::new();
-    for (engine, args) in [
+    let lines = [
         (EngineChoice::Auto, "-T4 -sV --host-timeout 30s --max-retries 1"),
         (EngineChoice::Auto, "-T5 -F -Pn"),
         (EngineChoice::Auto, "-sU"),
@@ -29,23 +47,8 @@ fn the_builtin_engine_serves_what_it_can_and_the_rest_is_named() {
         (EngineChoice::Auto, "-sV -PS80"),
         (EngineChoice::Builtin, "-sC"),
         (EngineChoice::Nmap, "-sV"),
-    ] {
-        let spec = TaskSpec {
-            targets: TargetSet::empty(),
-            ports: None,
-            args: args.parse().unwrap(),
-            engine,
-            time_limit: Duration::ZERO,
-        };
-        let said: Vec<String> = [None, nmap(false), nmap(true)]
-            .iter()
-            .map(|nmap| match choose(&spec, nmap.as_ref()) {
-                Ok(chosen) => format!("{chosen:?}"),
-                Err(error) => error.to_string(),
-            })
-            .collect();
-        lines.push(format!("{engine} {args}\n  none: {}\n  nmap: {}\n  raw:  {}", said[0], said[1], said[2]));
-    }
+    ]
+    .map(|(engine, args)| told(engine, args));
     insta::assert_snapshot!(lines.join("\n"), @"
     auto -T4 -sV --host-timeout 30s --max-retries 1
       none: Builtin

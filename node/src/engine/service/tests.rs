@@ -126,6 +126,31 @@ async fn services_that_wait_to_be_asked_are_named_by_their_answers() {
             ("redis", Manner::Answers(b"PING\r\n", REDIS)),
             ("redis with password", Manner::Answers(b"PING\r\n", b"-NOAUTH Authentication required.\r\n")),
             ("postgres", Manner::Answers(&[0, 0, 0, 0x18, 0xff], POSTGRES)),
+            ("rdp", Manner::Answers(&[3, 0, 0, 19, 14, 0xe0], RDP)),
+        ],
+    )
+    .await;
+    insta::assert_snapshot!(lines, @"
+    nginx: http | nginx | 1.18.0 | Ubuntu
+    apache: http | Apache httpd | 2.4.57 | (Debian)
+    python: http | SimpleHTTPServer | 0.6 | Python 3.11.2
+    bare http: http |  |  | 
+    tls: ssl |  |  |  | tls
+    tls alert: ssl |  |  |  | tls
+    tls, one at a time: ssl |  |  |  | tls
+    slow tls, quick refusal: ssl |  |  |  | tls
+    redis: redis | Redis key-value store | 7.0.15 | 
+    redis with password: redis | Redis key-value store |  | 
+    postgres: postgresql | PostgreSQL DB | 9.6.0 or later | 
+    rdp: ms-wbt-server |  |  |
+    ");
+}
+
+#[tokio::test]
+async fn stores_name_servers_and_those_that_pass_messages_on_are_named_by_their_answers() {
+    let lines = identified(
+        "127.77.2.5",
+        &[
             ("memcached", Manner::Answers(b"version\r\n", b"VERSION 1.6.18\r\n")),
             ("mongodb", Manner::Answers(b"\x38\0\0\0\x01", MONGODB)),
             ("sql server", Manner::Answers(b"\x12\x01\0\x29", MSSQL)),
@@ -145,22 +170,10 @@ async fn services_that_wait_to_be_asked_are_named_by_their_answers() {
             ("socks", Manner::Answers(&[5, 1, 0], &[5, 0])),
             ("elasticsearch", Manner::Answers(b"GET ", ELASTIC)),
             ("docker", Manner::Answers(b"GET ", b"HTTP/1.0 404 Not Found\r\nServer: Docker/20.10.24 (linux)\r\n\r\n")),
-            ("rdp", Manner::Answers(&[3, 0, 0, 19, 14, 0xe0], RDP)),
         ],
     )
     .await;
     insta::assert_snapshot!(lines, @"
-    nginx: http | nginx | 1.18.0 | Ubuntu
-    apache: http | Apache httpd | 2.4.57 | (Debian)
-    python: http | SimpleHTTPServer | 0.6 | Python 3.11.2
-    bare http: http |  |  | 
-    tls: ssl |  |  |  | tls
-    tls alert: ssl |  |  |  | tls
-    tls, one at a time: ssl |  |  |  | tls
-    slow tls, quick refusal: ssl |  |  |  | tls
-    redis: redis | Redis key-value store | 7.0.15 | 
-    redis with password: redis | Redis key-value store |  | 
-    postgres: postgresql | PostgreSQL DB | 9.6.0 or later | 
     memcached: memcached | Memcached | 1.6.18 | 
     mongodb: mongodb | MongoDB | 6.0.14 | 
     sql server: ms-sql-s | Microsoft SQL Server 2019 | 15.00.2000.00 | 
@@ -180,7 +193,6 @@ async fn services_that_wait_to_be_asked_are_named_by_their_answers() {
     socks: socks5 |  |  | No authentication
     elasticsearch: http | Elasticsearch REST API | 7.17.0 | Lucene 8.11.1
     docker: docker | Docker | 20.10.24 | linux
-    rdp: ms-wbt-server |  |  |
     ");
 }
 
