@@ -56,3 +56,48 @@ fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (content, rest) = rest.split_at_checked(length)?;
     Some((tag, content, rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn element_of(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        let length = u8::try_from(content.len()).unwrap();
+        let length = if length < 0x80 { vec![length] } else { vec![0x81, length] };
+        [&[tag][..], &length, &content].concat()
+    }
+
+    fn certificate(with_version: bool, attributes: &[&[u8]]) -> Vec<u8> {
+        let version = if with_version { element_of(VERSION, &[&[2, 1, 2]]) } else { Vec::new() };
+        let issuer = element_of(SEQUENCE, &[&element_of(SET, &[&attribute(COMMON_NAME, "Its maker")])]);
+        let dates =
+            element_of(SEQUENCE, &[&element_of(0x17, &[b"260101000000Z"]), &element_of(0x17, &[b"270101000000Z"])]);
+        let sets: Vec<Vec<u8>> = attributes.iter().map(|attribute| element_of(SET, &[attribute])).collect();
+        let sets: Vec<&[u8]> = sets.iter().map(Vec::as_slice).collect();
+        let subject = element_of(SEQUENCE, &sets);
+        let number = [2, 1, 9];
+        let body = element_of(SEQUENCE, &[&version, &number, &element_of(SEQUENCE, &[]), &issuer, &dates, &subject]);
+        element_of(SEQUENCE, &[&body])
+    }
+
+    fn attribute(kind: &[u8], text: &str) -> Vec<u8> {
+        element_of(SEQUENCE, &[&element_of(OBJECT, &[kind]), &element_of(0x0c, &[text.as_bytes()])])
+    }
+
+    #[test]
+    fn the_subject_is_told_by_its_common_name_and_not_by_its_maker() {
+        let named = attribute(COMMON_NAME, "web.example");
+        let country = attribute(&[0x55, 4, 6], "XX");
+        for (with_version, attributes, wanted) in [
+            (true, &[&country[..], &named][..], Some("web.example")),
+            (false, &[&named], Some("web.example")),
+            (true, &[&country], None),
+            (true, &[], None),
+        ] {
+            let der = certificate(with_version, attributes);
+            assert_eq!(subject(&der).as_deref(), wanted);
+            assert!((0..der.len()).all(|end| subject(&der[..end]).is_none()), "a part is no certificate");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Recognition against canned servers in 127.77.2.0/24, and its parsers against anything.
 
+mod memory;
 mod volatile;
 
 use super::found::Said;
