@@ -231,9 +231,9 @@ fn seen_port((protocol, port): (Protocol, u16), bits: u64) -> Option<PortObserva
     };
     let method = bits.pick(&[ServiceMethod::Table, ServiceMethod::Probed, ServiceMethod::Probed]);
     let name = bits.pick(&["http", "http", "http", "ssh", "tcpwrapped"]).into();
-    let version = bits.pick(&["1", "1", "2", "2", ""]).into();
+    let version = bits.pick(&["1", "2", "3", "4", ""]).into();
     let extra = bits.pick(&["", "uptime 3", "uptime 4"]).into();
-    let by = bits.pick(&["", "nmap", "nmap", "builtin"]).into();
+    let by = bits.pick(&["nmap", "nmap", "nmap", "", "", "builtin"]).into();
     let service = (bits.below(5) > 0).then(|| Service { name, version, extra, method, by, ..Service::default() });
     Some(PortObservation { protocol, port, state, reason: bits.pick(&["", "rst"]).into(), service })
 }
@@ -301,7 +301,7 @@ fn task() -> impl Strategy<Value = Task> {
             intensity: 7,
         };
         let nmap = shape.pick(&[None, Some("7.80"), Some("7.93"), Some("7.93"), Some("7.93")]);
-        let builtin = shape.pick(&[None, None, Some("0.1.0")]);
+        let builtin = shape.pick(&[None, None, None, None, Some("0.1.0")]);
         let ways = [builtin.map(|version| ("builtin", version)), nmap.map(|version| ("nmap", version))];
         let services = ways.into_iter().flatten().map(way).collect();
         let only: Vec<usize> = asked.iter().copied().filter(|index| by_port & (1 << index) != 0).collect();
