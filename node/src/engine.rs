@@ -5,14 +5,16 @@
 pub mod auto;
 pub mod builtin;
 pub mod guard;
+mod memory;
 pub mod nmap;
 mod service;
 #[cfg(test)]
 mod trial;
 
 use crate::policy::{AdmittedTask, Policy};
-use auto::{Chosen, Unserved};
+use auto::{Chosen, Named, Unserved};
 use builtin::Builtin;
+use memory::Memory;
 use nmap::{Nmap, NmapError, NmapFacts, ProgramError};
 use protocol::observation::{Coverage, HostObservation};
 use std::future::Future;
@@ -83,6 +85,8 @@ pub struct Engines {
     builtin: Builtin,
     nmap: Option<Nmap>,
     trouble: Option<ProgramError>,
+    /// What nmap named before.
+    named: Memory<Named>,
 }
 
 impl Engines {
@@ -93,7 +97,8 @@ impl Engines {
             Ok(found) => (found, None),
             Err(trouble) => (None, Some(trouble)),
         };
-        Self { builtin: Builtin::new(), nmap, trouble }
+        let full_every = policy.identify_fully_every();
+        Self { builtin: Builtin::remembering(full_every), nmap, trouble, named: Memory::new(full_every) }
     }
 
     /// What there is.
@@ -117,7 +122,17 @@ impl Engine for Engines {
     ) -> Result<Coverage, EngineError> {
         match (auto::choose(task.spec(), self.nmap.as_ref().map(Nmap::facts))?, &self.nmap) {
             (Chosen::Nmap, Some(nmap)) => nmap.scan(task, hosts, progress, stop).await,
-            (Chosen::Nmap | Chosen::Builtin, _) => self.builtin.scan(task, hosts, progress, stop).await,
+            (Chosen::Both, Some(nmap)) => {
+                auto::scan(
+                    auto::Parts { builtin: &self.builtin, nmap, named: &self.named },
+                    task,
+                    hosts,
+                    progress,
+                    stop,
+                )
+                .await
+            }
+            (Chosen::Nmap | Chosen::Both | Chosen::Builtin, _) => self.builtin.scan(task, hosts, progress, stop).await,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::engine::auto::{self, Unserved};
 use crate::engine::nmap::NmapFacts;
 use crate::spool::SpoolLimits;
 use protocol::args::{ArgsError, ScanArgs};
+use protocol::port::Protocol;
 use protocol::target::TargetSet;
 use protocol::task::{Task, TaskId, TaskSpec};
 use serde::Deserialize;
@@ -20,6 +21,9 @@ pub const MAX_ADDRESSES: u128 = 256;
 
 /// Tasks at once when the file does not say.
 const DEFAULT_MAX_TASKS: NonZeroU16 = NonZeroU16::MIN.saturating_add(3);
+
+/// Unless the owner says otherwise: of ten looks at a service that answers as before, one identifies it fully.
+pub(crate) const DEFAULT_FULL_EVERY: NonZeroU16 = NonZeroU16::new(10).expect("it is not zero");
 
 /// What undelivered results may fill when the file does not say.
 const DEFAULT_SPOOL_LIMIT_MIB: NonZeroU32 = NonZeroU32::MIN.saturating_add(1_023);
@@ -39,6 +43,8 @@ pub struct Policy {
     /// Packets a second, for each task.
     max_rate: Option<NonZeroU32>,
     max_tasks: NonZeroU16,
+    /// Of the looks at an unchanged service every so many identify it fully.
+    identify_fully_every: NonZeroU16,
     allow_t5: bool,
     nmap: Option<PathBuf>,
     spool_limit_mib: NonZeroU32,
@@ -55,6 +61,7 @@ impl Default for Policy {
             raw_packets: false,
             max_rate: None,
             max_tasks: DEFAULT_MAX_TASKS,
+            identify_fully_every: DEFAULT_FULL_EVERY,
             allow_t5: true,
             nmap: None,
             spool_limit_mib: DEFAULT_SPOOL_LIMIT_MIB,
@@ -190,6 +197,11 @@ impl Policy {
         self.max_tasks.get()
     }
 
+    /// Of the looks at a service that answers as before, every so many identify it fully; the others only confirm it.
+    pub fn identify_fully_every(&self) -> NonZeroU16 {
+        self.identify_fully_every
+    }
+
     /// How much undelivered results may fill.
     pub fn spool_limits(&self) -> SpoolLimits {
         let bytes = |mib: u32| u64::from(mib) << 20;
@@ -213,6 +225,7 @@ impl Policy {
             format!("raw packets: {}", if self.raw_packets { "yes" } else { "no" }),
             format!("rate of each task: {rate}"),
             format!("tasks at a time: {}", self.max_tasks),
+            format!("services identified fully: every {} looks", self.identify_fully_every),
             format!("-T5: {}", if self.allow_t5 { "yes" } else { "no" }),
             format!("nmap: {}", self.nmap.as_ref().map_or_else(|| "on the PATH".into(), |path| path.to_string_lossy())),
             format!("undelivered results: {} MiB", self.spool_limit_mib),
@@ -296,6 +309,13 @@ impl AdmittedTask {
     /// What to do.
     pub fn spec(&self) -> &TaskSpec {
         &self.task.spec
+    }
+
+    /// The same task for its ports of one protocol; where its port field is empty, for those that its engine chooses.
+    pub(crate) fn only(&self, protocol: Protocol) -> Self {
+        let mut task = self.clone();
+        task.task.spec.ports = self.spec().ports.as_ref().map(|ports| ports.only(protocol));
+        task
     }
 
     /// Packets a second at most.

@@ -15,8 +15,10 @@ mod sweep;
 mod tests;
 
 use super::auto::Unserved;
+use super::memory::Memory;
+use super::service::Known;
 use super::{BUILTIN_VERSION, DEFAULT_HOST_TIMEOUT, Engine, EngineError, Progress};
-use crate::policy::AdmittedTask;
+use crate::policy::{AdmittedTask, DEFAULT_FULL_EVERY};
 use connect::Dialer;
 use host::Outcome;
 use pace::{Pace, Timing};
@@ -28,12 +30,16 @@ use protocol::target::TargetSet;
 use protocol::text::Text;
 use rustix::process::{Resource, getrlimit};
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// What this engine is called in coverages and observations.
+pub(super) const ENGINE: &str = "builtin";
 
 /// Hosts that are asked for life side by side.
 const HOSTS_AT_ONCE: usize = 32;
@@ -47,6 +53,7 @@ const MAX_DESCRIPTORS: u64 = 1_024;
 /// The built-in engine; its socket budget is shared by all tasks that run at the same time.
 pub struct Builtin {
     descriptors: Arc<Semaphore>,
+    memory: Arc<Memory<Known>>,
 }
 
 /// What one scan does, worked out once.
@@ -73,6 +80,8 @@ pub(super) struct Shared {
     progress: watch::Sender<Progress>,
     /// Whose ports may be asked now.
     turns: Semaphore,
+    /// What was identified before.
+    memory: Arc<Memory<Known>>,
 }
 
 impl Default for Builtin {
@@ -88,10 +97,16 @@ impl Builtin {
         Self::with_descriptors(limit / 4 * 3)
     }
 
+    /// As [`Self::new`]; of the looks at one service every so many identify it fully, the others only confirm it.
+    pub fn remembering(full_every: NonZeroU16) -> Self {
+        Self { memory: Arc::new(Memory::new(full_every)), ..Self::new() }
+    }
+
     /// As [`Self::new`], for a limit that is known.
     pub fn with_descriptors(limit: u64) -> Self {
         let budget = usize::try_from(limit.clamp(8, MAX_DESCRIPTORS)).unwrap_or(8);
-        Self { descriptors: Arc::new(Semaphore::new(budget)) }
+        let memory = Arc::new(Memory::new(DEFAULT_FULL_EVERY));
+        Self { descriptors: Arc::new(Semaphore::new(budget)), memory }
     }
 
     fn share(&self, plan: Plan, progress: watch::Sender<Progress>) -> Arc<Shared> {
@@ -100,7 +115,8 @@ impl Builtin {
         let cells = u64::try_from(plan.targets.count()).unwrap_or(u64::MAX).saturating_mul(plan.cells_per_host());
         progress.send_modify(|progress| progress.cells_total = cells);
         let dialer = Dialer { pace, descriptors: self.descriptors.clone() };
-        Arc::new(Shared { plan, dialer, progress, turns: Semaphore::new(SWEEPS_AT_ONCE) })
+        let turns = Semaphore::new(SWEEPS_AT_ONCE);
+        Arc::new(Shared { plan, dialer, progress, turns, memory: self.memory.clone() })
     }
 }
 
@@ -183,13 +199,13 @@ impl Covered {
             by_port_only: self.by_port_only.into_iter().collect(),
             probed: if plan.ports.is_empty() || asked.is_empty() { Vec::new() } else { vec![cells] },
             asked,
-            services: plan.intensity.map(|intensity| ServiceDetection {
-                engine: Text::new("builtin"),
+            services: Vec::from_iter(plan.intensity.map(|intensity| ServiceDetection {
+                engine: Text::new(ENGINE),
                 version: Text::new(BUILTIN_VERSION),
                 intensity,
-            }),
+            })),
             options: vec![EffectiveOptions {
-                engine: Text::new("builtin"),
+                engine: Text::new(ENGINE),
                 version: Text::new(BUILTIN_VERSION),
                 options: plan.options.clone(),
                 raw: false,

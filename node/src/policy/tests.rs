@@ -98,7 +98,7 @@ fn a_missing_file_is_the_default_and_a_wrong_one_is_named_by_line() {
     .map(|text| Policy::parse(text).expect_err(text).to_string())
     .collect();
     insta::assert_snapshot!(errors.join("\n"), @r#"
-    line 2, column 1 of the policy file: unknown field `range`, expected one of `ranges`, `options`, `raw_packets`, `max_rate`, `max_tasks`, `allow_t5`, `nmap`, `spool_limit_mib`, `spool_keep_free_mib`
+    line 2, column 1 of the policy file: unknown field `range`, expected one of `ranges`, `options`, `raw_packets`, `max_rate`, `max_tasks`, `identify_fully_every`, `allow_t5`, `nmap`, `spool_limit_mib`, `spool_keep_free_mib`
     line 3, column 10 of the policy file: target "10.0.0.0/99" has no valid prefix length; write /0 to /32 for IPv4 or /0 to /128 for IPv6
     line 1, column 13 of the policy file: invalid value: integer `0`, expected a nonzero u16
     line 1, column 15 of the policy file: invalid type: string "yes", expected a boolean
@@ -158,6 +158,7 @@ fn a_policy_is_told_in_words() {
     raw packets: no
     rate of each task: as the scan says
     tasks at a time: 4
+    services identified fully: every 10 looks
     -T5: yes
     nmap: on the PATH
     undelivered results: 1024 MiB
@@ -168,6 +169,7 @@ fn a_policy_is_told_in_words() {
     raw packets: yes
     rate of each task: 100 packets a second
     tasks at a time: 4
+    services identified fully: every 10 looks
     -T5: yes
     nmap: on the PATH
     undelivered results: 1024 MiB

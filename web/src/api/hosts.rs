@@ -185,7 +185,7 @@ impl Wanted {
 impl From<&PortObservation> for OpenPort {
     fn from(PortObservation { protocol, port, service, state: _, reason: _ }: &PortObservation) -> Self {
         let (name, about) = match service {
-            Some(Found { name, product, version, extra, tls: _, method: _ }) => {
+            Some(Found { name, product, version, extra, tls: _, method: _, by: _ }) => {
                 let words = [product, version, extra].map(|word| word.as_str());
                 let about: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
                 (name.to_string(), about.join(" "))

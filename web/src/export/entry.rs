@@ -156,7 +156,7 @@ impl Look {
     }
 
     fn with_service(self, service: &Service) -> Self {
-        let Service { name, product, version, extra, tls, method: _ } = service.clone();
+        let Service { name, product, version, extra, tls, method: _, by: _ } = service.clone();
         Self { service: name, product, version, extra, tls: Some(tls), ..self }
     }
 }

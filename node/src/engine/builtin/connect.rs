@@ -40,6 +40,11 @@ pub(crate) enum Failure {
 /// A connection, with its places in the window and among the descriptors.
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
+    pub(crate) place: Place,
+}
+
+/// The places of one connection.
+pub(crate) struct Place {
     _slot: Slot,
     _descriptor: OwnedSemaphorePermit,
 }
@@ -82,11 +87,9 @@ impl Dialer {
         let descriptor = self.descriptors.clone().acquire_owned().await;
         let start = Instant::now();
         let result = match descriptor {
-            Ok(descriptor) => connect(target, patience).await.map(|stream| Connection {
-                stream,
-                _slot: slot,
-                _descriptor: descriptor,
-            }),
+            Ok(descriptor) => connect(target, patience)
+                .await
+                .map(|stream| Connection { stream, place: Place { _slot: slot, _descriptor: descriptor } }),
             Err(_) => Err(Failure::Shortage(Errno::MFILE)),
         };
         Dialed { result, took: start.elapsed() }

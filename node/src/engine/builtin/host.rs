@@ -125,10 +125,13 @@ async fn identify(shared: &Shared, address: IpAddr, states: &States) -> BTreeMap
     let Some(intensity) = shared.plan.intensity else {
         return open.into_iter().filter_map(|port| Some((port, service::by_number(port)?))).collect();
     };
-    let asked = open.into_iter().map(|port| {
-        let dialer = shared.dialer.clone();
-        async move { (port, service::identify(&dialer, SocketAddr::new(address, port), intensity).await) }
-    });
+    let asked =
+        open.into_iter().map(|port| {
+            let dialer = shared.dialer.clone();
+            async move {
+                (port, service::identify(&dialer, SocketAddr::new(address, port), intensity, &shared.memory).await)
+            }
+        });
     let enough = tokio::time::sleep(shared.plan.host_timeout / 2);
     let found = futures::stream::iter(asked).buffer_unordered(SERVICES_AT_ONCE).take_until(enough);
     let found: Vec<_> = found.collect().await;
