@@ -33,6 +33,10 @@ const SHORTAGE: Duration = Duration::from_secs(10);
 /// Questions to one host in a row, while others wait.
 const IN_A_ROW: u32 = 8;
 
+/// Probes that may be on their way at least, unless the author or the template wants fewer: where this machine is so busy
+/// that it reads answers late, that looks like a queue on the way.
+const LEAST: u32 = 64;
+
 /// Retries of the questions whether a host is there.
 const LIFE_RETRIES: u8 = 2;
 
@@ -76,7 +80,7 @@ impl Scanner {
         Self {
             ports: Arc::new(Ports::new(wish.order.clone())),
             life_ports: Arc::new(Ports::new(life)),
-            flow: Flow::new(wish.timing.start, least, most),
+            flow: Flow::new(wish.timing.start, least.max(LEAST), most),
             limit: Bucket::new(wish.max_rate),
             least: wish.min_rate.map(|rate| Bucket::new(Some(rate))),
             inbox,
