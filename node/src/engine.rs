@@ -76,6 +76,8 @@ pub enum EngineError {
 pub struct EngineFacts {
     /// Version of the built-in engine.
     pub builtin: String,
+    /// Whether it can send raw packets here.
+    pub raw: bool,
     /// nmap, when there is one that can be used.
     pub nmap: Option<NmapFacts>,
 }
@@ -98,12 +100,14 @@ impl Engines {
             Err(trouble) => (None, Some(trouble)),
         };
         let full_every = policy.identify_fully_every();
-        Self { builtin: Builtin::remembering(full_every), nmap, trouble, named: Memory::new(full_every) }
+        let builtin = Builtin::remembering(full_every).with_node_rate(policy.max_node_rate());
+        Self { builtin, nmap, trouble, named: Memory::new(full_every) }
     }
 
     /// What there is.
     pub fn facts(&self) -> EngineFacts {
-        EngineFacts { builtin: BUILTIN_VERSION.to_owned(), nmap: self.nmap.as_ref().map(|nmap| nmap.facts().clone()) }
+        let nmap = self.nmap.as_ref().map(|nmap| nmap.facts().clone());
+        EngineFacts { builtin: BUILTIN_VERSION.to_owned(), raw: Builtin::may_send_raw(), nmap }
     }
 
     /// Why an nmap that is there is not used.
@@ -120,6 +124,9 @@ impl Engine for Engines {
         progress: watch::Sender<Progress>,
         stop: CancellationToken,
     ) -> Result<Coverage, EngineError> {
+        if Builtin::may_send_raw() && builtin::is_half_open(task.spec(), self.nmap.is_some()) {
+            return self.builtin.scan(task, hosts, progress, stop).await;
+        }
         match (auto::choose(task.spec(), self.nmap.as_ref().map(Nmap::facts))?, &self.nmap) {
             (Chosen::Nmap, Some(nmap)) => nmap.scan(task, hosts, progress, stop).await,
             (Chosen::Both, Some(nmap)) => {

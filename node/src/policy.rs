@@ -3,6 +3,7 @@
 
 use crate::engine::EngineFacts;
 use crate::engine::auto::{self, Unserved};
+use crate::engine::builtin;
 use crate::engine::nmap::NmapFacts;
 use crate::spool::SpoolLimits;
 use protocol::args::{ArgsError, ScanArgs};
@@ -18,6 +19,10 @@ use std::path::{Path, PathBuf};
 
 /// The most addresses of one task.
 pub const MAX_ADDRESSES: u128 = 256;
+
+/// Packets a second when the file does not say: what a host on a fast network stands, and what a machine can send.
+const DEFAULT_MAX_HOST_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(249_999);
+const DEFAULT_MAX_NODE_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(499_999);
 
 /// Tasks at once when the file does not say.
 const DEFAULT_MAX_TASKS: NonZeroU16 = NonZeroU16::MIN.saturating_add(3);
@@ -42,6 +47,9 @@ pub struct Policy {
     raw_packets: bool,
     /// Packets a second, for each task.
     max_rate: Option<NonZeroU32>,
+    /// The same to each host, and of all tasks together.
+    max_host_rate: NonZeroU32,
+    max_node_rate: NonZeroU32,
     max_tasks: NonZeroU16,
     /// Of the looks at an unchanged service every so many identify it fully.
     identify_fully_every: NonZeroU16,
@@ -51,6 +59,9 @@ pub struct Policy {
     spool_keep_free_mib: Option<u32>,
     #[serde(skip)]
     found: Option<NmapFacts>,
+    /// Whether the built-in engine can send raw packets.
+    #[serde(skip)]
+    builtin_raw: bool,
 }
 
 impl Default for Policy {
@@ -60,6 +71,8 @@ impl Default for Policy {
             options: BTreeSet::new(),
             raw_packets: false,
             max_rate: None,
+            max_host_rate: DEFAULT_MAX_HOST_RATE,
+            max_node_rate: DEFAULT_MAX_NODE_RATE,
             max_tasks: DEFAULT_MAX_TASKS,
             identify_fully_every: DEFAULT_FULL_EVERY,
             allow_t5: true,
@@ -67,6 +80,7 @@ impl Default for Policy {
             spool_limit_mib: DEFAULT_SPOOL_LIMIT_MIB,
             spool_keep_free_mib: None,
             found: None,
+            builtin_raw: false,
         }
     }
 }
@@ -117,7 +131,9 @@ pub enum PolicyError {
 pub struct AdmittedTask {
     task: Task,
     max_rate: Option<u32>,
+    max_host_rate: u32,
     raw: bool,
+    may_send_raw: bool,
 }
 
 /// Why a task is not run here; the text goes back to the coordinator.
@@ -184,12 +200,18 @@ impl Policy {
     /// The same policy, knowing what this node can scan with. Until it is told, it takes nmap for missing.
     pub fn with_engines(mut self, facts: &EngineFacts) -> Self {
         self.found = facts.nmap.clone();
+        self.builtin_raw = facts.raw;
         self
     }
 
     /// Where the owner says nmap is.
     pub fn nmap(&self) -> Option<&Path> {
         self.nmap.as_deref()
+    }
+
+    /// Packets a second of all tasks together.
+    pub fn max_node_rate(&self) -> u32 {
+        self.max_node_rate.get()
     }
 
     /// How many tasks may run at the same time.
@@ -224,6 +246,8 @@ impl Policy {
             format!("options that need its word: {options}"),
             format!("raw packets: {}", if self.raw_packets { "yes" } else { "no" }),
             format!("rate of each task: {rate}"),
+            format!("rate to each host: {} packets a second", self.max_host_rate),
+            format!("rate of the node: {} packets a second", self.max_node_rate),
             format!("tasks at a time: {}", self.max_tasks),
             format!("services identified fully: every {} looks", self.identify_fully_every),
             format!("-T5: {}", if self.allow_t5 { "yes" } else { "no" }),
@@ -248,9 +272,12 @@ impl Policy {
         if auto::needs_raw(&task.spec) && !self.raw_packets {
             return Err(Refused::RawPackets(auto::raw_wishes(&task.spec)));
         }
-        auto::choose(&task.spec, self.found.as_ref())?;
+        if !(self.builtin_raw && builtin::is_half_open(&task.spec, self.found.is_some())) {
+            auto::choose(&task.spec, self.found.as_ref())?;
+        }
         let raw = self.raw_packets && self.found.as_ref().is_some_and(|nmap| nmap.raw);
-        Ok(AdmittedTask { task, max_rate, raw })
+        let (max_host_rate, may_send_raw) = (self.max_host_rate.get(), self.raw_packets);
+        Ok(AdmittedTask { task, max_rate, max_host_rate, raw, may_send_raw })
     }
 
     fn check_targets(&self, targets: &TargetSet, roster: &TargetSet) -> Result<(), Refused> {
@@ -323,7 +350,17 @@ impl AdmittedTask {
         self.max_rate
     }
 
-    /// Whether raw packets may be sent, by the owner's word and by this process's rights.
+    /// Packets a second to one host at most.
+    pub fn max_host_rate(&self) -> u32 {
+        self.max_host_rate
+    }
+
+    /// Whether the owner lets raw packets be sent; whether this process can is another matter.
+    pub fn may_send_raw(&self) -> bool {
+        self.may_send_raw
+    }
+
+    /// Whether nmap may send raw packets, by the owner's word and by this process's rights.
     pub fn raw(&self) -> bool {
         self.raw
     }

@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn what_nmap_can_do_here_is_said() {
         let nmap = |raw| NmapFacts { path: "/usr/bin/nmap".into(), version: "7.93".to_owned(), raw };
-        let with = |nmap| of_engines(&EngineFacts { builtin: "0.1.0".to_owned(), nmap });
+        let with = |nmap| of_engines(&EngineFacts { builtin: "0.1.0".to_owned(), raw: false, nmap });
         let lines: Vec<String> =
             [with(None), with(Some(nmap(false))), with(Some(nmap(true)))].iter().flatten().map(Finding::line).collect();
         insta::assert_snapshot!(lines.join("\n"), @"

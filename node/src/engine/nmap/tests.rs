@@ -225,7 +225,7 @@ fn the_vector_holds_only_checked_options_and_literal_addresses() {
     }
     let raw = Policy::parse("raw_packets = true\nmax_rate = 9\n").unwrap();
     let facts = NmapFacts { path: "/usr/bin/nmap".into(), version: "7.93".into(), raw: true };
-    let raw = raw.with_engines(&crate::engine::EngineFacts { builtin: String::new(), nmap: Some(facts) });
+    let raw = raw.with_engines(&crate::engine::EngineFacts { builtin: String::new(), raw: false, nmap: Some(facts) });
     for (ports, args) in [("T:22,U:53", "-sS -sU"), ("U:53", "-sU"), ("", "-O")] {
         let task = raw.admit(task("127.77.3.1", ports, args), &"127.0.0.0/8".parse().unwrap()).unwrap();
         lines.push(command::arguments(&task, &task.spec().targets).join(" "));
