@@ -23,6 +23,7 @@ mod namespace;
 #[expect(dead_code, reason = "the bench of paths hears what its parts have counted")]
 mod part;
 #[path = "ndiff/process.rs"]
+#[expect(dead_code, reason = "other benchmarks take their size and their promise from it")]
 mod process;
 #[path = "paths/product.rs"]
 #[expect(dead_code, reason = "the bench of paths asks which modes there are")]

@@ -16,6 +16,9 @@ pub(crate) const FAR: &str = "far";
 pub(crate) const FAR_MAC: &str = "02:00:00:00:00:02";
 /// The scanner's own address.
 pub(crate) const OWN: &str = "198.18.0.1";
+/// For scanners with a TCP of their own: another address of the same card, which the kernel does not answer for.
+pub(crate) const SPARE: &str = "198.18.0.9";
+const NEAR_MAC: &str = "02:00:00:00:00:01";
 const DROP_ALL: &str = "table inet silent { chain in { type filter hook input priority 0; policy drop; }; }";
 
 /// How the scanner reaches its targets.
@@ -72,12 +75,13 @@ impl Drop for Hosts {
 }
 
 fn give_addresses(field: Field) -> Outcome<()> {
-    let up = |card: &str| format!("link set lo up\nlink set {card} up\n");
-    feed(
-        Command::new("ip").args(["-n", NEAR, "-batch", "-"]),
-        &format!("address add {OWN}/23 dev {NEAR}\n{}", up(NEAR)),
-    )?;
+    let card = |name: &str, mac: &str, addresses: &str| {
+        format!("link set {name} address {mac}\n{addresses}link set lo up\nlink set {name} up\n")
+    };
+    let near = card(NEAR, NEAR_MAC, &format!("address add {OWN}/23 dev {NEAR}\n"));
+    feed(Command::new("ip").args(["-n", NEAR, "-batch", "-"]), &near)?;
     let addresses = field.addresses().map(|address| format!("address add {address}/23 dev {FAR}\n"));
-    let set = format!("link set {FAR} address {FAR_MAC}\n{}{}", addresses.collect::<String>(), up(FAR));
-    feed(Command::new("ip").args(["-n", FAR, "-batch", "-"]), &set)
+    let far = card(FAR, FAR_MAC, &addresses.collect::<String>());
+    let spare = format!("neighbour add {SPARE} lladdr {NEAR_MAC} dev {FAR}\n");
+    feed(Command::new("ip").args(["-n", FAR, "-batch", "-"]), &(far + &spare))
 }

@@ -1,7 +1,7 @@
 //! Who scans: the product in each of its modes and its peers, how each is called, and how its words are read.
 
 use crate::field::Field;
-use crate::lab::{FAR_MAC, NEAR, OWN};
+use crate::lab::{FAR_MAC, NEAR, SPARE};
 use crate::product;
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
@@ -77,7 +77,7 @@ impl Scanner {
                 let first = field.addresses().next().map(|address| address.to_string()).unwrap_or_default();
                 let last = field.addresses().last().map(|address| address.to_string()).unwrap_or_default();
                 format!(
-                    "masscan {first}-{last} -p {ports} --rate {rate} --wait 2 --adapter {NEAR} --adapter-ip {OWN} \
+                    "masscan {first}-{last} -p {ports} --rate {rate} --wait 2 --adapter {NEAR} --adapter-ip {SPARE} \
                     --router-mac {FAR_MAC} -oL -"
                 )
             }
