@@ -153,10 +153,10 @@ impl Builtin {
         let cells = u64::try_from(plan.targets.count()).unwrap_or(u64::MAX).saturating_mul(plan.cells_per_host());
         progress.send_modify(|progress| progress.cells_total = cells);
         let dialer = Dialer { pace, descriptors: self.descriptors.clone(), spares: Arc::default() };
-        let raw = plan.wish(getrandom::u64().unwrap_or_default()).and_then(|wish| {
-            Raw::open(wish, &plan.targets, self.rate.clone(), progress.clone())
-                .inspect_err(|error| tracing::warn!(%error, "no raw sockets; ports are asked by connects"))
-                .ok()
+        // Without a secret nobody could tell answers from forgeries, so nothing is sent then.
+        let raw = getrandom::u64().ok().and_then(|secret| plan.wish(secret)).and_then(|wish| {
+            let opened = Raw::open(wish, &plan.targets, self.rate.clone(), progress.clone());
+            opened.inspect_err(|error| tracing::warn!(%error, "no raw sockets; ports are asked by connects")).ok()
         });
         let at_once = match raw {
             Some(_) => CELLS_AT_ONCE_RAW.checked_div(plan.order.len()).unwrap_or(1).clamp(1, HOSTS_AT_ONCE_RAW),
