@@ -28,7 +28,7 @@ fn admitted(mut words: impl Iterator<Item = String>) -> Outcome<AdmittedTask> {
     };
     let ranges = spec.targets.clone();
     let task = Task { id: TaskId { run: RunId(1), index: 0 }, fence: 1, lease: TIME_LIMIT, spec };
-    let facts = EngineFacts { builtin: BUILTIN_VERSION.to_owned(), nmap: None };
+    let facts = EngineFacts { builtin: BUILTIN_VERSION.to_owned(), raw: Builtin::may_send_raw(), nmap: None };
     Ok(Policy::parse(POLICY)?.with_engines(&facts).admit(task, &ranges)?)
 }
 

@@ -124,10 +124,8 @@ impl Engine for Engines {
         progress: watch::Sender<Progress>,
         stop: CancellationToken,
     ) -> Result<Coverage, EngineError> {
-        if Builtin::may_send_raw() && builtin::is_half_open(task.spec(), self.nmap.is_some()) {
-            return self.builtin.scan(task, hosts, progress, stop).await;
-        }
-        match (auto::choose(task.spec(), self.nmap.as_ref().map(Nmap::facts))?, &self.nmap) {
+        let chosen = auto::choose(task.spec(), self.nmap.as_ref().map(Nmap::facts), Builtin::may_send_raw())?;
+        match (chosen, &self.nmap) {
             (Chosen::Nmap, Some(nmap)) => nmap.scan(task, hosts, progress, stop).await,
             (Chosen::Both, Some(nmap)) => {
                 auto::scan(

@@ -3,7 +3,6 @@
 
 use crate::engine::EngineFacts;
 use crate::engine::auto::{self, Unserved};
-use crate::engine::builtin;
 use crate::engine::nmap::NmapFacts;
 use crate::spool::SpoolLimits;
 use protocol::args::{ArgsError, ScanArgs};
@@ -209,6 +208,11 @@ impl Policy {
         self.nmap.as_deref()
     }
 
+    /// Whether raw packets may be sent.
+    pub fn raw_packets(&self) -> bool {
+        self.raw_packets
+    }
+
     /// Packets a second of all tasks together.
     pub fn max_node_rate(&self) -> u32 {
         self.max_node_rate.get()
@@ -272,9 +276,7 @@ impl Policy {
         if auto::needs_raw(&task.spec) && !self.raw_packets {
             return Err(Refused::RawPackets(auto::raw_wishes(&task.spec)));
         }
-        if !(self.builtin_raw && builtin::is_half_open(&task.spec, self.found.is_some())) {
-            auto::choose(&task.spec, self.found.as_ref())?;
-        }
+        auto::choose(&task.spec, self.found.as_ref(), self.builtin_raw)?;
         let raw = self.raw_packets && self.found.as_ref().is_some_and(|nmap| nmap.raw);
         let (max_host_rate, may_send_raw) = (self.max_host_rate.get(), self.raw_packets);
         Ok(AdmittedTask { task, max_rate, max_host_rate, raw, may_send_raw })

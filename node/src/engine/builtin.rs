@@ -29,7 +29,6 @@ use protocol::observation::{
 };
 use protocol::port::{PortSet, Protocol};
 use protocol::target::TargetSet;
-use protocol::task::{EngineChoice, TaskSpec};
 use protocol::text::Text;
 use raw::{NodeRate, Raw, Wish};
 use rustix::process::{Resource, getrlimit};
@@ -165,18 +164,6 @@ impl Builtin {
         let turns = Semaphore::new(at_once);
         Arc::new(Shared { plan, dialer, raw, progress, turns, memory: self.memory.clone() })
     }
-}
-
-/// True for a task that insists on half-open scanning (`-sS`) and on nothing else that this engine does not do; with raw
-/// packets it serves that itself. `has_nmap`: services are then left to both engines.
-pub fn is_half_open(spec: &TaskSpec, has_nmap: bool) -> bool {
-    let is_tcp = spec.ports.as_ref().is_none_or(|ports| ports.minus(&ports.only(Protocol::Tcp)).is_empty());
-    let is_ours = match spec.engine {
-        EngineChoice::Builtin => true,
-        EngineChoice::Auto => !has_nmap || spec.args.service_intensity().is_none(),
-        EngineChoice::Nmap => false,
-    };
-    is_ours && is_tcp && spec.args.beyond_builtin() == ["-sS"]
 }
 
 impl Engine for Builtin {

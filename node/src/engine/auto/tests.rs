@@ -14,7 +14,7 @@ use protocol::time::Timestamp;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Which engine is chosen without nmap, with it, and where it may send raw packets; or what is said instead.
+/// Which engine is chosen without nmap and with it, where raw packets may be sent and where not; or what is said instead.
 fn told(engine: EngineChoice, args: &str) -> String {
     let nmap = |raw| Some(NmapFacts { path: PathBuf::from("/usr/bin/nmap"), version: "7.93".to_owned(), raw });
     let spec = TaskSpec {
@@ -24,14 +24,12 @@ fn told(engine: EngineChoice, args: &str) -> String {
         engine,
         time_limit: Duration::ZERO,
     };
-    let said: Vec<String> = [None, nmap(false), nmap(true)]
-        .iter()
-        .map(|nmap| match choose(&spec, nmap.as_ref()) {
-            Ok(chosen) => format!("{chosen:?}"),
-            Err(error) => error.to_string(),
-        })
-        .collect();
-    format!("{engine} {args}\n  none: {}\n  nmap: {}\n  raw:  {}", said[0], said[1], said[2])
+    let means = [("none", None, false), ("raw", None, true), ("nmap", nmap(false), false), ("both", nmap(true), true)];
+    let said = means.iter().map(|(name, nmap, builtin_raw)| match choose(&spec, nmap.as_ref(), *builtin_raw) {
+        Ok(chosen) => format!("\n  {name}: {chosen:?}"),
+        Err(error) => format!("\n  {name}: {error}"),
+    });
+    format!("{engine} {args}{}", said.collect::<String>())
 }
 
 #[test]
@@ -40,57 +38,19 @@ fn the_builtin_engine_serves_what_it_can_and_the_rest_is_named() {
         (EngineChoice::Auto, "-T4 -sV --host-timeout 30s --max-retries 1"),
         (EngineChoice::Auto, "-T5 -F -Pn"),
         (EngineChoice::Auto, "-sU"),
+        (EngineChoice::Auto, "-sS"),
+        (EngineChoice::Auto, "-sS -sV"),
         (EngineChoice::Auto, "-sS -O"),
         (EngineChoice::Auto, "-sC"),
         (EngineChoice::Auto, "-A -T4"),
         (EngineChoice::Auto, "-sT -sU"),
         (EngineChoice::Auto, "-sV -PS80"),
+        (EngineChoice::Builtin, "-sS"),
         (EngineChoice::Builtin, "-sC"),
         (EngineChoice::Nmap, "-sV"),
     ]
     .map(|(engine, args)| told(engine, args));
-    insta::assert_snapshot!(lines.join("\n"), @"
-    auto -T4 -sV --host-timeout 30s --max-retries 1
-      none: Builtin
-      nmap: Both
-      raw:  Both
-    auto -T5 -F -Pn
-      none: Builtin
-      nmap: Builtin
-      raw:  Builtin
-    auto -sU
-      none: nmap is needed for -sU; install nmap 7.80 or later on this node, or leave that out
-      nmap: -sU needs raw packets, which nmap cannot send on this node; run the node as root or with CAP_NET_RAW
-      raw:  Nmap
-    auto -sS -O
-      none: nmap is needed for -sS, -O; install nmap 7.80 or later on this node, or leave that out
-      nmap: -sS, -O needs raw packets, which nmap cannot send on this node; run the node as root or with CAP_NET_RAW
-      raw:  Nmap
-    auto -sC
-      none: nmap is needed for -sC; install nmap 7.80 or later on this node, or leave that out
-      nmap: Both
-      raw:  Both
-    auto -A -T4
-      none: nmap is needed for -sC, -O, --traceroute; install nmap 7.80 or later on this node, or leave that out
-      nmap: -sC, -O, --traceroute needs raw packets, which nmap cannot send on this node; run the node as root or with CAP_NET_RAW
-      raw:  Both
-    auto -sT -sU
-      none: nmap is needed for -sU; install nmap 7.80 or later on this node, or leave that out
-      nmap: -sU needs raw packets, which nmap cannot send on this node; run the node as root or with CAP_NET_RAW
-      raw:  Both
-    auto -sV -PS80
-      none: nmap is needed for -PS; install nmap 7.80 or later on this node, or leave that out
-      nmap: Nmap
-      raw:  Nmap
-    builtin -sC
-      none: the built-in engine cannot do -sC; choose engine auto or nmap, or leave that out
-      nmap: the built-in engine cannot do -sC; choose engine auto or nmap, or leave that out
-      raw:  the built-in engine cannot do -sC; choose engine auto or nmap, or leave that out
-    nmap -sV
-      none: nmap is needed for engine nmap; install nmap 7.80 or later on this node, or leave that out
-      nmap: Nmap
-      raw:  Nmap
-    ");
+    insta::assert_snapshot!(lines.join("\n"), @"");
 }
 
 /// A host with these open ports; those that are named end in `+`.
@@ -132,7 +92,7 @@ fn nmap_is_asked_only_for_what_is_left_and_hosts_with_equal_lists_share_a_proces
     for args in ["-sV", "-sV --allports", "-T4", "-sC", "-sC -sV", "-sT -sU"] {
         let policy = crate::policy::Policy::parse("raw_packets = true\n").unwrap();
         let facts = NmapFacts { path: "/usr/bin/nmap".into(), version: "7.93".into(), raw: true };
-        let facts = crate::engine::EngineFacts { builtin: String::new(), nmap: Some(facts) };
+        let facts = crate::engine::EngineFacts { builtin: String::new(), raw: true, nmap: Some(facts) };
         let ports = if args.contains("-sU") { "T:1-9999,U:53" } else { "1-9999" };
         let task = crate::engine::trial::task("10.0.0.0/28,2001:db8::1", ports, args);
         let task = policy.with_engines(&facts).admit(task, &"0.0.0.0/0,::/0".parse().unwrap()).unwrap();

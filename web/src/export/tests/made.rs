@@ -39,6 +39,7 @@ pub(super) fn service(name: &str, product: &str, version: &str) -> Service {
         extra: Text::default(),
         tls: false,
         method: ServiceMethod::Probed,
+        by: "nmap".into(),
     }
 }
 
