@@ -58,7 +58,7 @@ fn each_refusal_names_what_was_asked_and_who_can_allow_it() {
     10.0.0.1 -R: option -R is not allowed by this node's policy; its owner can add it to `options` in the policy file
     10.0.0.1 -sS: -sS needs raw packets, which this node's policy does not allow; its owner can set `raw_packets = true`
     10.0.0.1 -A: -sC, -O, --traceroute needs raw packets, which this node's policy does not allow; its owner can set `raw_packets = true`
-    10.0.0.1 -sS: -sS needs raw packets, which nmap cannot send on this node; run the node as root or with CAP_NET_RAW
+    10.0.0.1 -sS: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
     10.0.0.0/24 -T0: the scan arguments are not valid here: `-T0` is so slow that it takes at most 16 addresses, these are 256; use -T2 or fewer addresses
     nmap is needed for -sC; install nmap 7.80 or later on this node, or leave that out
     ");

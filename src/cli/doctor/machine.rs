@@ -142,6 +142,19 @@ mod tests {
             |(nmap, raw, is_allowed)| of_engines(&EngineFacts { builtin: "0.1.0".to_owned(), raw, nmap }, is_allowed),
         );
         let lines: Vec<String> = lines.map(|finding| finding.line()).collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @"
+        warning | nmap | it is not installed: a node here scans TCP with the built-in engine, without -O, scripts or UDP; install nmap 7.80 or later for those
+        warning | raw packets | this process may not send them: ports are asked by connects, -sS, -sU and -O are refused; give the node's service CAP_NET_RAW as ambient capability
+        warning | nmap | it is not installed: a node here scans TCP with the built-in engine, without -O, scripts or UDP; install nmap 7.80 or later for those
+        ok | raw packets | the built-in engine may send them
+        ok | nmap | version 7.93 at /usr/bin/nmap
+        warning | raw packets | this process may not send them: ports are asked by connects, -sS, -sU and -O are refused; give the node's service CAP_NET_RAW as ambient capability
+        ok | nmap | version 7.93 at /usr/bin/nmap
+        warning | raw packets | the built-in engine may send them, nmap may not: -sU and -O are refused; give the node's service CAP_NET_RAW as ambient capability
+        ok | nmap | version 7.93 at /usr/bin/nmap
+        ok | raw packets | the built-in engine and nmap may send them
+        ok | nmap | version 7.93 at /usr/bin/nmap
+        ok | raw packets | the policy does not let them be sent: ports are asked by connects, -sS, -sU and -O are refused; `raw_packets = true` in the policy file allows them
+        ");
     }
 }

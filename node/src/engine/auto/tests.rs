@@ -50,7 +50,73 @@ fn the_builtin_engine_serves_what_it_can_and_the_rest_is_named() {
         (EngineChoice::Nmap, "-sV"),
     ]
     .map(|(engine, args)| told(engine, args));
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @"
+    auto -T4 -sV --host-timeout 30s --max-retries 1
+      none: Builtin
+      raw: Builtin
+      nmap: Both
+      both: Both
+    auto -T5 -F -Pn
+      none: Builtin
+      raw: Builtin
+      nmap: Builtin
+      both: Builtin
+    auto -sU
+      none: nmap is needed for -sU; install nmap 7.80 or later on this node, or leave that out
+      raw: nmap is needed for -sU; install nmap 7.80 or later on this node, or leave that out
+      nmap: -sU needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      both: Nmap
+    auto -sS
+      none: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      raw: Builtin
+      nmap: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      both: Builtin
+    auto -sS -sV
+      none: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      raw: Builtin
+      nmap: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      both: Both
+    auto -sS -O
+      none: nmap is needed for -sS, -O; install nmap 7.80 or later on this node, or leave that out
+      raw: nmap is needed for -O; install nmap 7.80 or later on this node, or leave that out
+      nmap: -sS, -O needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      both: Both
+    auto -sC
+      none: nmap is needed for -sC; install nmap 7.80 or later on this node, or leave that out
+      raw: nmap is needed for -sC; install nmap 7.80 or later on this node, or leave that out
+      nmap: Both
+      both: Both
+    auto -A -T4
+      none: nmap is needed for -sC, -O, --traceroute; install nmap 7.80 or later on this node, or leave that out
+      raw: nmap is needed for -sC, -O, --traceroute; install nmap 7.80 or later on this node, or leave that out
+      nmap: -sC, -O, --traceroute needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      both: Both
+    auto -sT -sU
+      none: nmap is needed for -sU; install nmap 7.80 or later on this node, or leave that out
+      raw: nmap is needed for -sU; install nmap 7.80 or later on this node, or leave that out
+      nmap: -sU needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      both: Both
+    auto -sV -PS80
+      none: nmap is needed for -PS; install nmap 7.80 or later on this node, or leave that out
+      raw: nmap is needed for -PS; install nmap 7.80 or later on this node, or leave that out
+      nmap: Nmap
+      both: Nmap
+    builtin -sS
+      none: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      raw: Builtin
+      nmap: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      both: Builtin
+    builtin -sC
+      none: the built-in engine cannot do -sC; choose engine auto or nmap, or leave that out
+      raw: the built-in engine cannot do -sC; choose engine auto or nmap, or leave that out
+      nmap: the built-in engine cannot do -sC; choose engine auto or nmap, or leave that out
+      both: the built-in engine cannot do -sC; choose engine auto or nmap, or leave that out
+    nmap -sV
+      none: nmap is needed for engine nmap; install nmap 7.80 or later on this node, or leave that out
+      raw: nmap is needed for engine nmap; install nmap 7.80 or later on this node, or leave that out
+      nmap: Nmap
+      both: Nmap
+    ");
 }
 
 /// A host with these open ports; those that are named end in `+`.
