@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench pages` imports 20 runs of 10,000 hosts with 10 open ports each into a coordinator of its own, starts
 //! the real program on that data and signs in. It follows every link from the first page on, asks for pages of each kind
-//! several times, and then again while one more run is taken in. It ends with a table for the README. `cargo bench --bench pages -- 2000` takes another number of
-//! hosts; the tests run it small.
+//! several times, and then again while one run after the other is taken in. It ends with a table for the README.
+//! `cargo bench --bench pages -- 2000` takes another number of hosts; the tests run it small.
 
 #![expect(clippy::print_stdout, reason = "a benchmark speaks on standard output")]
 
@@ -37,6 +37,10 @@ const HOSTS: u32 = 10_000;
 const RUNS: u32 = 20;
 /// How often each page is asked for.
 const ROUNDS: usize = 15;
+/// How often while runs are taken in, at least.
+const BUSY_ROUNDS: usize = 5;
+/// The most runs that are taken in while pages are asked for.
+const MOST_TAKEN: u32 = 100;
 /// The longest that nothing may happen while a run is closed.
 const PATIENCE: Duration = Duration::from_secs(600);
 const PASSWORD: &str = "correct horse battery staple";
@@ -58,24 +62,31 @@ async fn bench(hosts: u32, runs: u32, rounds: usize) -> Outcome<()> {
     let quiet = browser.time(&pages, rounds).await?;
     table::tell("quiet", &quiet);
     let resident_quiet = served.peak_mib()?;
-    let document = fleet::document(hosts, runs);
+    let mut busy = browser::unvisited(&pages);
     let began = Instant::now();
-    let (run, busy) = {
-        let importing = browser.import(1, document);
-        let timing = browser.time_until(&pages, importing, PATIENCE);
-        timing.await?
-    };
-    table::tell("while a run is taken in", &busy);
-    println!("run {run} was taken in within {:.1} s", began.elapsed().as_secs_f64());
+    let (mut taken, mut resident_first) = (0, 0.0);
+    while taken < MOST_TAKEN && busy.iter().any(|page| page.times.len() < rounds.min(BUSY_ROUNDS)) {
+        let document = fleet::document(hosts, runs + taken);
+        browser.time_until(&mut busy, browser.import(1, document), PATIENCE).await?;
+        taken += 1;
+        if taken == 1 {
+            resident_first = served.peak_mib()?;
+        }
+    }
+    table::tell("while runs are taken in", &busy);
+    println!("{taken} runs were taken in, each within {:.1} s", began.elapsed().as_secs_f64() / f64::from(taken));
     let resident = served.peak_mib()?;
-    println!("memory: {resident_quiet:.0} MiB at most while quiet, {resident:.0} MiB at most in all");
+    println!(
+        "memory at most: {resident_quiet:.0} MiB while quiet, {resident_first:.0} MiB until one run was taken in, \
+        {resident:.0} MiB in all"
+    );
     table::print(&quiet, &busy);
     served.stop()?;
     let is_held = [&quiet, &busy].into_iter().all(|seen| {
         let (medians, p95) = (table::slowest(seen), browser::percentile(seen, 95));
         medians < 50.0 && p95 < 150.0 && seen.iter().all(|page| page.bytes < 300_000)
     });
-    let is_small = resident < 150.0;
+    let is_small = resident_first < 150.0;
     demand(hosts < HOSTS || is_held, "each page's median below 50 ms and 300 kB, 95 of 100 below 150 ms")?;
     demand(hosts < HOSTS || is_small, "below 150 MiB resident")
 }

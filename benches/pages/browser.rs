@@ -145,8 +145,9 @@ impl Browser {
         Ok(pages)
     }
 
-    /// Asks for each page once, noting the time until its last byte.
+    /// Asks for each page once, the least asked first, noting the time until its last byte.
     async fn round(&self, pages: &mut [Visited]) -> Outcome<()> {
+        pages.sort_by_key(|page| page.times.len());
         for page in pages {
             let (answer, began) = self.asked(&page.path).await?;
             if !answer.status().is_success() {
@@ -159,7 +160,7 @@ impl Browser {
     }
 
     /// Asks for all pages until an answer fails.
-    async fn go_on(&self, pages: &mut [Visited]) -> Outcome<u64> {
+    async fn go_on(&self, pages: &mut [Visited]) -> Outcome<()> {
         loop {
             self.round(pages).await?;
         }
@@ -177,30 +178,26 @@ impl Browser {
     /// Asks for all pages again and again until `work` is done and its run has ended.
     pub(crate) async fn time_until(
         &self,
-        pages: &[String],
+        visited: &mut [Visited],
         work: impl Future<Output = Outcome<u64>>,
         patience: Duration,
-    ) -> Outcome<(u64, Vec<Visited>)> {
-        let mut visited = unvisited(pages);
+    ) -> Outcome<()> {
         let done = async {
             let run = work.await?;
             let began = Instant::now();
             while began.elapsed() < patience {
                 let Seen { state, .. } = self.get(&format!("/api/v1/runs/{run}")).await?.json().await?;
                 if !["queued", "running", "closing"].contains(&state.as_str()) {
-                    return Ok::<u64, Box<dyn Error>>(run);
+                    return Ok::<(), Box<dyn Error>>(());
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             Err("the run did not end".into())
         };
-        let asking = self.go_on(&mut visited);
-        tokio::pin!(done);
-        let run = tokio::select! {
-            run = &mut done => run,
-            failed = asking => failed,
-        }?;
-        Ok((run, visited))
+        tokio::select! {
+            done = done => done,
+            failed = self.go_on(visited) => failed,
+        }
     }
 
     /// Brings a document as a run of a scan.
@@ -214,7 +211,7 @@ impl Browser {
     }
 }
 
-fn unvisited(pages: &[String]) -> Vec<Visited> {
+pub(crate) fn unvisited(pages: &[String]) -> Vec<Visited> {
     pages.iter().map(|path| Visited { path: path.clone(), bytes: 0, times: Vec::new() }).collect()
 }
 

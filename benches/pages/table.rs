@@ -30,7 +30,7 @@ pub(crate) fn tell(when: &str, pages: &[Visited]) {
     }
 }
 
-/// Pages of one place: the slowest median while quiet, and while a run is taken in if one was asked for then; and the
+/// Pages of one place: the slowest median while quiet, and while runs are taken in if one was asked for then; and the
 /// largest page.
 #[derive(Default)]
 struct Row {
@@ -60,7 +60,7 @@ pub(crate) fn print(quiet: &[Visited], busy: &[Visited]) {
     let mut rows: Vec<(String, Row)> = rows.into_iter().collect();
     rows.sort_by(|(_, a), (_, b)| b.quiet.total_cmp(&a.quiet));
     let others = rows.split_off(NAMED.min(rows.len()));
-    println!("\n| page | median | while a run is taken in | size |\n|---|---|---|---|");
+    println!("\n| page | median | while runs are taken in | size |\n|---|---|---|---|");
     for (place, row) in &rows {
         line(&format!("`{place}`"), row);
     }

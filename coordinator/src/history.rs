@@ -16,9 +16,11 @@ use crate::analysis::coverage::RunCoverage;
 use crate::analysis::delta::KnownHost;
 use crate::store::tables::{HISTORY, RUN_LOOKS, RUNS_OF_SCAN};
 use crate::store::{Reads, Row, Rows, StoreError};
-use protocol::TargetSet;
 use protocol::codec::{Decode, Encode};
+use protocol::observation::HostState;
 use protocol::task::{RunId, ScanId};
+use protocol::text::Text;
+use protocol::{TargetSet, Timestamp};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -35,6 +37,10 @@ pub(crate) struct RunLook {
     /// The hosts that have a version of this run: between two runs no others can have changed.
     pub(crate) versions: TargetSet,
 }
+
+/// How the bytes of a version begin, which is all that tells when the host was seen: address and run; address, state,
+/// reason and time of its observation.
+type VersionStart = Option<(IpAddr, RunId, (IpAddr, HostState, Text, Timestamp))>;
 
 /// The runs of a scan up to `last` whose versions count.
 pub(crate) fn reported_runs(reads: &impl Reads, scan: ScanId, last: RunId) -> Result<BTreeSet<RunId>, StoreError> {
@@ -66,6 +72,17 @@ impl Versions<'_> {
     /// The host as known after `run`; `None` when it was not there.
     pub(crate) fn known(&self, reported: &BTreeSet<RunId>, run: RunId) -> Result<Version, StoreError> {
         self.at(reported, run).map_or(Ok(None), Row::value)
+    }
+
+    /// Whether the host was the same after both runs, however often it was seen meanwhile; no version is read whole.
+    pub(crate) fn is_same(&self, reported: &BTreeSet<RunId>, [one, other]: [RunId; 2]) -> Result<bool, StoreError> {
+        let (Some(one), Some(other)) = (self.at(reported, one), self.at(reported, other)) else { return Ok(false) };
+        if one.key == other.key {
+            return Ok(true);
+        }
+        let ((one, rest), (other, others_rest)) = (one.start::<VersionStart>()?, other.start::<VersionStart>()?);
+        let what = |start: VersionStart| start.map(|(_, _, (address, state, reason, _))| (address, state, reason));
+        Ok(what(one) == what(other) && rest == others_rest)
     }
 
     /// The versions that count, with the runs that wrote them, newest first.

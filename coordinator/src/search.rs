@@ -11,6 +11,7 @@ mod tests;
 pub use parse::{MAX_CHARS, MAX_TERMS, SearchError};
 
 use crate::analysis::delta::PortId;
+use memchr::memchr2;
 use protocol::{PortSet, TargetSet};
 use std::net::IpAddr;
 
@@ -175,7 +176,7 @@ impl Test {
             Self::Word { addresses: Some(wanted), .. } => wanted.contains(address),
             // A bare number is a port, or stands in a name: as part of an address it would fit half of them.
             Self::Word { ports: Some(_), .. } | Self::Ports(_) => false,
-            Self::Word { text, .. } | Self::Text(text) => text.is_in(&address.to_string()),
+            Self::Word { text, .. } | Self::Text(text) => text.can_be_in_address() && text.is_in(&address.to_string()),
         }
     }
 
@@ -196,6 +197,11 @@ impl Test {
 }
 
 impl Pattern {
+    /// False when it has what no address has: then none need be written out for it.
+    fn can_be_in_address(&self) -> bool {
+        self.parts.iter().flat_map(|part| part.bytes()).all(|byte| byte.is_ascii_hexdigit() || b".:".contains(&byte))
+    }
+
     /// With one part it may stand anywhere; with more the first must be the beginning and the last the end.
     fn is_in(&self, text: &str) -> bool {
         match text.is_ascii() {
@@ -226,7 +232,7 @@ fn behind<'a>(text: &'a [u8], part: &str) -> Option<&'a [u8]> {
     let Some((first, rest)) = part.as_bytes().split_first() else { return Some(text) };
     let mut from = text;
     loop {
-        let at = from.iter().position(|byte| byte.to_ascii_lowercase() == *first)?;
+        let at = memchr2(*first, first.to_ascii_uppercase(), from)?;
         from = from.get(at + 1..)?;
         if from.get(..rest.len())?.eq_ignore_ascii_case(rest) {
             return from.get(rest.len()..);

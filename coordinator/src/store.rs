@@ -72,7 +72,7 @@ pub(crate) struct StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            cache_bytes: 32 << 20,
+            cache_bytes: 16 << 20,
             segment_bytes: 64 << 20,
             disk: Arc::new(RealDisk),
             keep_free: KeepFree::default(),

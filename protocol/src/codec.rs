@@ -51,13 +51,19 @@ pub fn decode<T: Decode<()>>(bytes: &[u8], limit: usize) -> Result<T, CodecError
     if bytes.len() > limit {
         return Err(CodecError::TooLarge { size: bytes.len(), limit });
     }
+    let (value, rest) = decode_start(bytes)?;
+    if rest.is_empty() { Ok(value) } else { Err(CodecError::Trailing(rest.len())) }
+}
+
+/// Reads the first value of a longer one that [`encode`] wrote, and returns the bytes after it.
+pub fn decode_start<T: Decode<()>>(bytes: &[u8]) -> Result<(T, &[u8]), CodecError> {
     let (version, body) = bytes.split_first().ok_or(CodecError::Empty)?;
     if *version != VERSION {
         return Err(CodecError::UnknownVersion(*version));
     }
     let config = bincode::config::standard().with_limit::<MAX_CLAIM_BYTES>();
     let (value, used) = bincode::decode_from_slice(body, config).map_err(CodecError::Malformed)?;
-    if used == body.len() { Ok(value) } else { Err(CodecError::Trailing(body.len() - used)) }
+    Ok((value, body.get(used..).unwrap_or_default()))
 }
 
 /// Reads text as [`String`] does, but gives `take` the bytes where they lie: most text is copied into another form anyway.

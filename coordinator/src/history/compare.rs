@@ -83,7 +83,7 @@ impl Sides<'_> {
         let mut lines = Collector::new(MAX_LINES);
         for versions in versions_within(reads, self.scan, &can_differ) {
             let versions = versions?;
-            if !looked_at_otherwise.contains(versions.address) && self.is_same(&versions, &reported) {
+            if !looked_at_otherwise.contains(versions.address) && self.is_same(&versions, &reported)? {
                 continue;
             }
             known.extend(self.before.host(&versions, &reported, self.from)?);
@@ -110,11 +110,10 @@ impl Sides<'_> {
         Ok(TargetSet::from_ranges(ranges.map(|range| (range.first(), range.last()))))
     }
 
-    /// True when both runs saw the very same version: then nothing is decoded. Only where both looked alike.
-    fn is_same(&self, versions: &Versions<'_>, reported: &BTreeSet<RunId>) -> bool {
-        let version = |run| versions.at(reported, run).map(|row| row.key.2);
+    /// True when both runs saw the same: then no host is read whole. Only where both looked alike.
+    fn is_same(&self, versions: &Versions<'_>, reported: &BTreeSet<RunId>) -> Result<bool, StoreError> {
         let (before, after) = (self.before.seen.contains(versions.address), self.after.seen.contains(versions.address));
-        before == after && version(self.from) == version(self.to)
+        Ok(before == after && versions.is_same(reported, [self.from, self.to])?)
     }
 
     fn take(&self, lines: &mut Collector, known: Vec<KnownHost>, seen: Vec<HostObservation>) {

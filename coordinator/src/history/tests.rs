@@ -213,3 +213,27 @@ async fn what_a_second_look_left_open_is_not_compared_later() {
     let seen: Vec<String> = hosts(&fixture, open, None, 9).await.iter().map(|host| host.address.to_string()).collect();
     assert_eq!(seen, ["10.9.0.2"]);
 }
+
+#[tokio::test]
+async fn a_host_that_came_back_as_it_was_is_the_same_and_no_other_is() {
+    let fixture = Fixture::new().await;
+    let was = HostObservation { names: vec!["db.example".into()], ..host("10.9.0.1", &[80]) };
+    let address = was.address;
+    let later = NOW.plus(std::time::Duration::from_secs(86_400));
+    let others = [
+        HostObservation { names: vec!["web.example".into()], ..was.clone() },
+        HostObservation { reason: "echo-reply".into(), ..was.clone() },
+        HostObservation { names: was.names.clone(), ..host("10.9.0.1", &[22, 80]) },
+    ];
+    let first = fixture.finished_run(TARGETS, vec![was.clone()]).await;
+    for other in others {
+        let changed = fixture.finished_run(TARGETS, vec![other]).await;
+        let back = fixture.finished_run(TARGETS, vec![HostObservation { seen: later, ..was.clone() }]).await;
+        let same = move |view: &crate::store::View| {
+            let reported = reported_runs(view, SCAN, back)?;
+            let versions = super::versions_of(view, SCAN, address)?.unwrap();
+            Ok([versions.is_same(&reported, [first, back])?, versions.is_same(&reported, [first, changed])?])
+        };
+        assert_eq!(fixture.store.read(same).await.unwrap(), [true, false]);
+    }
+}

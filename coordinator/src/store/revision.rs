@@ -56,9 +56,10 @@ impl<T: Clone> Memo<T> {
     pub(crate) fn get(&self, store: &Store, tables: &[(u8, &str)]) -> (u64, Option<T>) {
         let revision = |(prefix, _): &(u8, &str)| store.shared.revisions.of(*prefix).load(Ordering::Acquire);
         let revision = tables.iter().map(revision).fold(0, u64::wrapping_add);
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = held.as_ref().filter(|(known, _)| *known == revision);
-        (revision, known.map(|(_, value)| value.clone()))
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is out of date makes room for what is read now.
+        held.take_if(|(known, _)| *known != revision);
+        (revision, held.as_ref().map(|(_, value)| value.clone()))
     }
 
     /// Keeps what was read after [`Self::get`] gave this revision.

@@ -67,6 +67,16 @@ impl<K: Key, V: Encode + Decode<()>> Table<K, V> {
         let body = open(key, sealed).ok_or_else(|| damaged(self.name, key))?;
         codec::decode(body, MAX_VALUE_BYTES).map_err(|_| damaged(self.name, key))
     }
+
+    /// As [`open`](Self::open), but reads only the first part of the value; the bytes of the others come with it.
+    pub(super) fn open_start<'a, S: Decode<()>>(
+        &self,
+        key: &[u8],
+        sealed: &'a [u8],
+    ) -> Result<(S, &'a [u8]), StoreError> {
+        let body = open(key, sealed).ok_or_else(|| damaged(self.name, key))?;
+        codec::decode_start(body).map_err(|_| damaged(self.name, key))
+    }
 }
 
 /// `body` behind a CRC32C of the key and itself, so that a value under a wrong key is noticed too.

@@ -115,7 +115,7 @@ impl<'a> Draft<'a> {
     pub(super) fn remove_some(&mut self, prefix: u8, most: usize) -> Result<u64, StoreError> {
         let keys: Vec<Vec<u8>> = {
             let rows = self.layers().range(Bound::Included(vec![prefix]), end_of(&[prefix]));
-            rows.take(most).map(|row| row.map(|(key, _)| key)).collect::<Result<_, _>>()?
+            rows.take(most).map(|row| row.map(|(key, _)| key.to_vec())).collect::<Result<_, _>>()?
         };
         let removed = keys.len() as u64;
         keys.into_iter().for_each(|key| self.stage(key, None));
@@ -186,6 +186,12 @@ impl<K: Key, V: Encode + Decode<()>> Row<'_, K, V> {
     pub(crate) fn value(&self) -> Result<V, StoreError> {
         let (key, sealed) = &self.raw;
         self.table.open(key, sealed)
+    }
+
+    /// The first part of its value, checked, and the bytes of the rest: equal bytes are equal values.
+    pub(crate) fn start<S: Decode<()>>(&self) -> Result<(S, &[u8]), StoreError> {
+        let (key, sealed) = &self.raw;
+        self.table.open_start(key, sealed)
     }
 }
 

@@ -4,13 +4,15 @@ use std::cmp::Ordering;
 use std::collections::btree_map;
 use std::ops::Bound;
 
+use sled::IVec;
+
 use super::error::StoreError;
 use super::index::{Changes, Staged, guarded};
 
 type StagedRange<'a> = btree_map::Range<'a, Vec<u8>, Staged>;
 
-/// A row's key and sealed value.
-pub(super) type RawRow = (Vec<u8>, Vec<u8>);
+/// A row's key and sealed value, shared with the index as far as they lie there.
+pub(super) type RawRow = (IVec, IVec);
 
 /// The index's rows, and what is staged over them.
 #[derive(Clone, Copy)]
@@ -82,8 +84,8 @@ impl Walk<'_> {
             let row = if order.is_le() { guarded(|| rows.take(end).transpose())? } else { None };
             let change = if order.is_ge() { staged.take(end) } else { None };
             match (row, change) {
-                (_, Some((key, Some(value)))) => return Ok(Some((key.clone(), value.clone()))),
-                (Some((key, value)), None) => return Ok(Some((key.to_vec(), value.to_vec()))),
+                (_, Some((key, Some(value)))) => return Ok(Some((key.as_slice().into(), value.as_slice().into()))),
+                (Some(row), None) => return Ok(Some(row)),
                 (_, Some((_, None))) | (None, None) => {}
             }
         }

@@ -297,7 +297,9 @@ impl Coordinator {
         };
         let read = |view: &View| {
             let rows = view.iter(&ALERTS).take(MOST_HELD + 1).map(|row| row.map(|(_, alert)| alert));
-            rows.collect::<Result<Vec<Alert>, StoreError>>()
+            let mut alerts = rows.collect::<Result<Vec<Alert>, StoreError>>()?;
+            alerts.shrink_to_fit();
+            Ok(alerts)
         };
         let alerts = self.store().read(read).await?;
         let held = (alerts.len() <= MOST_HELD).then(|| Arc::new(alerts));

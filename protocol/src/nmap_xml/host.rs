@@ -16,6 +16,9 @@ use std::net::IpAddr;
 /// What nmap calls a service that hung up before it said anything, as a busy one does too. It identifies nothing.
 const HUNG_UP: &str = "tcpwrapped";
 
+/// What errors call more ports than there are.
+const PORTS_OF_HOST: &str = "a number of ports of a host";
+
 /// What is known of the host whose element is open.
 #[derive(Debug, Default)]
 pub(super) struct HostBuilder {
@@ -188,7 +191,7 @@ impl HostBuilder {
     fn count_port(&mut self, protocol: Protocol) -> Result<(), XmlError> {
         let count = self.listed.entry(protocol).or_default();
         *count += 1;
-        limit(*count, MAX_PORTS, "a number of ports of a host")
+        limit(*count, MAX_PORTS, PORTS_OF_HOST)
     }
 
     fn start_unlisted(&mut self, tag: &Tag<'_>) -> Result<(), XmlError> {
@@ -213,9 +216,13 @@ impl HostBuilder {
     pub(super) fn end_unlisted(&mut self, scans: &[ScanInfo]) -> Result<(), XmlError> {
         let Some(UnlistedBuilder { state, count, mut parts }) = self.group.take() else { return Ok(()) };
         if parts.is_empty() {
+            // Of all protocols together.
+            limit_ports(count, MAX_PORTS * Protocol::ALL.len())?;
             let silent_udp = |scan: &&ScanInfo| state == PortState::OpenFiltered && scan.protocol == Protocol::Udp;
             let scan = scans.iter().find(silent_udp).or(scans.first());
             parts.insert(scan.map_or(Protocol::Tcp, |scan| scan.protocol), count);
+        } else {
+            parts.values().try_for_each(|count| limit_ports(*count, MAX_PORTS))?;
         }
         self.unlisted.extend(parts.into_iter().map(|(protocol, count)| UnlistedPorts { protocol, state, count }));
         limit(self.unlisted.len(), MAX_ITEMS, "a number of unlisted port states")
@@ -265,4 +272,8 @@ fn state(tag: &Tag<'_>) -> Result<PortState, XmlError> {
 
 fn limit(count: usize, limit: usize, what: &'static str) -> Result<(), XmlError> {
     if count > limit { Err(XmlError::TooLarge { what, limit }) } else { Ok(()) }
+}
+
+fn limit_ports(count: u32, most: usize) -> Result<(), XmlError> {
+    limit(usize::try_from(count).unwrap_or(usize::MAX), most, PORTS_OF_HOST)
 }

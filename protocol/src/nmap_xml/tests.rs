@@ -161,6 +161,7 @@ fn what_nmap_does_not_write_is_refused_by_kind() {
             "<port ",
             &(many(MAX_PORTS + 1, "<port protocol=\"tcp\" portid=\"9\"><state state=\"open\"/></port>") + "<port "),
         ),
+        edit("count=\"1\" proto=\"tcp\"", "count=\"65537\" proto=\"tcp\""),
         edit("portid=\"80\"", "portid=\"65536\""),
         edit("state=\"open\"", "state=\"ajar\""),
         edit("services=\"53\"", "services=\"53,x\""),
@@ -183,6 +184,7 @@ fn what_nmap_does_not_write_is_refused_by_kind() {
     the nmap document has a tag over the limit of 65536; such files are not read
     the nmap document has a depth of elements over the limit of 32; such files are not read
     the nmap document has a number of attributes over the limit of 64; such files are not read
+    the nmap document has a number of ports of a host over the limit of 65536; such files are not read
     the nmap document has a number of ports of a host over the limit of 65536; such files are not read
     a port number of the nmap document cannot be read: `65536`
     a port state of the nmap document cannot be read: `ajar`

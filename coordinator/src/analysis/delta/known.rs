@@ -14,10 +14,10 @@ use std::net::IpAddr;
 pub struct KnownHost {
     /// Its address.
     pub address: IpAddr,
-    /// What is known of it, put together from several runs.
-    pub observation: HostObservation,
     /// The latest run that saw it.
     pub seen_run: RunId,
+    /// What is known of it, put together from several runs.
+    pub observation: HostObservation,
     /// How the services of which ports were identified.
     pub services: Vec<IdentifiedPorts>,
 }

@@ -154,7 +154,7 @@ proptest! {
                 (true, _) => Some(expected.remove(0)),
                 (false, _) => expected.pop(),
             };
-            prop_assert_eq!(found.transpose().unwrap(), wanted.map(|(key, value)| (vec![key], vec![value])));
+            prop_assert_eq!(found.transpose().unwrap(), wanted.map(|(key, value)| (vec![key].into(), vec![value].into())));
         }
     }
 }
