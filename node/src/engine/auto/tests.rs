@@ -38,14 +38,10 @@ fn the_builtin_engine_serves_what_it_can_and_the_rest_is_named() {
         (EngineChoice::Auto, "-T4 -sV --host-timeout 30s --max-retries 1"),
         (EngineChoice::Auto, "-T5 -F -Pn"),
         (EngineChoice::Auto, "-sU"),
-        (EngineChoice::Auto, "-sS"),
-        (EngineChoice::Auto, "-sS -sV"),
-        (EngineChoice::Auto, "-sS -O"),
         (EngineChoice::Auto, "-sC"),
         (EngineChoice::Auto, "-A -T4"),
         (EngineChoice::Auto, "-sT -sU"),
         (EngineChoice::Auto, "-sV -PS80"),
-        (EngineChoice::Builtin, "-sS"),
         (EngineChoice::Builtin, "-sC"),
         (EngineChoice::Nmap, "-sV"),
     ]
@@ -66,21 +62,6 @@ fn the_builtin_engine_serves_what_it_can_and_the_rest_is_named() {
       raw: nmap is needed for -sU; install nmap 7.80 or later on this node, or leave that out
       nmap: -sU needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
       both: Nmap
-    auto -sS
-      none: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
-      raw: Builtin
-      nmap: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
-      both: Builtin
-    auto -sS -sV
-      none: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
-      raw: Builtin
-      nmap: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
-      both: Both
-    auto -sS -O
-      none: nmap is needed for -sS, -O; install nmap 7.80 or later on this node, or leave that out
-      raw: nmap is needed for -O; install nmap 7.80 or later on this node, or leave that out
-      nmap: -sS, -O needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
-      both: Both
     auto -sC
       none: nmap is needed for -sC; install nmap 7.80 or later on this node, or leave that out
       raw: nmap is needed for -sC; install nmap 7.80 or later on this node, or leave that out
@@ -101,11 +82,6 @@ fn the_builtin_engine_serves_what_it_can_and_the_rest_is_named() {
       raw: nmap is needed for -PS; install nmap 7.80 or later on this node, or leave that out
       nmap: Nmap
       both: Nmap
-    builtin -sS
-      none: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
-      raw: Builtin
-      nmap: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
-      both: Builtin
     builtin -sC
       none: the built-in engine cannot do -sC; choose engine auto or nmap, or leave that out
       raw: the built-in engine cannot do -sC; choose engine auto or nmap, or leave that out
@@ -116,6 +92,39 @@ fn the_builtin_engine_serves_what_it_can_and_the_rest_is_named() {
       raw: nmap is needed for engine nmap; install nmap 7.80 or later on this node, or leave that out
       nmap: Nmap
       both: Nmap
+    ");
+}
+
+#[test]
+fn half_open_scans_need_raw_packets_of_whoever_makes_them() {
+    let lines = [
+        (EngineChoice::Auto, "-sS"),
+        (EngineChoice::Auto, "-sS -sV"),
+        (EngineChoice::Auto, "-sS -O"),
+        (EngineChoice::Builtin, "-sS"),
+    ]
+    .map(|(engine, args)| told(engine, args));
+    insta::assert_snapshot!(lines.join("\n"), @"
+    auto -sS
+      none: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      raw: Builtin
+      nmap: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      both: Builtin
+    auto -sS -sV
+      none: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      raw: Builtin
+      nmap: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      both: Both
+    auto -sS -O
+      none: nmap is needed for -sS, -O; install nmap 7.80 or later on this node, or leave that out
+      raw: nmap is needed for -O; install nmap 7.80 or later on this node, or leave that out
+      nmap: -sS, -O needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      both: Both
+    builtin -sS
+      none: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      raw: Builtin
+      nmap: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+      both: Builtin
     ");
 }
 
