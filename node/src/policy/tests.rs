@@ -202,9 +202,9 @@ fn a_half_open_scan_needs_the_owners_word_and_the_right_and_then_no_nmap() {
         admit("raw_packets = true", true, "-sS -O"),
     ];
     let told: Vec<String> = refused.into_iter().map(|refused| refused.expect_err("refused")).collect();
-    insta::assert_snapshot!(told.join("\n"), @r"
+    insta::assert_snapshot!(told.join("\n"), @"
     -sS needs raw packets, which this node's policy does not allow; its owner can set `raw_packets = true`
-    nmap is needed for -sS; install nmap 7.80 or later on this node, or leave that out
-    nmap is needed for -sS, -O; install nmap 7.80 or later on this node, or leave that out
+    -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+    nmap is needed for -O; install nmap 7.80 or later on this node, or leave that out
     ");
 }
