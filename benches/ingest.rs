@@ -17,6 +17,8 @@ mod fleet;
 mod process;
 #[path = "ingest/runs.rs"]
 mod runs;
+#[path = "fleet/services.rs"]
+mod services;
 #[path = "ndiff/stored.rs"]
 mod stored;
 

@@ -14,6 +14,8 @@ mod fleet;
 #[path = "ndiff/process.rs"]
 #[expect(dead_code, reason = "the other benchmarks measure whole processes with it")]
 mod process;
+#[path = "fleet/services.rs"]
+mod services;
 #[path = "pages/table.rs"]
 mod table;
 
@@ -54,7 +56,7 @@ fn main() -> Outcome<()> {
 async fn bench(hosts: u32, runs: u32, rounds: usize) -> Outcome<()> {
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("hub");
-    println!("{runs} runs of {hosts} hosts x {} ports", fleet::PORTS.len());
+    println!("{runs} runs of {hosts} hosts x {} ports", services::SERVICES.len());
     fill(&data, hosts, runs).await?;
     let mut served = Served::start(&data)?;
     let browser = Browser::sign_in(&served.address, "ada", PASSWORD).await?;

@@ -1,5 +1,6 @@
 //! What nodes say of a network: hosts with ten open ports each, of which two in a hundred change from run to run.
 
+use crate::services::SERVICES;
 use protocol::codec::encode;
 use protocol::message::TaskResult;
 use protocol::observation::{
@@ -17,20 +18,6 @@ pub(crate) const UPLOAD: u32 = 100;
 pub(crate) const PORTS: &str = "22,25,53,80,111,143,443,993,3306,8080";
 /// A host in so many changes from one run to the next.
 const CHANGES: u32 = 50;
-
-/// What answers there.
-const SERVICES: [(u16, &str, &str, &str); 10] = [
-    (22, "ssh", "OpenSSH", "8.4p1 Debian 5+deb11u1"),
-    (25, "smtp", "Postfix smtpd", ""),
-    (53, "domain", "ISC BIND", "9.16.27"),
-    (80, "http", "nginx", "1.18.0"),
-    (111, "rpcbind", "", "2-4"),
-    (143, "imap", "Dovecot imapd", ""),
-    (443, "http", "nginx", "1.18.0"),
-    (993, "imap", "Dovecot imapd", ""),
-    (3306, "mysql", "MySQL", "8.0.28"),
-    (8080, "http", "Apache httpd", "2.4.53"),
-];
 
 /// The addresses of `count` hosts from the one with number `first` on.
 pub(crate) fn targets(first: u32, count: u32) -> TargetSet {

@@ -1,25 +1,12 @@
 //! Documents as nmap writes them: one network over many runs, in each of which a hundredth of the hosts differ.
 
+use crate::services::SERVICES;
 use std::fmt::Write;
 
 /// What was scanned.
 pub(crate) const NETWORK: &str = "10.0.0.0/16";
 /// Its addresses.
 pub(crate) const ADDRESSES: u32 = 65_536;
-
-/// Ports that hosts have open, with what answers there.
-pub(crate) const PORTS: [(u16, &str, &str, &str); 10] = [
-    (22, "ssh", "OpenSSH", "8.4p1 Debian 5+deb11u1"),
-    (25, "smtp", "Postfix smtpd", ""),
-    (53, "domain", "ISC BIND", "9.16.27"),
-    (80, "http", "nginx", "1.18.0"),
-    (111, "rpcbind", "", "2-4"),
-    (143, "imap", "Dovecot imapd", ""),
-    (443, "http", "nginx", "1.18.0"),
-    (993, "imap", "Dovecot imapd", ""),
-    (3306, "mysql", "MySQL", "8.0.28"),
-    (8080, "http", "Apache httpd", "2.4.53"),
-];
 
 /// How a host differs in one run from most runs; each run picks other hosts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,7 +55,7 @@ fn write_host(out: &mut String, host: u32, run: u32, start: u32) {
     let [_, _, high, low] = host.to_be_bytes();
     let differs = difference(host, run);
     let (mut ports, mut open) = (String::new(), 0);
-    for (index, (port, name, product, version)) in (0u32..).zip(PORTS) {
+    for (index, (port, name, product, version)) in (0u32..).zip(SERVICES) {
         let is_the_one = index == host % 9;
         if differs == Difference::PortClosed && is_the_one {
             continue;

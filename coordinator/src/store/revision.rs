@@ -58,8 +58,9 @@ impl<T: Clone> Memo<T> {
         let revision = tables.iter().map(revision).fold(0, u64::wrapping_add);
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // What is out of date makes room for what is read now.
-        held.take_if(|(known, _)| *known != revision);
-        (revision, held.as_ref().map(|(_, value)| value.clone()))
+        held.take_if(|(known, _)| *known < revision);
+        let known = held.as_ref().filter(|(known, _)| *known == revision);
+        (revision, known.map(|(_, value)| value.clone()))
     }
 
     /// Keeps what was read after [`Self::get`] gave this revision.
