@@ -65,17 +65,24 @@ pub(super) async fn scan(shared: Arc<Shared>, address: IpAddr) -> Outcome {
     match look(&shared, address, own).await {
         Ok(host) => {
             shared.found(host.state);
-            Outcome::Settled { host: Box::new(host), by_port_only: own || shared.plan.skips_discovery }
+            Outcome::Settled { host: Box::new(host), by_port_only: !is_asked(&shared, address, own) }
         }
         Err(why) => Outcome::NotObserved { address, why },
     }
 }
 
-async fn look(shared: &Shared, address: IpAddr, own: bool) -> Result<HostObservation, Trouble> {
+/// Whether the host is asked for life. ARP asks even where the author wants no discovery, as nmap does: on the own
+/// segment nothing can be sent without it, and a wall does not hide from it.
+fn is_asked(shared: &Shared, address: IpAddr, own: bool) -> bool {
+    let by_arp = || shared.raw.as_ref().is_some_and(|raw| raw.is_near(address));
+    !own && (!shared.plan.skips_discovery || by_arp())
+}
+
+async fn look(shared: &Arc<Shared>, address: IpAddr, own: bool) -> Result<HostObservation, Trouble> {
     let mut known = Known { trip: RoundTrip::new(shared.round_trip()), life: None, mac: None };
     let limit = shared.plan.host_timeout;
     let start = Instant::now();
-    if shared.plan.order.is_empty() || !(own || shared.plan.skips_discovery) {
+    if shared.plan.order.is_empty() || is_asked(shared, address, own) {
         let found = within(limit, look_for_life(shared, address, own, &mut known)).await?;
         if shared.plan.order.is_empty() || matches!(found, Life::Down(_)) {
             shared.settled(shared.plan.cells_per_host());
@@ -109,7 +116,12 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Trouble
     tokio::time::timeout(limit, work).await.unwrap_or(Err(Trouble::TimedOut))
 }
 
-async fn look_at_ports(shared: &Shared, address: IpAddr, own: bool, known: Known) -> Result<HostObservation, Trouble> {
+async fn look_at_ports(
+    shared: &Arc<Shared>,
+    address: IpAddr,
+    own: bool,
+    known: Known,
+) -> Result<HostObservation, Trouble> {
     let Known { mut trip, life, mac } = known;
     let states = match &shared.raw {
         Some(raw) => raw.ask(address, Goal::Ports, trip).await?.states,
@@ -117,7 +129,9 @@ async fn look_at_ports(shared: &Shared, address: IpAddr, own: bool, known: Known
     };
     let life = life.unwrap_or_else(|| life_by_ports(&states, own));
     if let Life::Down(_) = life {
-        return Ok(without_ports(address, life, mac));
+        let host = without_ports(address, life, mac);
+        // What is behind a wall looks like nobody at all; the number of its silent ports tells that they were asked.
+        return Ok(if own { host } else { with_ports(host, &states, BTreeMap::new()) });
     }
     let services = identify(shared, address, &states).await;
     Ok(with_ports(without_ports(address, life, mac), &states, services))

@@ -1,4 +1,4 @@
-//! Half-open scanning with raw packets: one task per scan owns the sockets and asks every host of the scan side by side.
+//! Half-open scanning with raw packets: one thread per scan owns the sockets and asks every host of the scan side by side.
 //!
 //! The hosts' own questions (who is done, what is due) are in `job` and `cells`, the pace in `flow`, the bytes in
 //! `packet`, the proof that an answer is one in `proof`. Nothing is kept per packet, so a flood of answers costs no memory.
@@ -34,7 +34,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::task::AbortOnDropHandle;
 
 /// Hosts that wait to be taken on.
 const INBOX: usize = 64;
@@ -97,10 +96,10 @@ pub(super) struct Found {
     pub(super) trip: RoundTrip,
 }
 
-/// A scan's way to the task that owns the raw sockets; the task ends with it.
+/// A scan's way to the thread that owns the raw sockets; the thread ends with it.
 pub(super) struct Raw {
     orders: mpsc::Sender<Order>,
-    _task: AbortOnDropHandle<()>,
+    near: TargetSet,
 }
 
 struct Order {
@@ -119,19 +118,31 @@ impl Raw {
         progress: watch::Sender<Progress>,
     ) -> io::Result<Self> {
         let (four, six) = targets.by_family();
+        // On a thread of its own nothing else waits for the sockets. Otherwise each answer would wake another thread of the
+        // node, which costs more than the whole rest.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let inside = runtime.enter();
         let link = Link::open(!four.is_empty(), !six.is_empty())?;
         let segments = if wish.uses_arp { Segments::open(&four) } else { Segments::default() };
         let proof = Proof::draw().map_err(io::Error::other)?;
         let (orders, inbox) = mpsc::channel(INBOX);
+        let near = segments.addresses();
         let scanner = Scanner::new(wish, inbox, Ways { link, segments, proof, node, progress });
-        Ok(Self { orders, _task: AbortOnDropHandle::new(tokio::spawn(scanner.run())) })
+        drop(inside);
+        std::thread::Builder::new().name("raw-scan".to_owned()).spawn(move || runtime.block_on(scanner.run()))?;
+        Ok(Self { orders, near })
+    }
+
+    /// Whether ARP alone tells if `address` is there: it is on a segment of this machine.
+    pub(super) fn is_near(&self, address: IpAddr) -> bool {
+        self.near.contains(address)
     }
 
     /// Asks `address`; `trip` is what is known of its round trip.
     pub(super) async fn ask(&self, address: IpAddr, goal: Goal, trip: RoundTrip) -> Result<Found, Trouble> {
         let (reply, found) = oneshot::channel();
         let order = Order { address, goal, trip, reply };
-        // The task ends only with this handle.
+        // The thread ends only with this handle.
         let gone = Trouble::NotSent(Errno::PIPE);
         self.orders.send(order).await.map_err(|_| gone.clone())?;
         found.await.unwrap_or(Err(gone))

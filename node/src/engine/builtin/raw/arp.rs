@@ -52,6 +52,15 @@ impl Segments {
         Self(wanted.take(MAX_SEGMENTS).collect())
     }
 
+    /// Every address on them.
+    pub(super) fn addresses(&self) -> TargetSet {
+        let network = |segment: &Segment| {
+            let (own, mask) = (segment.own.to_bits(), segment.mask);
+            (Ipv4Addr::from(own & mask).into(), Ipv4Addr::from(own | !mask).into())
+        };
+        TargetSet::from_ranges(self.0.iter().map(network))
+    }
+
     /// True when `address` is on one of them.
     pub(super) fn have(&self, address: Ipv4Addr) -> bool {
         self.of(address).is_some()

@@ -1,4 +1,4 @@
-//! The task that owns the raw sockets of one scan: takes hosts on, sends what is due, reads what comes back.
+//! The thread that owns the raw sockets of one scan: takes hosts on, sends what is due, reads what comes back.
 
 use super::arp::Segments;
 use super::cells::{Retries, Verdict};
@@ -49,7 +49,7 @@ pub(super) struct Ways {
     pub(super) progress: watch::Sender<Progress>,
 }
 
-/// The task.
+/// What the thread holds.
 pub(super) struct Scanner {
     wish: Wish,
     ways: Ways,

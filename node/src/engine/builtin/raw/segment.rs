@@ -60,6 +60,17 @@ async fn look_at_walls() {
     assert_eq!(told(&silent), [(HostState::Up, "arp-response")]);
     assert_eq!(silent.host("198.18.7.4").unlisted[0].count, 1_000);
 
+    // Without discovery ARP asks all the same; where it may not, the number of silent ports is all there is to tell.
+    let unasked = scanned("198.18.7.4", "1-40", "-Pn -T5").await;
+    assert_eq!(told(&unasked), [(HostState::Up, "arp-response")]);
+    assert!(unasked.coverage().by_port_only.is_empty());
+    let unproven = scanned("198.18.7.4", "1-40", "-Pn -T5 --disable-arp-ping").await;
+    assert_eq!(told(&unproven), [(HostState::Down, "no-response")]);
+    assert_eq!(unproven.coverage().by_port_only, unproven.coverage().asked);
+    for host in [unasked.host("198.18.7.4"), unproven.host("198.18.7.4")] {
+        assert_eq!((host.unlisted[0].state, host.unlisted[0].count), (PortState::Filtered, 40));
+    }
+
     // Beyond the segment there is no ARP.
     let behind = scanned("198.18.10.1-2", "700-702", "-T4").await;
     assert_eq!(told(&behind), [(HostState::Up, "echo-reply"), (HostState::Down, "net-unreach")]);
