@@ -52,4 +52,5 @@ mod stories {
     mod storm;
     mod tokens;
     mod users;
+    mod wire;
 }

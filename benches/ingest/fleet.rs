@@ -35,7 +35,7 @@ pub(crate) fn result(task: TaskId, run: u32, (first, count): (u32, u32), now: Ti
     let ports = PORTS.parse().unwrap_or_default();
     let probed = vec![ProbedCells { targets: asked.clone(), ports, method: ProbeMethod::Syn }];
     let services = ServiceDetection { engine: "builtin".into(), version: "1".into(), intensity: 7 };
-    let coverage = Coverage { asked, probed, services: Some(services), ..Coverage::default() };
+    let coverage = Coverage { asked, probed, services: vec![services], ..Coverage::default() };
     let hosts = (first..first + count).map(|number| host(number, run, now)).collect();
     TaskResult { task, fence: 1, started: now, ended: now, coverage, hosts, shortfall: None, default_ports: None }
 }

@@ -5,14 +5,16 @@
 pub mod auto;
 pub mod builtin;
 pub mod guard;
+mod memory;
 pub mod nmap;
 mod service;
 #[cfg(test)]
 mod trial;
 
 use crate::policy::{AdmittedTask, Policy};
-use auto::{Chosen, Unserved};
+use auto::{Chosen, Named, Unserved};
 use builtin::Builtin;
+use memory::Memory;
 use nmap::{Nmap, NmapError, NmapFacts, ProgramError};
 use protocol::observation::{Coverage, HostObservation};
 use std::future::Future;
@@ -74,6 +76,8 @@ pub enum EngineError {
 pub struct EngineFacts {
     /// Version of the built-in engine.
     pub builtin: String,
+    /// Whether it can send raw packets here.
+    pub raw: bool,
     /// nmap, when there is one that can be used.
     pub nmap: Option<NmapFacts>,
 }
@@ -83,6 +87,8 @@ pub struct Engines {
     builtin: Builtin,
     nmap: Option<Nmap>,
     trouble: Option<ProgramError>,
+    /// What nmap named before.
+    named: Memory<Named>,
 }
 
 impl Engines {
@@ -93,12 +99,15 @@ impl Engines {
             Ok(found) => (found, None),
             Err(trouble) => (None, Some(trouble)),
         };
-        Self { builtin: Builtin::new(), nmap, trouble }
+        let full_every = policy.identify_fully_every();
+        let builtin = Builtin::remembering(full_every).with_node_rate(policy.max_node_rate());
+        Self { builtin, nmap, trouble, named: Memory::new(full_every) }
     }
 
     /// What there is.
     pub fn facts(&self) -> EngineFacts {
-        EngineFacts { builtin: BUILTIN_VERSION.to_owned(), nmap: self.nmap.as_ref().map(|nmap| nmap.facts().clone()) }
+        let nmap = self.nmap.as_ref().map(|nmap| nmap.facts().clone());
+        EngineFacts { builtin: BUILTIN_VERSION.to_owned(), raw: Builtin::may_send_raw(), nmap }
     }
 
     /// Why an nmap that is there is not used.
@@ -115,9 +124,20 @@ impl Engine for Engines {
         progress: watch::Sender<Progress>,
         stop: CancellationToken,
     ) -> Result<Coverage, EngineError> {
-        match (auto::choose(task.spec(), self.nmap.as_ref().map(Nmap::facts))?, &self.nmap) {
+        let chosen = auto::choose(task.spec(), self.nmap.as_ref().map(Nmap::facts), Builtin::may_send_raw())?;
+        match (chosen, &self.nmap) {
             (Chosen::Nmap, Some(nmap)) => nmap.scan(task, hosts, progress, stop).await,
-            (Chosen::Nmap | Chosen::Builtin, _) => self.builtin.scan(task, hosts, progress, stop).await,
+            (Chosen::Both, Some(nmap)) => {
+                auto::scan(
+                    auto::Parts { builtin: &self.builtin, nmap, named: &self.named },
+                    task,
+                    hosts,
+                    progress,
+                    stop,
+                )
+                .await
+            }
+            (Chosen::Nmap | Chosen::Both | Chosen::Builtin, _) => self.builtin.scan(task, hosts, progress, stop).await,
         }
     }
 }

@@ -79,7 +79,7 @@ fn kernel_file(path: &str) -> String {
 }
 
 fn engine_facts(engines: &EngineFacts) -> Vec<EngineFact> {
-    let builtin = EngineFact { name: "builtin".into(), version: engines.builtin.as_str().into(), raw: false };
+    let builtin = EngineFact { name: "builtin".into(), version: engines.builtin.as_str().into(), raw: engines.raw };
     let nmap = engines.nmap.as_ref().map(|nmap| EngineFact {
         name: "nmap".into(),
         version: nmap.version.as_str().into(),

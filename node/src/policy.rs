@@ -6,6 +6,7 @@ use crate::engine::auto::{self, Unserved};
 use crate::engine::nmap::NmapFacts;
 use crate::spool::SpoolLimits;
 use protocol::args::{ArgsError, ScanArgs};
+use protocol::port::Protocol;
 use protocol::target::TargetSet;
 use protocol::task::{Task, TaskId, TaskSpec};
 use serde::Deserialize;
@@ -18,8 +19,15 @@ use std::path::{Path, PathBuf};
 /// The most addresses of one task.
 pub const MAX_ADDRESSES: u128 = 256;
 
+/// Packets a second when the file does not say: what a host on a fast network stands, and what a machine can send.
+const DEFAULT_MAX_HOST_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(249_999);
+const DEFAULT_MAX_NODE_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(499_999);
+
 /// Tasks at once when the file does not say.
 const DEFAULT_MAX_TASKS: NonZeroU16 = NonZeroU16::MIN.saturating_add(3);
+
+/// Unless the owner says otherwise: of ten looks at a service that answers as before, one identifies it fully.
+pub(crate) const DEFAULT_FULL_EVERY: NonZeroU16 = NonZeroU16::new(10).expect("it is not zero");
 
 /// What undelivered results may fill when the file does not say.
 const DEFAULT_SPOOL_LIMIT_MIB: NonZeroU32 = NonZeroU32::MIN.saturating_add(1_023);
@@ -38,13 +46,21 @@ pub struct Policy {
     raw_packets: bool,
     /// Packets a second, for each task.
     max_rate: Option<NonZeroU32>,
+    /// The same to each host, and of all tasks together.
+    max_host_rate: NonZeroU32,
+    max_node_rate: NonZeroU32,
     max_tasks: NonZeroU16,
+    /// Of the looks at an unchanged service every so many identify it fully.
+    identify_fully_every: NonZeroU16,
     allow_t5: bool,
     nmap: Option<PathBuf>,
     spool_limit_mib: NonZeroU32,
     spool_keep_free_mib: Option<u32>,
     #[serde(skip)]
     found: Option<NmapFacts>,
+    /// Whether the built-in engine can send raw packets.
+    #[serde(skip)]
+    builtin_raw: bool,
 }
 
 impl Default for Policy {
@@ -54,12 +70,16 @@ impl Default for Policy {
             options: BTreeSet::new(),
             raw_packets: false,
             max_rate: None,
+            max_host_rate: DEFAULT_MAX_HOST_RATE,
+            max_node_rate: DEFAULT_MAX_NODE_RATE,
             max_tasks: DEFAULT_MAX_TASKS,
+            identify_fully_every: DEFAULT_FULL_EVERY,
             allow_t5: true,
             nmap: None,
             spool_limit_mib: DEFAULT_SPOOL_LIMIT_MIB,
             spool_keep_free_mib: None,
             found: None,
+            builtin_raw: false,
         }
     }
 }
@@ -110,7 +130,9 @@ pub enum PolicyError {
 pub struct AdmittedTask {
     task: Task,
     max_rate: Option<u32>,
+    max_host_rate: u32,
     raw: bool,
+    may_send_raw: bool,
 }
 
 /// Why a task is not run here; the text goes back to the coordinator.
@@ -177,6 +199,7 @@ impl Policy {
     /// The same policy, knowing what this node can scan with. Until it is told, it takes nmap for missing.
     pub fn with_engines(mut self, facts: &EngineFacts) -> Self {
         self.found = facts.nmap.clone();
+        self.builtin_raw = facts.raw;
         self
     }
 
@@ -185,9 +208,24 @@ impl Policy {
         self.nmap.as_deref()
     }
 
+    /// Whether raw packets may be sent.
+    pub fn raw_packets(&self) -> bool {
+        self.raw_packets
+    }
+
+    /// Packets a second of all tasks together.
+    pub fn max_node_rate(&self) -> u32 {
+        self.max_node_rate.get()
+    }
+
     /// How many tasks may run at the same time.
     pub fn max_tasks(&self) -> u16 {
         self.max_tasks.get()
+    }
+
+    /// Of the looks at a service that answers as before, every so many identify it fully; the others only confirm it.
+    pub fn identify_fully_every(&self) -> NonZeroU16 {
+        self.identify_fully_every
     }
 
     /// How much undelivered results may fill.
@@ -212,7 +250,10 @@ impl Policy {
             format!("options that need its word: {options}"),
             format!("raw packets: {}", if self.raw_packets { "yes" } else { "no" }),
             format!("rate of each task: {rate}"),
+            format!("rate to each host: {} packets a second", self.max_host_rate),
+            format!("rate of the node: {} packets a second", self.max_node_rate),
             format!("tasks at a time: {}", self.max_tasks),
+            format!("services identified fully: every {} looks", self.identify_fully_every),
             format!("-T5: {}", if self.allow_t5 { "yes" } else { "no" }),
             format!("nmap: {}", self.nmap.as_ref().map_or_else(|| "on the PATH".into(), |path| path.to_string_lossy())),
             format!("undelivered results: {} MiB", self.spool_limit_mib),
@@ -235,9 +276,10 @@ impl Policy {
         if auto::needs_raw(&task.spec) && !self.raw_packets {
             return Err(Refused::RawPackets(auto::raw_wishes(&task.spec)));
         }
-        auto::choose(&task.spec, self.found.as_ref())?;
+        auto::choose(&task.spec, self.found.as_ref(), self.builtin_raw)?;
         let raw = self.raw_packets && self.found.as_ref().is_some_and(|nmap| nmap.raw);
-        Ok(AdmittedTask { task, max_rate, raw })
+        let (max_host_rate, may_send_raw) = (self.max_host_rate.get(), self.raw_packets);
+        Ok(AdmittedTask { task, max_rate, max_host_rate, raw, may_send_raw })
     }
 
     fn check_targets(&self, targets: &TargetSet, roster: &TargetSet) -> Result<(), Refused> {
@@ -298,12 +340,29 @@ impl AdmittedTask {
         &self.task.spec
     }
 
+    /// The same task for its ports of one protocol; where its port field is empty, for those that its engine chooses.
+    pub(crate) fn only(&self, protocol: Protocol) -> Self {
+        let mut task = self.clone();
+        task.task.spec.ports = self.spec().ports.as_ref().map(|ports| ports.only(protocol));
+        task
+    }
+
     /// Packets a second at most.
     pub fn max_rate(&self) -> Option<u32> {
         self.max_rate
     }
 
-    /// Whether raw packets may be sent, by the owner's word and by this process's rights.
+    /// Packets a second to one host at most.
+    pub fn max_host_rate(&self) -> u32 {
+        self.max_host_rate
+    }
+
+    /// Whether the owner lets raw packets be sent; whether this process can is another matter.
+    pub fn may_send_raw(&self) -> bool {
+        self.may_send_raw
+    }
+
+    /// Whether nmap may send raw packets, by the owner's word and by this process's rights.
     pub fn raw(&self) -> bool {
         self.raw
     }

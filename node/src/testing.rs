@@ -92,7 +92,7 @@ pub(crate) fn options(dir: &Path) -> NodeOptions {
 }
 
 pub(crate) fn engine_facts() -> EngineFacts {
-    EngineFacts { builtin: "1".to_owned(), nmap: None }
+    EngineFacts { builtin: "1".to_owned(), raw: false, nmap: None }
 }
 
 /// A data folder whose node is a member already.

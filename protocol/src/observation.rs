@@ -147,6 +147,8 @@ pub struct Service {
     pub tls: bool,
     /// How the name was found.
     pub method: ServiceMethod,
+    /// Which engine of [`Coverage::services`] found it; empty where there is one only, or where nothing was probed.
+    pub by: Text,
 }
 
 /// How a service name was found.
@@ -169,8 +171,9 @@ pub struct Coverage {
     pub by_port_only: TargetSet,
     /// Cells probed to the end. A host confirmed down covers its cells too.
     pub probed: Vec<ProbedCells>,
-    /// How services were identified; `None` when they were not.
-    pub services: Option<ServiceDetection>,
+    /// How services were identified, each engine once; [`Service::by`] says which of them named a service. Empty when
+    /// services were not identified.
+    pub services: Vec<ServiceDetection>,
     /// The options that really took effect, engine by engine, for people and for comparison.
     pub options: Vec<EffectiveOptions>,
 }

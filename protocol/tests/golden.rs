@@ -124,7 +124,7 @@ fn coverage() -> Coverage {
         asked: targets.clone(),
         by_port_only: protocol::TargetSet::empty(),
         probed: vec![ProbedCells { targets, ports, method: ProbeMethod::Connect }],
-        services: Some(ServiceDetection { engine: "builtin".into(), version: "0.1.0".into(), intensity: 7 }),
+        services: vec![ServiceDetection { engine: "builtin".into(), version: "0.1.0".into(), intensity: 7 }],
         options: vec![EffectiveOptions {
             engine: "builtin".into(),
             version: "0.1.0".into(),
@@ -155,6 +155,7 @@ fn host() -> HostObservation {
                 extra: "Ubuntu".into(),
                 tls: false,
                 method: ServiceMethod::Probed,
+                by: "builtin".into(),
             }),
         }],
         unlisted: vec![UnlistedPorts { protocol: Protocol::Tcp, state: PortState::Closed, count: 11 }],

@@ -20,7 +20,7 @@ Formats:
         report, network, network_name, made, baseline, status,
         coverage_percent, kind, counts, why_not_counted, address, protocol,
         port, targets, severity, confirmation, then before_… and after_… with
-        state, service, product, version, extra, tls, os, names, mac, then
+        state, service, product, version, extra, tls, os, names, mac, by, then
         accepted_by, accepted_at, accepted_comment.
         Cells that a spreadsheet would calculate begin with '
   json  one document. Keys: format, report, network, made, run, baseline,

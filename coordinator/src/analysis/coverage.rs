@@ -11,6 +11,7 @@ use protocol::observation::{
     Coverage, EffectiveOptions, HostObservation, HostState, PortState, ProbeMethod, ProbedCells, ServiceDetection,
     UnlistedPorts,
 };
+use protocol::text::Text;
 use protocol::{PortSet, Protocol, TargetSet};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -68,7 +69,7 @@ impl<'a> FromIterator<&'a Coverage> for RunCoverage {
             blocks.map(asked).collect::<Cells>()
         };
         let probed = cells(false);
-        let identified = tasks.iter().filter_map(|task| task.services.as_ref().map(|how| (how, &task.asked)));
+        let identified = tasks.iter().flat_map(|task| task.services.iter().map(|how| (how, &task.asked)));
         Self {
             by_port_only: asked.minus(&joined(&proven)),
             asked,
@@ -150,9 +151,11 @@ impl RunCoverage {
         self.probed.covers(address, protocol, port) || self.probed_otherwise.covers(address, protocol, port)
     }
 
-    /// How services of `address` were identified; `None` also when it was done in two ways.
-    pub fn detection_of(&self, address: IpAddr) -> Option<&ServiceDetection> {
-        let mut ways = self.identified.iter().filter(|part| part.targets.contains(address));
+    /// How a service of `address` was identified that the engine `by` named; empty: by the only engine. `None` also when
+    /// it was done in two ways.
+    pub fn detection_of(&self, address: IpAddr, by: &Text) -> Option<&ServiceDetection> {
+        let is_its = |part: &&Identified| (by.is_empty() || part.how.engine == *by) && part.targets.contains(address);
+        let mut ways = self.identified.iter().filter(is_its);
         let first = ways.next()?;
         ways.next().is_none().then_some(&first.how)
     }

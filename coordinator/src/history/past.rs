@@ -6,7 +6,7 @@ use crate::run::Run;
 use crate::store::tables::{RUN_LOOKS, RUNS};
 use crate::store::{Reads, StoreError};
 use protocol::PortSet;
-use protocol::observation::{HostObservation, ServiceMethod};
+use protocol::observation::{HostObservation, ServiceDetection, ServiceMethod};
 use protocol::task::RunId;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -67,17 +67,18 @@ impl RunLook {
     }
 
     fn as_far_as_looked(&self, mut host: KnownHost, looked: &PortSet) -> KnownHost {
-        let how = self.coverage.detection_of(host.address);
+        let address = host.address;
+        let is_its = |how: &ServiceDetection| self.coverage.detection_of(address, &how.engine) == Some(how);
         let mut ports = std::mem::take(&mut host.observation.ports);
         ports.retain(|port| looked.contains(port.protocol, port.port));
         for port in &mut ports {
             let id = PortId { protocol: port.protocol, port: port.port };
             let by_probe = port.service.as_ref().is_some_and(|service| service.method == ServiceMethod::Probed);
-            if by_probe && (how.is_none() || host.detection_of(id) != how) {
+            if by_probe && !host.detection_of(id).is_some_and(is_its) {
                 port.service = None;
             }
         }
-        host.services.retain(|part| Some(&part.how) == how);
+        host.services.retain(|part| is_its(&part.how));
         host.services = host
             .services
             .into_iter()

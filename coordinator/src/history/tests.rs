@@ -145,8 +145,8 @@ async fn web_run(fixture: &Fixture, version: &str, scanner: Option<&str>) -> Run
         ..Service::default()
     });
     let mut given = result(task, 1, TARGETS, vec![found]);
-    given.coverage.services =
-        scanner.map(|version| ServiceDetection { engine: "nmap".into(), version: version.into(), intensity: 7 });
+    let how = |version: &str| ServiceDetection { engine: "nmap".into(), version: version.into(), intensity: 7 };
+    given.coverage.services = scanner.map(how).into_iter().collect();
     crate::intake::take(&fixture.store, fixture.node, given, NOW).await.unwrap();
     crate::closing::close(&fixture.store, task.run, NOW).await.unwrap();
     task.run

@@ -63,7 +63,7 @@ impl PortWords {
 
 /// What a search for a service looks at, in lower case.
 pub(super) fn service_text(port: &PortObservation) -> String {
-    let words = |Service { name, product, version, extra, tls: _, method: _ }: &Service| {
+    let words = |Service { name, product, version, extra, tls: _, method: _, by: _ }: &Service| {
         format!("{name}\n{product} {version} {extra}").to_lowercase()
     };
     port.service.as_ref().map(words).unwrap_or_default()

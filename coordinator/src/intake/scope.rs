@@ -5,6 +5,7 @@ use crate::run::TaskRecord;
 use crate::scan::ScanDefinition;
 use protocol::message::TaskResult;
 use protocol::observation::{Coverage, EffectiveOptions, HostObservation, ProbedCells, ServiceDetection};
+use protocol::text::Text;
 use protocol::{PortSet, Protocol};
 
 /// The most blocks of cells, and ways of looking, that one task's coverage may have; engines need a handful.
@@ -19,13 +20,13 @@ pub(super) fn fault(task: &TaskRecord, definition: &ScanDefinition, result: &Tas
     pieces_fault(coverage)
         .or_else(|| targets_fault(task, coverage))
         .or_else(|| ports_fault(task, definition, &coverage.probed))
-        .or_else(|| services_fault(definition, coverage.services.as_ref()))
+        .or_else(|| services_fault(definition, result))
         .or_else(|| hosts_fault(result))
 }
 
 fn pieces_fault(coverage: &Coverage) -> Option<&'static str> {
     let Coverage { asked: _, by_port_only: _, probed, services, options } = coverage;
-    if probed.len() > MAX_PIECES || options.len() > MAX_PIECES {
+    if probed.len() > MAX_PIECES || services.len() > MAX_PIECES || options.len() > MAX_PIECES {
         return Some("its coverage is in too many pieces");
     }
     let of_services = services.iter().flat_map(|ServiceDetection { engine, version, .. }| [engine, version]);
@@ -69,10 +70,17 @@ fn ranges(ports: &PortSet) -> usize {
     Protocol::ALL.into_iter().map(|protocol| ports.ranges(protocol).len()).sum()
 }
 
-fn services_fault(definition: &ScanDefinition, services: Option<&ServiceDetection>) -> Option<&'static str> {
-    let claimed = services.map(|services| services.intensity);
-    let is_unasked = claimed.is_some() && claimed != definition.args().service_intensity();
-    is_unasked.then_some("it claims to have identified services in a way that was not asked for")
+fn services_fault(definition: &ScanDefinition, result: &TaskResult) -> Option<&'static str> {
+    let ways = &result.coverage.services;
+    if ways.iter().any(|way| Some(way.intensity) != definition.args().service_intensity()) {
+        return Some("it claims to have identified services in a way that was not asked for");
+    }
+    if ways.iter().enumerate().any(|(at, way)| ways.iter().take(at).any(|other| other.engine == way.engine)) {
+        return Some("it claims that one engine identified services in several ways");
+    }
+    let named = result.hosts.iter().flat_map(|host| &host.ports).filter_map(|port| port.service.as_ref());
+    let is_named = |by: &Text| by.is_empty() || ways.iter().any(|way| way.engine == *by);
+    (!named.map(|service| &service.by).all(is_named)).then_some("it names services by an engine that it does not claim")
 }
 
 fn hosts_fault(result: &TaskResult) -> Option<&'static str> {
@@ -94,7 +102,6 @@ mod tests {
     use protocol::TargetSet;
     use protocol::observation::ProbeMethod;
     use protocol::task::{RunId, TaskId};
-    use protocol::text::Text;
 
     const TARGETS: &str = "10.9.0.0/28";
 
@@ -153,13 +160,16 @@ mod tests {
     fn services_are_identified_as_was_asked_and_engines_have_short_names() {
         let with = |intensity, version: &str| {
             let services = ServiceDetection { engine: "nmap".into(), version: Text::new(version), intensity };
-            Coverage { services: Some(services), ..coverage(&["22"]) }
+            Coverage { services: vec![services], ..coverage(&["22"]) }
         };
         let unasked = "it claims to have identified services in a way that was not asked for";
         assert_eq!(said("", "22", "-sV", with(7, "7.95")), "taken");
         assert_eq!(said("", "22", "", with(7, "7.95")), unasked);
         assert_eq!(said("", "22", "-sV --version-light", with(7, "7.95")), unasked);
         assert_eq!(said("", "22", "-sV", coverage(&["22"])), "taken");
+        let twice = [with(7, "7.93"), with(7, "7.95")].map(|coverage| coverage.services).concat();
+        let twice = Coverage { services: twice, ..coverage(&["22"]) };
+        assert_eq!(said("", "22", "-sV", twice), "it claims that one engine identified services in several ways");
         let long = "the name or version of its engine is too long";
         assert_eq!(said("", "22", "-sV", with(7, &"7".repeat(513))), long);
         let options = EffectiveOptions {

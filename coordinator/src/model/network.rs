@@ -149,11 +149,12 @@ impl Sight {
             ProbedCells { targets: targets.clone(), ports: PortSet::from_ports(protocol, numbers), method }
         };
         let probed = vec![cells(Protocol::Tcp, ProbeMethod::Connect), cells(Protocol::Udp, ProbeMethod::Udp)];
-        let services = self.detection.map(|version| ServiceDetection {
+        let services = self.detection.iter().map(|version| ServiceDetection {
             engine: "nmap".into(),
-            version: version.into(),
+            version: (*version).into(),
             intensity: 7,
         });
+        let services = services.collect();
         Coverage { asked: targets, probed, services, ..Coverage::default() }
     }
 

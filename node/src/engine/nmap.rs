@@ -5,6 +5,7 @@
 
 mod command;
 mod findings;
+mod follow_up;
 mod process;
 mod program;
 #[cfg(test)]
@@ -12,7 +13,9 @@ mod tests;
 
 use super::{Engine, EngineError, Progress};
 use crate::policy::AdmittedTask;
-use findings::{Asked, Findings};
+use findings::{Asked, Life};
+pub(super) use findings::{Findings, by_its_ports};
+pub(super) use follow_up::{FollowUp, Kind, options_of};
 use process::{End, Process};
 pub use program::{NmapFacts, ProgramError};
 use protocol::observation::{Coverage, EffectiveOptions, HostObservation, ServiceDetection};
@@ -22,7 +25,7 @@ use protocol::text::Text;
 use protocol::time::Timestamp;
 use std::io;
 use std::path::{Path, PathBuf};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -40,17 +43,25 @@ pub enum NmapError {
     Parser(#[source] tokio::task::JoinError),
 }
 
+/// What this engine is called in coverages and observations.
+pub(super) const ENGINE: &str = "nmap";
+
+/// Processes that follow the built-in engine up at the same time, over all tasks of the node.
+const FOLLOW_UPS_AT_ONCE: usize = 4;
+
 /// nmap, ready to be started.
 pub struct Nmap {
     facts: NmapFacts,
     launcher: PathBuf,
+    follow_ups: Semaphore,
 }
 
 impl Nmap {
     /// Looks for nmap at `configured` or in the system's folders; `Ok(None)` when none is installed. It is started through
     /// `launcher`, see [`super::guard`].
     pub async fn find(configured: Option<&Path>, launcher: PathBuf) -> Result<Option<Self>, ProgramError> {
-        Ok(program::find(configured).await?.map(|facts| Self { facts, launcher }))
+        let follow_ups = Semaphore::new(FOLLOW_UPS_AT_ONCE);
+        Ok(program::find(configured).await?.map(|facts| Self { facts, launcher, follow_ups }))
     }
 
     /// Path, version and rights.
@@ -58,45 +69,56 @@ impl Nmap {
         &self.facts
     }
 
-    /// One process for the addresses of one family.
+    /// One process for the addresses of one family; `None` when it was stopped. `on_host` hears of each host that is up.
     async fn run(
+        &self,
+        arguments: &[String],
+        asked: &Asked<'_>,
+        on_host: impl FnMut() + Send + 'static,
+        deadline: Instant,
+        stop: &CancellationToken,
+    ) -> Result<Option<Findings>, NmapError> {
+        let process = Process::start(&self.launcher, &self.facts.path, arguments)?;
+        let (sender, pieces) = process::pipe();
+        let parser = tokio::task::spawn_blocking(move || findings::read(pieces, on_host));
+        let ended = process.run(sender, deadline, stop).await;
+        let document = parser.await.map_err(NmapError::Parser)?;
+        if ended.end == End::Stopped {
+            return Ok(None);
+        }
+        findings::judge(document, &ended, asked, Timestamp::now()).map(Some)
+    }
+
+    /// One process for a whole task, at the addresses of one family.
+    async fn run_task(
         &self,
         task: &AdmittedTask,
         targets: &TargetSet,
         watch: &Watch,
         stop: &CancellationToken,
     ) -> Result<Option<Findings>, NmapError> {
-        let process = Process::start(&self.launcher, &self.facts.path, &command::arguments(task, targets))?;
-        let (sender, pieces) = process::pipe();
-        let progress = watch.progress.clone();
-        let parser = tokio::task::spawn_blocking(move || {
-            findings::read(pieces, || progress.send_modify(|progress| progress.hosts_found += 1))
-        });
-        let ended = process.run(sender, watch.deadline, stop).await;
-        let document = parser.await.map_err(NmapError::Parser)?;
-        if ended.end == End::Stopped {
-            return Ok(None);
-        }
         let args = &task.spec().args;
         let asked = Asked {
             targets,
             ports: task.spec().ports.clone(),
             excluded: args.excluded_ports().cloned().unwrap_or_default(),
-            skips_discovery: args.skips_discovery(),
+            life: if args.skips_discovery() { Life::ByPort } else { Life::Asked },
         };
-        findings::judge(document, &ended, &asked, Timestamp::now()).map(Some)
+        let progress = watch.progress.clone();
+        let on_host = move || progress.send_modify(|progress| progress.hosts_found += 1);
+        self.run(&command::arguments(task, targets), &asked, on_host, watch.deadline, stop).await
     }
 
     fn start_coverage(&self, task: &AdmittedTask) -> Coverage {
-        let (engine, version) = (Text::new("nmap"), Text::new(&self.facts.version));
+        let (engine, version) = (Text::new(ENGINE), Text::new(&self.facts.version));
         let intensity = task.spec().args.service_intensity();
         let options = Text::new(&command::options(task, &TargetSet::empty()).join(" "));
         Coverage {
-            services: intensity.map(|intensity| ServiceDetection {
+            services: Vec::from_iter(intensity.map(|intensity| ServiceDetection {
                 engine: engine.clone(),
                 version: version.clone(),
                 intensity,
-            }),
+            })),
             options: vec![EffectiveOptions { engine, version, options, raw: task.raw() }],
             ..Coverage::default()
         }
@@ -132,7 +154,7 @@ impl Engine for Nmap {
         let mut failure = None;
         let (v4, v6) = task.spec().targets.by_family();
         for targets in [v4, v6].iter().filter(|targets| !targets.is_empty()) {
-            match self.run(&task, targets, &watch, &stop).await {
+            match self.run_task(&task, targets, &watch, &stop).await {
                 Ok(Some(findings)) => settle(findings, &mut coverage, &hosts, &watch.progress).await?,
                 Ok(None) => break,
                 Err(error) => failure = Some(error),
@@ -153,8 +175,8 @@ impl Engine for Nmap {
 /// when one version identified them.
 fn note_version(coverage: &mut Coverage, version: Text) {
     let Coverage { asked, services, options, .. } = coverage;
-    if services.as_ref().is_some_and(|services| !asked.is_empty() && services.version != version) {
-        *services = None;
+    if !asked.is_empty() {
+        services.retain(|services| services.version == version);
     }
     for noted in
         services.iter_mut().map(|services| &mut services.version).chain(options.iter_mut().map(|o| &mut o.version))

@@ -1,12 +1,19 @@
-//! What answers on an open port: its greeting, or its answer to a few harmless questions asked side by side.
+//! What answers on an open port: its greeting, or its answer to harmless questions asked side by side.
 //!
 //! Everything that comes back was written by a stranger: 4 KiB a question and ten seconds a port are all it gets, and parsers
 //! return values and never fail. A file per family holds its questions and its parsers.
+//!
+//! **What changes by itself is not read**: no parser takes an uptime, a counter, a date, a number of a session or a salt
+//! into a field, so the same service reads the same each time. Each parser says what it leaves out.
 
+mod certificate;
 mod database;
 mod found;
+mod greeting;
 mod http;
-mod mail;
+mod messages;
+mod naming;
+mod questions;
 mod remote;
 mod table;
 mod talk;
@@ -14,180 +21,320 @@ mod talk;
 mod tests;
 mod tls;
 
+use super::auto::PRINTERS;
+use super::builtin::ENGINE;
 use super::builtin::connect::Dialer;
+use super::memory::Memory;
 use found::Found;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use protocol::observation::{Service, ServiceMethod};
 use protocol::text::Text;
+use questions::{PROBES, Probe, parse_greeting};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::time::Instant;
-
-/// Time for the greeting and the questions that are asked side by side.
-const PATIENCE: Duration = Duration::from_secs(4);
-
-/// Time for each question that is asked alone.
-const PATIENCE_ALONE: Duration = Duration::from_millis(1_500);
+use talk::Answer;
+use tokio::time::{Instant, timeout};
 
 /// Time for everything on one port.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(15);
 
-/// How long a greeting is waited for before questions are asked too.
-const HEAD_START: Duration = Duration::from_millis(400);
-
-/// How long better answers are waited for after the first.
-const GRACE: Duration = Duration::from_millis(500);
+/// Time for the first connection, before the way is known.
+const FIRST_PATIENCE: Duration = Duration::from_secs(4);
 
 /// From this intensity on, every question is asked on every silent port; below, only those that fit its number.
 const ASK_ALL: u8 = 2;
 
-/// Reads what a service said, once that is enough to tell.
-type Parser = fn(&[u8]) -> Option<Found>;
+/// What nmap calls a port that it has no name for.
+const UNKNOWN: &str = "unknown";
 
-/// A question: what to send, how to read the answer, and where it is asked even at low intensity.
-struct Probe {
-    send: Send,
-    read: Parser,
-    ports: &'static [u16],
-    /// Whether it is common enough to be asked alone on any port.
-    alone: bool,
-    /// Whether it is the question for TLS.
-    is_tls: bool,
+/// How long to wait for what, worked out from the round trip of the first connection.
+#[derive(Clone, Copy, Debug)]
+struct Waits {
+    /// For a greeting, before questions are asked too.
+    head_start: Duration,
+    /// For an answer to the common questions, before all others are asked too.
+    pause: Duration,
+    /// For the greeting and every question that is asked side by side.
+    patience: Duration,
+    /// For TLS, when the port has spoken HTTP well.
+    grace: Duration,
+    /// For each question that is asked alone.
+    alone: Duration,
 }
 
-impl Probe {
-    fn is_due(&self, port: u16, intensity: u8) -> bool {
-        intensity >= ASK_ALL || self.ports.contains(&port)
+impl Waits {
+    fn of(trip: Duration) -> Self {
+        let wait = |trips: u32, more_ms: u64, most_ms: u64| {
+            (trip * trips + Duration::from_millis(more_ms)).min(Duration::from_millis(most_ms))
+        };
+        Self {
+            head_start: wait(4, 150, 1_000),
+            pause: wait(4, 250, 1_500),
+            patience: wait(10, 3_000, 6_000),
+            grace: wait(4, 300, 1_000),
+            alone: wait(10, 1_000, 2_000),
+        }
     }
 }
 
-/// What a question sends.
-enum Send {
-    Bytes(&'static [u8]),
-    Made(fn() -> Vec<u8>),
+/// A port that is being asked.
+struct Port<'a> {
+    dialer: &'a Dialer,
+    target: SocketAddr,
+    intensity: u8,
+    waits: Waits,
 }
-
-/// Every question. None of them changes anything, logs in, or leaves more than a line in a log.
-const PROBES: [Probe; 5] = [
-    Probe {
-        send: Send::Made(tls::client_hello),
-        read: tls::parse,
-        ports: &[443, 465, 636, 853, 989, 990, 993, 995, 8443],
-        alone: true,
-        is_tls: true,
-    },
-    Probe {
-        send: Send::Bytes(http::REQUEST),
-        read: http::parse,
-        ports: &[80, 81, 591, 3000, 5000, 8000, 8008, 8080, 8888],
-        alone: true,
-        is_tls: false,
-    },
-    Probe {
-        send: Send::Bytes(database::REDIS_REQUEST),
-        read: database::parse_redis,
-        ports: &[6379, 6380],
-        alone: false,
-        is_tls: false,
-    },
-    Probe {
-        send: Send::Bytes(database::POSTGRES_REQUEST),
-        read: database::parse_postgres,
-        ports: &[5432, 5433],
-        alone: false,
-        is_tls: false,
-    },
-    Probe {
-        send: Send::Bytes(remote::RDP_REQUEST),
-        read: remote::parse_rdp,
-        ports: &[3389],
-        alone: false,
-        is_tls: false,
-    },
-];
-
-/// Parsers of greetings, the most telling first.
-const GREETINGS: [Parser; 9] = [
-    remote::parse_ssh,
-    remote::parse_vnc,
-    remote::parse_telnet,
-    mail::parse_smtp,
-    mail::parse_ftp,
-    mail::parse_pop3,
-    mail::parse_imap,
-    database::parse_mysql,
-    http::parse,
-];
 
 /// The name that goes with a port number: a guess.
 pub(super) fn by_number(port: u16) -> Option<Service> {
     table::name(port).map(|name| Service { name: Text::new(name), ..Service::default() })
 }
 
-/// What answers at `target`; a guess by number when it does not tell. `intensity` is nmap's, 0 to 9.
-pub(super) async fn identify(dialer: &Dialer, target: SocketAddr, intensity: u8) -> Option<Service> {
-    let found = tokio::time::timeout(LIMIT, ask(dialer, target, intensity)).await.ok().flatten();
-    found.map(|found| service(found, target.port())).or_else(|| by_number(target.port()))
+/// A service that was identified, and how it told what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    way: Way,
+    service: Service,
+}
+
+/// What made a service tell what it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Way {
+    /// Nothing: it greets.
+    #[default]
+    Greeting,
+    /// The question at this place of the table.
+    Question(usize),
+}
+
+/// What answers at `target`; a guess by number when it does not tell, with the shape of what it said. `intensity` is
+/// nmap's, 0 to 9. Where `memory` knows a service that answers as before, it is only asked what made it tell then.
+pub(super) async fn identify(
+    dialer: &Dialer,
+    target: SocketAddr,
+    intensity: u8,
+    memory: &Memory<Known>,
+) -> Option<Service> {
+    let place = (target, intensity);
+    if let Some(known) = memory.recall(place) {
+        let answer = timeout(LIMIT, confirm(dialer, target, intensity, known.way)).await.ok().flatten();
+        if answer.is_some_and(|found| service(found, target.port()) == known.service) {
+            memory.confirm(place);
+            return Some(known.service);
+        }
+    }
+    let (way, answer) = timeout(LIMIT, ask(dialer, target, intensity)).await.unwrap_or_default();
+    let service = answer.found.map(|found| service(found, target.port()));
+    memory.learn(place, service.clone().map(|service| Known { way, service }));
+    service.or_else(|| unknown(target.port(), &answer.unknown))
+}
+
+/// Makes a service tell as it did before.
+async fn confirm(dialer: &Dialer, target: SocketAddr, intensity: u8, way: Way) -> Option<Found> {
+    let (mut connection, trip) = talk::connect(dialer, target, Instant::now() + FIRST_PATIENCE).await?;
+    let port = Port { dialer, target, intensity, waits: Waits::of(trip) };
+    let end = Instant::now() + port.waits.patience;
+    let answer = match way {
+        Way::Greeting => talk::understand(&mut connection.stream, end, parse_greeting).await,
+        Way::Question(place) => {
+            let probe = PROBES.get(place)?;
+            talk::say(&mut connection.stream, end, &probe.send, probe.read).await
+        }
+    };
+    drop(connection);
+    port.with_inside(answer.found?).await
 }
 
 /// Asks side by side; where nothing came of it, one by one, for servers that serve one connection at a time.
-async fn ask(dialer: &Dialer, target: SocketAddr, intensity: u8) -> Option<Found> {
-    if let Some(found) = ask_together(dialer, target, intensity).await {
-        return Some(found);
+async fn ask(dialer: &Dialer, target: SocketAddr, intensity: u8) -> (Way, Answer) {
+    let Some((mut connection, trip)) = talk::connect(dialer, target, Instant::now() + FIRST_PATIENCE).await else {
+        return (Way::default(), Answer::default());
+    };
+    let port = Port { dialer, target, intensity, waits: Waits::of(trip) };
+    let end = Instant::now() + port.waits.patience;
+    let listen = async move { talk::understand(&mut connection.stream, end, parse_greeting).await };
+    if PRINTERS.contains(&target.port()) {
+        return (Way::Greeting, listen.await);
     }
-    let fits = |probe: &&Probe| probe.alone || probe.ports.contains(&target.port());
-    for probe in PROBES.iter().filter(fits).filter(|probe| probe.is_due(target.port(), intensity)) {
-        let found = talk::ask(dialer, target, Instant::now() + PATIENCE_ALONE, probe).await;
-        if found.is_some() {
-            return found;
-        }
+    let (mut way, mut answer) = port.ask_together(listen, end).await;
+    // One that said something to the first connection serves more than one.
+    if answer.found.is_none()
+        && answer.unknown.is_empty()
+        && let Some((place, found)) = port.ask_alone().await
+    {
+        (way, answer.found) = (Way::Question(place), Some(found));
     }
-    None
+    if let Some(found) = answer.found.take() {
+        answer.found = port.with_inside(found).await;
+    }
+    (way, answer)
 }
 
-/// Listens, and after a head start asks side by side. TLS wins over what is said around it; else the first answer wins.
-/// An answer that a TLS port may give too is not taken before the question for TLS is answered, however slow that is:
-/// else the same port would be the one thing now and the other thing then.
-async fn ask_together(dialer: &Dialer, target: SocketAddr, intensity: u8) -> Option<Found> {
-    let end = Instant::now() + PATIENCE;
-    // A little later, so that what came by the end can still be judged.
-    let mut deadline = end + GRACE;
-    let mut greeting = std::pin::pin!(talk::listen(dialer, target, end, greeting));
-    let mut heard = false;
-    if let Ok(found) = tokio::time::timeout(HEAD_START, &mut greeting).await {
-        if found.is_some() {
-            return found;
-        }
-        heard = true;
+impl Port<'_> {
+    fn fits(&self, probe: &Probe) -> bool {
+        probe.ports.contains(&self.target.port())
     }
-    let fitting = || PROBES.iter().filter(|probe| probe.is_due(target.port(), intensity));
-    let ask = async |probe: &Probe| (probe.is_tls, talk::ask(dialer, target, end, probe).await);
-    let mut answers: FuturesUnordered<_> = fitting().map(ask).collect();
-    let mut tls_is_settled = !fitting().any(|probe| probe.is_tls);
-    let mut best: Option<Found> = None;
-    loop {
-        let (settles_tls, answer) = tokio::select! {
-            found = &mut greeting, if !heard => { heard = true; (false, found) }
-            Some(answer) = answers.next() => answer,
-            () = tokio::time::sleep_until(deadline) => return best,
-            else => return best,
+
+    /// The places of the questions that are asked first, and of those that are asked when these were not understood.
+    fn waves(&self) -> [Vec<usize>; 2] {
+        let all = self.intensity >= ASK_ALL;
+        let is_first = |probe: &Probe| probe.common && all || self.fits(probe);
+        let places = |wanted: &dyn Fn(&Probe) -> bool| -> Vec<usize> {
+            PROBES.iter().enumerate().filter(|(_, probe)| wanted(probe)).map(|(place, _)| place).collect()
         };
-        tls_is_settled |= settles_tls;
-        match answer {
-            Some(found) if found.tls => return Some(found),
-            Some(found) if best.is_none() => best = Some(found),
-            Some(_) | None => {}
+        [places(&is_first), places(&|probe| all && !probe.rare && !is_first(probe))]
+    }
+
+    async fn ask_one(&self, place: usize, end: Instant) -> (usize, Answer) {
+        let Some(probe) = PROBES.get(place) else { return (place, Answer::default()) };
+        (place, talk::ask(self.dialer, self.target, end, &probe.send, probe.read).await)
+    }
+
+    /// Listens, and after a head start asks in two waves. The first answer wins, but HTTP waits for the question for TLS:
+    /// such a port may say something in HTTP to whoever comes without TLS, and an error or a way elsewhere is not taken
+    /// before that question is answered, however slow that is. Else the same port would be the one thing now and the
+    /// other thing then.
+    async fn ask_together(&self, listen: impl Future<Output = Answer>, end: Instant) -> (Way, Answer) {
+        let mut listen = std::pin::pin!(listen);
+        let mut heard = Heard::default();
+        if let Ok(greeting) = timeout(self.waits.head_start, &mut listen).await
+            && heard.takes_greeting(greeting)
+        {
+            return heard.into_answer();
         }
-        if best.as_ref().is_some_and(|best| tls_is_settled || !best.may_want_tls) {
-            deadline = deadline.min(Instant::now() + GRACE);
+        let [first, second] = self.waves();
+        heard.wants_tls = first.iter().any(|place| is_tls(*place));
+        let mut asked: FuturesUnordered<_> = first.into_iter().map(|place| self.ask_one(place, end)).collect();
+        let mut waiting = Some(second);
+        let next_wave = Instant::now() + self.waits.pause;
+        // A little later, so that what came by the end can still be judged.
+        let mut deadline = end + self.waits.grace;
+        loop {
+            let is_silent = heard.is_listened && asked.is_empty();
+            if is_silent && let Some(second) = waiting.take() {
+                asked.extend(second.into_iter().map(|place| self.ask_one(place, end)));
+            } else if is_silent {
+                return heard.into_answer();
+            }
+            let is_enough = tokio::select! {
+                greeting = &mut listen, if !heard.is_listened => heard.takes_greeting(greeting),
+                Some((place, answer)) = asked.next() => heard.takes(place, answer),
+                () = tokio::time::sleep_until(next_wave), if waiting.is_some() && heard.best.is_none() => {
+                    asked.extend(waiting.take().into_iter().flatten().map(|place| self.ask_one(place, end)));
+                    false
+                }
+                () = tokio::time::sleep_until(deadline) => true,
+            };
+            if is_enough {
+                return heard.into_answer();
+            }
+            if heard.best.as_ref().is_some_and(|(_, best)| !best.may_want_tls) {
+                deadline = deadline.min(Instant::now() + self.waits.grace);
+            }
+        }
+    }
+
+    /// The questions that are common or fit the number, one after the other.
+    async fn ask_alone(&self) -> Option<(usize, Found)> {
+        let [first, _] = self.waves();
+        for place in first {
+            let (_, answer) = self.ask_one(place, Instant::now() + self.waits.alone).await;
+            if let Some(found) = answer.found {
+                return Some((place, found));
+            }
+        }
+        None
+    }
+
+    /// What was found, or what is inside it when it is TLS.
+    async fn with_inside(&self, found: Found) -> Option<Found> {
+        Some(if found.tls { self.look_inside(found).await } else { found })
+    }
+
+    /// What is spoken inside TLS: a greeting, what fits the number, or HTTP; and whose certificate it is.
+    async fn look_inside(&self, outside: Found) -> Found {
+        let end = || Instant::now() + self.waits.patience;
+        let Some(mut inside) = tls::enter(self.dialer, self.target, end()).await else { return outside };
+        let greeting_end = Instant::now() + self.waits.head_start;
+        let mut found = talk::understand(&mut inside.stream, greeting_end, parse_greeting).await.found;
+        for probe in PROBES.iter().filter(|probe| !probe.common && self.fits(probe)) {
+            if found.is_none()
+                && let Some(mut other) = tls::enter(self.dialer, self.target, end()).await
+            {
+                found = talk::say(&mut other.stream, end(), &probe.send, probe.read).await.found;
+            }
+        }
+        for probe in PROBES.iter().filter(|probe| probe.common && !probe.is_tls) {
+            if found.is_none() {
+                found = talk::say(&mut inside.stream, end(), &probe.send, parse_greeting).await.found;
+            }
+        }
+        let found = found.unwrap_or(outside);
+        let certificate = inside.certificate().and_then(certificate::subject).map(|name| format!("certificate {name}"));
+        let facts: Vec<String> =
+            [found.extra.clone()].into_iter().chain(certificate).filter(|fact| !fact.is_empty()).collect();
+        Found { tls: true, ..found }.extra(&facts.join("; "))
+    }
+}
+
+/// What was heard on one port so far.
+#[derive(Default)]
+struct Heard {
+    best: Option<(Way, Found)>,
+    /// What was not understood: of the greeting, or else of the first question in the table that was answered so.
+    unknown: Option<(usize, Vec<u8>)>,
+    /// Whether the greeting is settled.
+    is_listened: bool,
+    /// Whether the question for TLS is open.
+    wants_tls: bool,
+}
+
+impl Heard {
+    /// Takes the greeting; true when it tells.
+    fn takes_greeting(&mut self, greeting: Answer) -> bool {
+        self.is_listened = true;
+        self.note(0, greeting.unknown);
+        self.best = greeting.found.map(|found| (Way::Greeting, found)).or(self.best.take());
+        self.is_enough()
+    }
+
+    /// Takes the answer to the question at `place`; true when nothing better can come.
+    fn takes(&mut self, place: usize, answer: Answer) -> bool {
+        self.wants_tls &= !is_tls(place);
+        self.note(place + 1, answer.unknown);
+        if let Some(found) = answer.found
+            && (self.best.is_none() || !found.is_http())
+        {
+            self.best = Some((Way::Question(place), found));
+        }
+        self.is_enough()
+    }
+
+    fn is_enough(&self) -> bool {
+        self.best.as_ref().is_some_and(|(_, best)| !best.is_http() || !self.wants_tls)
+    }
+
+    fn note(&mut self, place: usize, unknown: Vec<u8>) {
+        let is_first = self.unknown.as_ref().is_none_or(|(known, _)| place < *known);
+        if is_first && !unknown.is_empty() {
+            self.unknown = Some((place, unknown));
+        }
+    }
+
+    fn into_answer(self) -> (Way, Answer) {
+        let unknown = self.unknown.map(|(_, bytes)| bytes).unwrap_or_default();
+        match self.best {
+            Some((way, found)) => (way, Answer { found: Some(found), unknown }),
+            None => (Way::default(), Answer { found: None, unknown }),
         }
     }
 }
 
-/// Reads a greeting of any kind.
-fn greeting(bytes: &[u8]) -> Option<Found> {
-    GREETINGS.iter().find_map(|parse| parse(bytes))
+/// True for the question for TLS.
+fn is_tls(place: usize) -> bool {
+    PROBES.get(place).is_some_and(|probe| probe.is_tls)
 }
 
 fn service(found: Found, port: u16) -> Service {
@@ -199,5 +346,16 @@ fn service(found: Found, port: u16) -> Service {
         extra: Text::new(&found.extra),
         tls: found.tls,
         method: ServiceMethod::Probed,
+        by: Text::new(ENGINE),
     }
+}
+
+/// A guess by number, with the shape of what was said and not understood.
+fn unknown(port: u16, said: &[u8]) -> Option<Service> {
+    let shape = found::fingerprint(said);
+    if shape.is_empty() {
+        return by_number(port);
+    }
+    let name = Text::new(table::name(port).unwrap_or(UNKNOWN));
+    Some(Service { name, extra: Text::new(&format!("says {shape}")), ..Service::default() })
 }

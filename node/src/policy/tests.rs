@@ -18,7 +18,7 @@ fn task(targets: &str, args: &str) -> Task {
 
 fn with_nmap(policy: Policy, raw: bool) -> Policy {
     let nmap = NmapFacts { path: PathBuf::from("/usr/bin/nmap"), version: "7.93".to_owned(), raw };
-    policy.with_engines(&EngineFacts { builtin: "1".to_owned(), nmap: Some(nmap) })
+    policy.with_engines(&EngineFacts { builtin: "1".to_owned(), raw: false, nmap: Some(nmap) })
 }
 
 fn roster() -> TargetSet {
@@ -58,7 +58,7 @@ fn each_refusal_names_what_was_asked_and_who_can_allow_it() {
     10.0.0.1 -R: option -R is not allowed by this node's policy; its owner can add it to `options` in the policy file
     10.0.0.1 -sS: -sS needs raw packets, which this node's policy does not allow; its owner can set `raw_packets = true`
     10.0.0.1 -A: -sC, -O, --traceroute needs raw packets, which this node's policy does not allow; its owner can set `raw_packets = true`
-    10.0.0.1 -sS: -sS needs raw packets, which nmap cannot send on this node; run the node as root or with CAP_NET_RAW
+    10.0.0.1 -sS: -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
     10.0.0.0/24 -T0: the scan arguments are not valid here: `-T0` is so slow that it takes at most 16 addresses, these are 256; use -T2 or fewer addresses
     nmap is needed for -sC; install nmap 7.80 or later on this node, or leave that out
     ");
@@ -98,7 +98,7 @@ fn a_missing_file_is_the_default_and_a_wrong_one_is_named_by_line() {
     .map(|text| Policy::parse(text).expect_err(text).to_string())
     .collect();
     insta::assert_snapshot!(errors.join("\n"), @r#"
-    line 2, column 1 of the policy file: unknown field `range`, expected one of `ranges`, `options`, `raw_packets`, `max_rate`, `max_tasks`, `allow_t5`, `nmap`, `spool_limit_mib`, `spool_keep_free_mib`
+    line 2, column 1 of the policy file: unknown field `range`, expected one of `ranges`, `options`, `raw_packets`, `max_rate`, `max_host_rate`, `max_node_rate`, `max_tasks`, `identify_fully_every`, `allow_t5`, `nmap`, `spool_limit_mib`, `spool_keep_free_mib`
     line 3, column 10 of the policy file: target "10.0.0.0/99" has no valid prefix length; write /0 to /32 for IPv4 or /0 to /128 for IPv6
     line 1, column 13 of the policy file: invalid value: integer `0`, expected a nonzero u16
     line 1, column 15 of the policy file: invalid type: string "yes", expected a boolean
@@ -125,11 +125,13 @@ fn the_example_holds_nothing_and_its_lines_are_valid_and_name_every_key() {
     let policy = Policy::parse(&set).unwrap();
     let named: Vec<&str> = set.lines().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(named, keys(), "each key has its line, in the order of the fields");
-    let Policy { ranges, options, raw_packets, max_rate, max_tasks, allow_t5, nmap, .. } = policy;
+    let Policy { ranges, options, raw_packets, max_rate, max_host_rate, max_node_rate, .. } = policy;
+    let Policy { max_tasks, allow_t5, nmap, spool_limit_mib, .. } = policy;
     assert_eq!((ranges.is_some(), options.len(), max_rate.is_some(), nmap.is_some()), (true, 2, true, true));
     let usual = Policy::default();
     assert_eq!((raw_packets, max_tasks, allow_t5), (usual.raw_packets, usual.max_tasks, usual.allow_t5));
-    assert_eq!(policy.spool_limit_mib, usual.spool_limit_mib);
+    assert_eq!((max_host_rate, max_node_rate), (usual.max_host_rate, usual.max_node_rate));
+    assert_eq!(spool_limit_mib, usual.spool_limit_mib);
 }
 
 #[test]
@@ -157,7 +159,10 @@ fn a_policy_is_told_in_words() {
     options that need its word: none
     raw packets: no
     rate of each task: as the scan says
+    rate to each host: 250000 packets a second
+    rate of the node: 500000 packets a second
     tasks at a time: 4
+    services identified fully: every 10 looks
     -T5: yes
     nmap: on the PATH
     undelivered results: 1024 MiB
@@ -167,10 +172,39 @@ fn a_policy_is_told_in_words() {
     options that need its word: -PO -R
     raw packets: yes
     rate of each task: 100 packets a second
+    rate to each host: 250000 packets a second
+    rate of the node: 500000 packets a second
     tasks at a time: 4
+    services identified fully: every 10 looks
     -T5: yes
     nmap: on the PATH
     undelivered results: 1024 MiB
     kept free on their disk: 3 MiB
+    ");
+}
+
+#[test]
+fn a_half_open_scan_needs_the_owners_word_and_the_right_and_then_no_nmap() {
+    let facts = |raw| EngineFacts { builtin: "1".to_owned(), raw, nmap: None };
+    let admit = |file: &str, raw, args: &str| {
+        let policy = Policy::parse(file).unwrap().with_engines(&facts(raw));
+        policy
+            .admit(task("10.0.0.1", args), &roster())
+            .map(|task| task.may_send_raw())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(admit("raw_packets = true", true, "-sS"), Ok(true));
+    assert_eq!(admit("", true, "-sT"), Ok(false));
+    assert_eq!(admit("", true, ""), Ok(false), "not without the owner's word");
+    let refused = [
+        admit("", true, "-sS"),
+        admit("raw_packets = true", false, "-sS"),
+        admit("raw_packets = true", true, "-sS -O"),
+    ];
+    let told: Vec<String> = refused.into_iter().map(|refused| refused.expect_err("refused")).collect();
+    insta::assert_snapshot!(told.join("\n"), @"
+    -sS needs raw packets, which this node's policy does not allow; its owner can set `raw_packets = true`
+    -sS needs raw packets, which cannot be sent on this node; run the node as root or with CAP_NET_RAW
+    nmap is needed for -O; install nmap 7.80 or later on this node, or leave that out
     ");
 }

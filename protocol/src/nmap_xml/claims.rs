@@ -7,7 +7,8 @@
 //! portdrift-probed         connect tcp 22,80-81 on 10.0.0.0/24
 //! portdrift-services       nmap 7.93 at intensity 7 on 10.0.0.0/24
 //! ```
-//! Each may stand there several times; then all of them hold.
+//! Each may stand there several times; then all of them hold. Where services were identified in more ways than one, a
+//! port says in the same form, as `portdrift-by`, which engine named its service.
 
 use super::source::Tag;
 use super::summary::port_list;
@@ -23,6 +24,8 @@ const ASKED: &str = "portdrift-asked";
 const BY_PORT_ONLY: &str = "portdrift-by-port-only";
 const PROBED: &str = "portdrift-probed";
 const SERVICES: &str = "portdrift-services";
+/// Of a port: the engine that named its service.
+pub(super) const BY: &str = "portdrift-by";
 
 /// The most ranges of addresses, and of ports, in one claim: at 80 and 12 bytes a range it is below `MAX_VALUE_BYTES`.
 const MAX_RANGES: usize = 120;
@@ -60,7 +63,7 @@ impl Claims {
                     }
                 }
             }
-            if let Some(how) = &task.services {
+            for how in &task.services {
                 services.entry(how.clone()).or_default().push(&task.asked);
             }
         }
@@ -117,13 +120,13 @@ impl Claims {
             asked: within(&self.asked),
             by_port_only: within(&self.by_port_only),
             probed: probed.filter(|cells| !cells.targets.is_empty()).collect(),
-            services: None,
+            services: Vec::new(),
             options: vec![options],
         };
         let services = self.services.iter().map(|(how, targets)| {
             let asked = within(targets);
             let by_port_only = asked.clone();
-            Coverage { asked, by_port_only, services: Some(how.clone()), ..Coverage::default() }
+            Coverage { asked, by_port_only, services: vec![how.clone()], ..Coverage::default() }
         });
         [cells].into_iter().chain(services).filter(|coverage| !coverage.asked.is_empty()).collect()
     }

@@ -1,5 +1,6 @@
 //! One host element on its way to a [`HostRecord`].
 
+use super::claims;
 use super::source::{Tag, Texts};
 use super::summary::{ScanInfo, seconds};
 use super::{Element, HostRecord, MAX_ITEMS, MAX_PORTS, XmlError};
@@ -86,6 +87,7 @@ impl HostBuilder {
             (E::ExtraPorts, "extrareasons") => self.split_unlisted(tag)?,
             (E::Port, "state") => self.set_port_state(tag, texts)?,
             (E::Port, "service") => self.set_service(tag, texts),
+            (E::Port, "script") if tag.get("id") == Some(claims::BY) => self.set_engine(tag, texts),
             _ => {}
         }
         Ok(E::Other)
@@ -158,7 +160,15 @@ impl HostBuilder {
                 extra: texts.of(tag, if tag.get("banner").is_some() { "banner" } else { "extrainfo" }),
                 tls: tag.get("tunnel") == Some("ssl"),
                 method: if probed { ServiceMethod::Probed } else { ServiceMethod::Table },
+                by: Text::default(),
             });
+        }
+    }
+
+    /// Which engine named the service that stands before.
+    fn set_engine(&mut self, tag: &Tag<'_>, texts: &mut Texts) {
+        if let Some(service) = self.port.as_mut().and_then(|port| port.service.as_mut()) {
+            service.by = texts.of(tag, "output");
         }
     }
 

@@ -161,7 +161,7 @@ fn told_by_nmap(
     Coverage {
         by_port_only,
         probed: probed.filter(|cells| !cells.ports.is_empty() && !cells.targets.is_empty()).collect(),
-        services: detection(summary),
+        services: Vec::from_iter(detection(summary)),
         options: vec![options],
         asked,
     }
@@ -191,7 +191,7 @@ fn open_only(hosts: &[&HostObservation], options: EffectiveOptions) -> Coverage 
         by_port_only: asked.clone(),
         asked,
         probed: addresses.into_iter().map(cells).collect(),
-        services: None,
+        services: Vec::new(),
         options: vec![options],
     }
 }

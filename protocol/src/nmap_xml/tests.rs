@@ -66,8 +66,8 @@ fn a_document_is_read_with_every_word_in_its_place() {
     writeln!(shown, "{} {:?} {:?} {}", summary.ports(), summary.finished, summary.hosts, summary.closed).unwrap();
     insta::assert_snapshot!(shown, @r#"
     10.0.0.1 Up echo-reply 2023-11-14T22:13:22.000Z [Text("printer.example")] Some(MacAddress { address: Text("00:50:56:AB:CD:EF"), vendor: Text("VMware") }) Some(OsGuess { name: Text("Linux 5"), accuracy: 98 })
-    tcp 22 filtered no-response Some(Service { name: Text("ssh"), product: Text(""), version: Text(""), extra: Text(""), tls: false, method: Table })
-    tcp 80 open syn-ack Some(Service { name: Text("http"), product: Text("nginx\\u{1b}"), version: Text("1.18"), extra: Text("a & b"), tls: true, method: Probed })
+    tcp 22 filtered no-response Some(Service { name: Text("ssh"), product: Text(""), version: Text(""), extra: Text(""), tls: false, method: Table, by: Text("") })
+    tcp 80 open syn-ack Some(Service { name: Text("http"), product: Text("nginx\\u{1b}"), version: Text("1.18"), extra: Text("a & b"), tls: true, method: Probed, by: Text("") })
     [UnlistedPorts { protocol: Tcp, state: Closed, count: 1 }, UnlistedPorts { protocol: Udp, state: Closed, count: 1 }]
     nmap | nmap --reason -sT -sU -sV -p T:22,80-81,U:53 10.0.0.1-3 | 7.93 | Some(Timestamp(1700000000000))
     T:22,80-81,U:53 Some(Finished { time: Some(Timestamp(1700000009000)), exit: Success }) Some(HostCounts { up: 1, down: 2, total: 3 }) true
@@ -244,7 +244,7 @@ fn an_imported_document_covers_what_it_proves_and_no_more() {
         let Coverage { asked, by_port_only, probed, services, .. } = proof;
         let cells: Vec<String> =
             probed.iter().map(|cells| format!("{} x {} {:?}", cells.targets, cells.ports, cells.method)).collect();
-        let services = services.map(|how| format!("{} {} at {}", how.engine, how.version, how.intensity));
+        let services = services.first().map(|how| format!("{} {} at {}", how.engine, how.version, how.intensity));
         writeln!(shown, "{name}: asked {asked}; by port {by_port_only}; {cells:?}; {services:?}").unwrap();
     }
     insta::assert_snapshot!(shown, @r#"
@@ -287,10 +287,10 @@ fn a_masscan_document_proves_its_open_ports_and_no_more() {
     let service = observed(&hosts)[3].ports[0].service.as_ref().unwrap();
     assert_eq!((service.name.as_str(), service.extra.as_str()), ("http", "HTTP/1.1 200 OK\\x0d"));
     assert_eq!(service.method, crate::observation::ServiceMethod::Table);
-    let [Coverage { asked, by_port_only, probed, services: None, .. }] = &coverage(&summary, observed(&hosts))[..]
-    else {
+    let [Coverage { asked, by_port_only, probed, services, .. }] = &coverage(&summary, observed(&hosts))[..] else {
         panic!("one coverage")
     };
+    assert!(services.is_empty());
     assert_eq!((asked.to_string().as_str(), asked), ("10.0.0.1-10.0.0.2,2001:db8::1", by_port_only));
     let cells: Vec<String> = probed.iter().map(|cells| format!("{} x {}", cells.targets, cells.ports)).collect();
     assert_eq!(cells, ["10.0.0.1 x 22", "10.0.0.1-10.0.0.2,2001:db8::1 x 80"]);

@@ -51,7 +51,7 @@ pub fn write<E: From<io::Error>>(
     hosts: impl IntoIterator<Item = Result<HostObservation, E>>,
 ) -> Result<(), E> {
     let claims = Claims::of(coverage);
-    let mut document = Document { out, line: String::new() };
+    let mut document = Document { out, line: String::new(), names_engines: claims.services.len() > 1 };
     document.head(run, &claims)?;
     let mut up = 0u128;
     let mut settled = claims.asked.minus(&claims.by_port_only).count();
@@ -72,6 +72,8 @@ struct Document<W> {
     out: W,
     /// The element that is being put together; it keeps its room.
     line: String,
+    /// Whether services were identified in several ways.
+    names_engines: bool,
 }
 
 impl<W: Write> Document<W> {
@@ -192,7 +194,7 @@ impl<W: Write> Document<W> {
 
     /// nmap's confidence is 3 for a name from the table and 10 for one that was probed.
     fn service(&mut self, service: &Service) {
-        let Service { name, product, version, extra, tls, method } = service;
+        let Service { name, product, version, extra, tls, method, by } = service;
         let (word, confidence) = match method {
             ServiceMethod::Table => ("table", 3),
             ServiceMethod::Probed => ("probed", 10),
@@ -208,6 +210,12 @@ impl<W: Write> Document<W> {
         self.attribute("method", word);
         self.attribute("conf", confidence);
         self.line.push_str("/>");
+        if self.names_engines && !by.is_empty() {
+            self.open("script");
+            self.attribute("id", claims::BY);
+            self.attribute("output", by);
+            self.line.push_str("/>");
+        }
     }
 
     fn tail(&mut self, run: &RunFacts, up: u128, settled: u128) -> io::Result<()> {

@@ -76,7 +76,7 @@ fn coverage(summary: &Summary, hosts: &[HostObservation]) -> Vec<Coverage> {
         ports: scan.ports.clone(),
         method: scan.method,
     });
-    let services = nmap_xml::detection(summary);
+    let services = Vec::from_iter(nmap_xml::detection(summary));
     let by_port_only = TargetSet::empty();
     vec![Coverage { probed: probed.collect(), asked, by_port_only, services, options: Vec::new() }]
 }

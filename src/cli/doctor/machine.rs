@@ -70,23 +70,42 @@ pub(crate) async fn scanners(policy: &Policy) -> Vec<Finding> {
     let engines = Engines::find(policy, PathBuf::new()).await;
     match engines.nmap_trouble() {
         Some(trouble) => vec![Finding::warning("nmap", format!("{trouble}; scans use the built-in engine alone"))],
-        None => of_engines(&engines.facts()),
+        None => of_engines(&engines.facts(), policy.raw_packets()),
     }
 }
 
-fn of_engines(facts: &EngineFacts) -> Vec<Finding> {
-    let Some(nmap) = &facts.nmap else {
-        let found = "it is not installed: a node here scans TCP with the built-in engine, without -O, scripts or UDP";
-        return vec![Finding::warning("nmap", found).remedy("install nmap 7.80 or later for those")];
-    };
-    let raw = match nmap.raw {
-        true => Finding::ok("raw packets", "nmap may send them"),
-        false => {
-            let found = "nmap may not send them: -sS and -O need them, and -sT is used in place of -sS";
-            Finding::warning("raw packets", found).remedy("give the node's service CAP_NET_RAW as ambient capability")
+fn of_engines(facts: &EngineFacts, is_raw_allowed: bool) -> Vec<Finding> {
+    let nmap = match &facts.nmap {
+        Some(nmap) => Finding::ok("nmap", format!("version {} at {}", nmap.version, nmap.path.display())),
+        None => {
+            let found =
+                "it is not installed: a node here scans TCP with the built-in engine, without -O, scripts or UDP";
+            Finding::warning("nmap", found).remedy("install nmap 7.80 or later for those")
         }
     };
-    vec![Finding::ok("nmap", format!("version {} at {}", nmap.version, nmap.path.display())), raw]
+    vec![nmap, raw_packets(facts, is_raw_allowed)]
+}
+
+/// By whom raw packets may be sent.
+fn raw_packets(facts: &EngineFacts, is_allowed: bool) -> Finding {
+    let name = "raw packets";
+    match (facts.raw, is_allowed, &facts.nmap) {
+        (false, _, _) => {
+            let found = "this process may not send them: ports are asked by connects, -sS, -sU and -O are refused";
+            Finding::warning(name, found).remedy("give the node's service CAP_NET_RAW as ambient capability")
+        }
+        (true, false, _) => {
+            let found =
+                "the policy does not let them be sent: ports are asked by connects, -sS, -sU and -O are refused";
+            Finding::ok(name, found).remedy("`raw_packets = true` in the policy file allows them")
+        }
+        (true, true, Some(nmap)) if !nmap.raw => {
+            let found = "the built-in engine may send them, nmap may not: -sU and -O are refused";
+            Finding::warning(name, found).remedy("give the node's service CAP_NET_RAW as ambient capability")
+        }
+        (true, true, Some(_)) => Finding::ok(name, "the built-in engine and nmap may send them"),
+        (true, true, None) => Finding::ok(name, "the built-in engine may send them"),
+    }
 }
 
 #[cfg(test)]
@@ -116,17 +135,26 @@ mod tests {
     }
 
     #[test]
-    fn what_nmap_can_do_here_is_said() {
-        let nmap = |raw| NmapFacts { path: "/usr/bin/nmap".into(), version: "7.93".to_owned(), raw };
-        let with = |nmap| of_engines(&EngineFacts { builtin: "0.1.0".to_owned(), nmap });
-        let lines: Vec<String> =
-            [with(None), with(Some(nmap(false))), with(Some(nmap(true)))].iter().flatten().map(Finding::line).collect();
+    fn what_can_be_scanned_with_here_is_said() {
+        let nmap = |raw| Some(NmapFacts { path: "/usr/bin/nmap".into(), version: "7.93".to_owned(), raw });
+        let cases = [(None, false, true), (None, true, true), (nmap(false), false, true), (nmap(false), true, true)];
+        let lines = cases.into_iter().chain([(nmap(true), true, true), (nmap(true), true, false)]).flat_map(
+            |(nmap, raw, is_allowed)| of_engines(&EngineFacts { builtin: "0.1.0".to_owned(), raw, nmap }, is_allowed),
+        );
+        let lines: Vec<String> = lines.map(|finding| finding.line()).collect();
         insta::assert_snapshot!(lines.join("\n"), @"
         warning | nmap | it is not installed: a node here scans TCP with the built-in engine, without -O, scripts or UDP; install nmap 7.80 or later for those
+        warning | raw packets | this process may not send them: ports are asked by connects, -sS, -sU and -O are refused; give the node's service CAP_NET_RAW as ambient capability
+        warning | nmap | it is not installed: a node here scans TCP with the built-in engine, without -O, scripts or UDP; install nmap 7.80 or later for those
+        ok | raw packets | the built-in engine may send them
         ok | nmap | version 7.93 at /usr/bin/nmap
-        warning | raw packets | nmap may not send them: -sS and -O need them, and -sT is used in place of -sS; give the node's service CAP_NET_RAW as ambient capability
+        warning | raw packets | this process may not send them: ports are asked by connects, -sS, -sU and -O are refused; give the node's service CAP_NET_RAW as ambient capability
         ok | nmap | version 7.93 at /usr/bin/nmap
-        ok | raw packets | nmap may send them
+        warning | raw packets | the built-in engine may send them, nmap may not: -sU and -O are refused; give the node's service CAP_NET_RAW as ambient capability
+        ok | nmap | version 7.93 at /usr/bin/nmap
+        ok | raw packets | the built-in engine and nmap may send them
+        ok | nmap | version 7.93 at /usr/bin/nmap
+        ok | raw packets | the policy does not let them be sent: ports are asked by connects, -sS, -sU and -O are refused; `raw_packets = true` in the policy file allows them
         ");
     }
 }

@@ -85,6 +85,8 @@ pub struct OpenPort {
     pub service: String,
     /// Product, version and what else it told.
     pub about: String,
+    /// Which engine named it; empty where one engine alone looked, or nobody asked it.
+    pub by: String,
 }
 
 /// A host with its history.
@@ -184,15 +186,15 @@ impl Wanted {
 
 impl From<&PortObservation> for OpenPort {
     fn from(PortObservation { protocol, port, service, state: _, reason: _ }: &PortObservation) -> Self {
-        let (name, about) = match service {
-            Some(Found { name, product, version, extra, tls: _, method: _ }) => {
+        let (name, about, by) = match service {
+            Some(Found { name, product, version, extra, tls: _, method: _, by }) => {
                 let words = [product, version, extra].map(|word| word.as_str());
                 let about: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-                (name.to_string(), about.join(" "))
+                (name.to_string(), about.join(" "), by.to_string())
             }
-            None => (String::new(), String::new()),
+            None => (String::new(), String::new(), String::new()),
         };
-        Self { protocol: *protocol, port: *port, service: name, about }
+        Self { protocol: *protocol, port: *port, service: name, about, by }
     }
 }
 

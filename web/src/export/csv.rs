@@ -19,7 +19,7 @@
 //! | `targets` | for `not-looked-at`: which addresses |
 //! | `severity` | of the rule that a new port matches, by the rules that the report was made with: `critical`, `high`, `medium`, `low` |
 //! | `confirmation` | `not-needed`, `wanted`, `confirmed`: whether a second look was taken |
-//! | `before_…`, `after_…` | what was known and what was found: `state` (`up` for a host, else the port's), `service`, `product`, `version`, `extra`, `tls` (`yes`, `no`), `os`, `names` (with `; ` between them), `mac`; all empty when nothing was there |
+//! | `before_…`, `after_…` | what was known and what was found: `state` (`up` for a host, else the port's), `service`, `product`, `version`, `extra`, `tls` (`yes`, `no`), `os`, `names` (with `; ` between them), `mac`, `by` (the engine that named the service, where more than one looked); all empty when nothing was there |
 //! | `accepted_by`, `accepted_at`, `accepted_comment` | for an accepted change: who, when (RFC 3339, UTC), and why |
 //!
 //! Cells that a spreadsheet would take for a formula get a leading `'` (SECURITY-DESIGN section 7).
@@ -35,7 +35,7 @@ use serde::Serialize;
 use std::io;
 
 /// The headings, in order. New ones come last.
-pub(super) const COLUMNS: [&str; 37] = [
+pub(super) const COLUMNS: [&str; 39] = [
     "report",
     "network",
     "network_name",
@@ -61,6 +61,7 @@ pub(super) const COLUMNS: [&str; 37] = [
     "before_os",
     "before_names",
     "before_mac",
+    "before_by",
     "after_state",
     "after_service",
     "after_product",
@@ -70,6 +71,7 @@ pub(super) const COLUMNS: [&str; 37] = [
     "after_os",
     "after_names",
     "after_mac",
+    "after_by",
     "accepted_by",
     "accepted_at",
     "accepted_comment",
@@ -205,9 +207,9 @@ fn no_change(kind: &str, why: String, targets: String) -> Vec<String> {
     cells
 }
 
-fn side(look: Option<&Look>) -> [String; 9] {
+fn side(look: Option<&Look>) -> [String; 10] {
     let none = Look::default();
-    let Look { state, service, product, version, extra, tls, os, os_accuracy: _, names, mac, mac_vendor: _ } =
+    let Look { state, service, product, version, extra, tls, by, os, os_accuracy: _, names, mac, mac_vendor: _ } =
         look.unwrap_or(&none);
     let texts = |text: &Text| text.to_string();
     [
@@ -220,6 +222,7 @@ fn side(look: Option<&Look>) -> [String; 9] {
         texts(os),
         names.iter().flatten().map(Text::as_str).collect::<Vec<_>>().join("; "),
         texts(mac),
+        texts(by),
     ]
 }
 

@@ -74,6 +74,10 @@ pub(crate) struct Look {
     /// Whether TLS is spoken around the service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tls: Option<bool>,
+    /// Which engine named the service, where more than one looked.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    #[schema(value_type = Option<String>)]
+    pub(super) by: Text,
     /// Operating system.
     #[serde(skip_serializing_if = "Text::is_empty")]
     #[schema(value_type = Option<String>)]
@@ -156,7 +160,7 @@ impl Look {
     }
 
     fn with_service(self, service: &Service) -> Self {
-        let Service { name, product, version, extra, tls, method: _ } = service.clone();
-        Self { service: name, product, version, extra, tls: Some(tls), ..self }
+        let Service { name, product, version, extra, tls, method: _, by } = service.clone();
+        Self { service: name, product, version, extra, tls: Some(tls), by, ..self }
     }
 }

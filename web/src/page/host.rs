@@ -148,7 +148,7 @@ fn os_words(OsGuess { name, accuracy }: &OsGuess) -> String {
 impl PortRow {
     fn of(PortHistory { port: PortId { protocol, port }, now, since, strip }: PortHistory, looks: &[HostLook]) -> Self {
         let cell = now.as_ref().map(PortCell::from);
-        let cell = cell.unwrap_or_else(|| PortCell { number: format!("{port}/{protocol}"), service: String::new() });
+        let cell = cell.unwrap_or_else(|| PortCell { number: format!("{port}/{protocol}"), ..PortCell::default() });
         let mark = |(place, mark): (usize, &Mark)| StripMark {
             x: place * STEP + 1,
             class: match mark {

@@ -61,10 +61,13 @@ pub(crate) struct HostRow {
 }
 
 /// An open port as a word, with what answers there.
+#[derive(Default)]
 pub(crate) struct PortCell {
     /// `443/tcp`
     pub(crate) number: String,
     pub(crate) service: String,
+    /// Which engine named it, where more than one looked.
+    pub(crate) by: String,
 }
 
 impl View for Hosts {
@@ -165,6 +168,7 @@ impl From<&PortObservation> for PortCell {
         Self {
             number: format!("{}/{}", port.port, port.protocol),
             service: port.service.as_ref().map(service_words).unwrap_or_default(),
+            by: port.service.as_ref().map(|service| service.by.to_string()).unwrap_or_default(),
         }
     }
 }

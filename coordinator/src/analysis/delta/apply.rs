@@ -38,8 +38,8 @@ pub fn apply(compared: Compared, before: &RunCoverage, now: &RunCoverage, run: R
 /// A host that was not known, with the ports of which the run's word counts.
 fn fresh(host: &HostObservation, counts: impl Fn(PortId) -> bool, now: &RunCoverage, run: RunId) -> KnownHost {
     let ports: Vec<PortObservation> = host.ports.iter().filter(|port| counts(PortId::of(port))).cloned().collect();
-    let how = now.detection_of(host.address);
-    let services = ways(ports.iter().filter_map(|port| identified(port).and(how).map(|how| (PortId::of(port), how))));
+    let how = |port| now.detection_of(host.address, &identified(port)?.by);
+    let services = ways(ports.iter().filter_map(|port| how(port).map(|how| (PortId::of(port), how))));
     let observation = HostObservation { ports, ..host.clone() };
     KnownHost { address: host.address, observation, seen_run: run, services }
 }
@@ -76,7 +76,7 @@ type Merged<'a> = (PortObservation, Option<&'a ServiceDetection>);
 
 impl Merge<'_> {
     fn host(&self, now: &RunCoverage, run: RunId) -> KnownHost {
-        let merged = self.ports(now.detection_of(self.known.address));
+        let merged = self.ports(now);
         let probed =
             merged.iter().filter_map(|(port, how)| identified(port).and(*how).map(|how| (PortId::of(port), how)));
         let services = ways(probed);
@@ -86,7 +86,7 @@ impl Merge<'_> {
     }
 
     /// The listed ports of both sides together, in order.
-    fn ports<'b>(&'b self, how: Option<&'b ServiceDetection>) -> Vec<Merged<'b>> {
+    fn ports<'b>(&'b self, now: &'b RunCoverage) -> Vec<Merged<'b>> {
         let mut known = self.known.observation.ports.iter().peekable();
         let mut seen = self.look.host.map_or(&[][..], |host| &host.ports).iter().peekable();
         let mut merged = Vec::with_capacity(known.len().max(seen.len()));
@@ -101,7 +101,8 @@ impl Merge<'_> {
             if !self.is_replaced(port) || matches!(self.look.cell(port), Cell::Undecided) {
                 merged.extend(was.map(|was| (was.clone(), self.known.detection_of(port))));
             } else {
-                merged.extend(is.map(|is| self.with_known_service(was, is, how)));
+                let how = |is| now.detection_of(self.known.address, &identified(is)?.by);
+                merged.extend(is.map(|is| self.with_known_service(was, is, how(is))));
             }
         }
     }

@@ -42,7 +42,7 @@ fn nginx(version: &str) -> Option<Service> {
 fn coverage() -> RunCoverage {
     let targets: TargetSet = "192.168.1.0/24".parse().unwrap();
     let ports = "22,80,443,3389".parse().unwrap();
-    let services = Some(ServiceDetection { engine: "nmap".into(), version: "7.93".into(), intensity: 7 });
+    let services = vec![ServiceDetection { engine: "nmap".into(), version: "7.93".into(), intensity: 7 }];
     let probed = vec![ProbedCells { targets: targets.clone(), ports, method: ProbeMethod::Syn }];
     RunCoverage::from(&Coverage { asked: targets, probed, services, ..Coverage::default() })
 }

@@ -27,8 +27,9 @@ pub(super) fn compare(
         now: Look::new(address, observed, now),
     };
     pair.compare_life(&mut delta);
-    pair.compare_ports(&mut delta, |port| {
-        match (known.and_then(|known| known.detection_of(port)), now.detection_of(address)) {
+    pair.compare_ports(&mut delta, |is| {
+        let how = identified(is).and_then(|service| now.detection_of(address, &service.by));
+        match (known.and_then(|known| known.detection_of(PortId::of(is))), how) {
             (Some(was), Some(is)) if was == is => Comparable::Yes,
             (Some(_), Some(_)) => Comparable::Differently,
             _ => Comparable::No,
@@ -73,7 +74,7 @@ impl Pair<'_> {
     }
 
     /// Walks the open ports of both sides together.
-    fn compare_ports(&self, delta: &mut HostDelta, comparable: impl Fn(PortId) -> Comparable) {
+    fn compare_ports(&self, delta: &mut HostDelta, comparable: impl Fn(&PortObservation) -> Comparable) {
         let mut before = self.before.open_ports().map(PortId::of).peekable();
         let mut now = self.now.open_ports().map(PortId::of).peekable();
         loop {
@@ -92,7 +93,7 @@ impl Pair<'_> {
         }
     }
 
-    fn compare_cell(&self, delta: &mut HostDelta, port: PortId, comparable: &impl Fn(PortId) -> Comparable) {
+    fn compare_cell(&self, delta: &mut HostDelta, port: PortId, comparable: &impl Fn(&PortObservation) -> Comparable) {
         match (self.before.cell(port), self.now.cell(port)) {
             (Cell::Open(was), Cell::NotOpen(state)) => {
                 let after = state.map(|state| Side::Port { state, service: None });
@@ -106,7 +107,7 @@ impl Pair<'_> {
             (Cell::Open(was), Cell::Open(is)) if differs(was, is) => {
                 let (before, after) = (Some(port_side(was)), Some(port_side(is)));
                 let change = self.change(ChangeKind::ServiceChange, Some(port), before, after);
-                match comparable(port) {
+                match comparable(is) {
                     Comparable::Yes => delta.changes.push(change),
                     Comparable::Differently => {
                         delta.notes.push(Note { kind: NoteKind::IdentifiedDifferently, change });

@@ -1,4 +1,7 @@
 //! What changes by itself, and so never makes a change. The rule per protocol stands here.
+//!
+//! It holds for every engine. The built-in one leaves such things out where it reads an answer, see `engine/service.rs`
+//! of the node; nmap and documents that are imported tell some of them.
 
 use protocol::observation::{MacAddress, PortObservation, Service, ServiceMethod};
 use protocol::text::Text;
@@ -35,7 +38,7 @@ const ALWAYS: [&str; 20] = [
     "queue",
 ];
 
-/// The same for single protocols.
+/// The same for single protocols; they are known by the name of the service, or by the first word of the product.
 const PER_SERVICE: [(&[&str], &[&str]); 15] = [
     (&["ftp", "ftps"], &["you are user", "user number"]),
     (&["pop3", "pop3s", "imap", "imaps", "smtp", "smtps", "nntp"], &["id", "queued", "messages"]),
@@ -82,7 +85,7 @@ pub(super) fn fuller(known: &Service, seen: &Service) -> Service {
         return seen.clone();
     }
     let told = |known: &Text, seen: &Text| if seen.is_empty() { known.clone() } else { seen.clone() };
-    let is_silent = stable(seen.name.as_str(), seen.extra.as_str()).next().is_none();
+    let is_silent = stable(seen).is_empty();
     Service {
         product: told(&known.product, &seen.product),
         version: told(&known.version, &seen.version),
@@ -99,7 +102,7 @@ fn agree(a: &Service, b: &Service, excused: impl Fn(bool, bool) -> bool) -> bool
     if a.name != b.name || a.tls != b.tls {
         return false;
     }
-    let [a_stable, b_stable] = [a, b].map(|service| stable(service.name.as_str(), service.extra.as_str()).collect());
+    let [a_stable, b_stable] = [a, b].map(stable);
     let same = |a: &Text, b: &Text| a == b || excused(a.is_empty(), b.is_empty());
     let same_extra = |a: Vec<&str>, b: Vec<&str>| a == b || excused(a.is_empty(), b.is_empty());
     NEWS.contains(&a.name.as_str())
@@ -128,11 +131,13 @@ pub(super) fn is_random(mac: &MacAddress) -> bool {
 }
 
 /// The clauses of an extra information that do not change by themselves.
-fn stable<'a>(service: &str, extra: &'a str) -> impl Iterator<Item = &'a str> {
-    let special = PER_SERVICE.iter().filter(|(services, _)| services.contains(&service));
+fn stable(service: &Service) -> Vec<&str> {
+    let product = service.product.as_str().split(' ').next().unwrap_or_default().to_ascii_lowercase();
+    let is_its = |services: &[&str]| services.contains(&service.name.as_str()) || services.contains(&product.as_str());
+    let special = PER_SERVICE.iter().filter(|(services, _)| is_its(services));
     let beginnings: Vec<&str> = special.flat_map(|(_, beginnings)| *beginnings).chain(&ALWAYS).copied().collect();
-    let clauses = extra.split([';', ',']).map(str::trim).filter(|clause| !clause.is_empty());
-    clauses.filter(move |clause| !tells_time(clause) && !beginnings.iter().any(|begin| begins_with(clause, begin)))
+    let clauses = service.extra.as_str().split([';', ',']).map(str::trim).filter(|clause| !clause.is_empty());
+    clauses.filter(|clause| !tells_time(clause) && !beginnings.iter().any(|begin| begins_with(clause, begin))).collect()
 }
 
 /// True when a clause begins with these words, behind a number if there is one: `uptime 3`, `Users: 0/20`, `12 users`.
@@ -153,6 +158,8 @@ fn tells_time(clause: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::cases;
+    use proptest::prelude::*;
 
     fn service(name: &str, version: &str, extra: &str) -> Service {
         let method = ServiceMethod::Probed;
@@ -193,6 +200,35 @@ mod tests {
         }
         for name in NEWS {
             assert!(same_service(&service(name, "Mon", "x"), &service(name, "Tue", "y")), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_rule_counts_for_its_product_too_whatever_the_service_is_called() {
+        let of = |product: &str, extra: &str| Service { product: product.into(), ..service("http", "7", extra) };
+        let (one, other) = ("name: Rictor; cluster: logs", "name: Thor; cluster: logs");
+        let product = "Elasticsearch REST API";
+        assert!(same_service(&of(product, one), &of(product, other)));
+        assert!(!same_service(&of("nginx", one), &of("nginx", other)));
+    }
+
+    proptest! {
+        #![proptest_config(cases(200, 2_000))]
+
+        #[test]
+        fn whatever_stands_behind_a_volatile_beginning_is_no_change_and_what_stands_beside_it_is(
+            rests in proptest::array::uniform2("[ :=][a-zA-Z0-9 :./-]{0,20}"),
+            kept in proptest::array::uniform2("linux [a-z]{4}"),
+        ) {
+            for (services, beginnings) in PER_SERVICE {
+                for begin in beginnings.iter().chain(&ALWAYS) {
+                    let [a, b] = [0, 1].map(|at| service(services[0], "1", &format!("{begin}{}; {}", rests[at], kept[0])));
+                    prop_assert!(same_service(&a, &b), "{:?} {:?}", a, b);
+                    prop_assert_eq!(same_service(&a, &a), true);
+                    let other = service(services[0], "1", &format!("{begin}{}; {}", rests[1], kept[1]));
+                    prop_assert_eq!(same_service(&a, &other), kept[0] == kept[1], "{:?} {:?}", a, other);
+                }
+            }
         }
     }
 

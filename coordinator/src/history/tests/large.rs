@@ -44,7 +44,7 @@ async fn run(fixture: &Fixture, is_later: bool) {
         let mut given = result(task, 1, &targets.to_string(), found.collect());
         given.coverage.probed[0].ports = "8000-8019".parse().unwrap();
         given.coverage.services =
-            Some(ServiceDetection { engine: "nmap".into(), version: "7.93".into(), intensity: 7 });
+            vec![ServiceDetection { engine: "nmap".into(), version: "7.93".into(), intensity: 7 }];
         let taken = crate::intake::take(&fixture.store, fixture.node, given, NOW).await.unwrap();
         assert!(taken.ended.is_some(), "{taken:?}");
         run = task.run;

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,6 +17,9 @@ const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
 
 /// How often a connection to itself is tried again; a second one in a row has the odds of a free port picked twice.
 const SELF_TRIES: u32 = 3;
+
+/// Sockets that are kept for the next connect at most; each is a descriptor more.
+const SPARES: usize = 32;
 
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +43,11 @@ pub(crate) enum Failure {
 /// A connection, with its places in the window and among the descriptors.
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
+    pub(crate) place: Place,
+}
+
+/// The places of one connection.
+pub(crate) struct Place {
     _slot: Slot,
     _descriptor: OwnedSemaphorePermit,
 }
@@ -49,6 +57,26 @@ pub(crate) struct Connection {
 pub(crate) struct Dialer {
     pub(crate) pace: Arc<Pace>,
     pub(crate) descriptors: Arc<Semaphore>,
+    pub(crate) spares: Arc<Spares>,
+}
+
+/// Sockets whose connect was refused at once. They can connect again, which is cheaper than new ones.
+#[derive(Debug, Default)]
+pub(crate) struct Spares(Mutex<Vec<(Domain, Socket)>>);
+
+impl Spares {
+    fn take(&self, domain: Domain) -> Option<Socket> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = kept.iter().rposition(|(of, _)| *of == domain)?;
+        Some(kept.swap_remove(place).1)
+    }
+
+    fn keep(&self, domain: Domain, socket: Socket) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < SPARES {
+            kept.push((domain, socket));
+        }
+    }
 }
 
 /// What came of one connect, and how long it took without the waiting for its turn.
@@ -82,11 +110,9 @@ impl Dialer {
         let descriptor = self.descriptors.clone().acquire_owned().await;
         let start = Instant::now();
         let result = match descriptor {
-            Ok(descriptor) => connect(target, patience).await.map(|stream| Connection {
-                stream,
-                _slot: slot,
-                _descriptor: descriptor,
-            }),
+            Ok(descriptor) => connect(target, patience, &self.spares)
+                .await
+                .map(|stream| Connection { stream, place: Place { _slot: slot, _descriptor: descriptor } }),
             Err(_) => Err(Failure::Shortage(Errno::MFILE)),
         };
         Dialed { result, took: start.elapsed() }
@@ -104,8 +130,17 @@ pub(crate) fn has_way(address: IpAddr) -> bool {
     UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((address, 9))).is_ok()
 }
 
-async fn connect(target: SocketAddr, patience: Duration) -> Result<TcpStream, Failure> {
-    let socket = start(target).map_err(|error| judge_local(&error))?;
+async fn connect(target: SocketAddr, patience: Duration, spares: &Spares) -> Result<TcpStream, Failure> {
+    let domain = Domain::for_address(target);
+    let socket = start(target, spares.take(domain)).map_err(|error| judge_local(&error))?;
+    // A host nearby has answered by now, and that spares the watching.
+    if let Some(error) = socket.take_error().map_err(|error| judge_local(&error))? {
+        let failure = judge_answer(&error);
+        if failure == Failure::Refused {
+            spares.keep(domain, socket);
+        }
+        return Err(failure);
+    }
     let stream = TcpStream::from_std(socket.into()).map_err(|error| judge_local(&error))?;
     match tokio::time::timeout(patience, stream.writable()).await {
         Err(_) => return Err(Failure::Silent),
@@ -116,10 +151,23 @@ async fn connect(target: SocketAddr, patience: Duration) -> Result<TcpStream, Fa
 }
 
 /// Sends the first packet. Closing resets, so that a large scan leaves no ports waiting on this machine.
-fn start(target: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(target), Type::STREAM.nonblocking(), Some(socket2::Protocol::TCP))?;
-    socket.set_linger(Some(Duration::ZERO))?;
-    match socket.connect(&target.into()) {
+fn start(target: SocketAddr, spare: Option<Socket>) -> io::Result<Socket> {
+    let was_refused = spare.is_some();
+    let socket = match spare {
+        Some(socket) => socket,
+        None => {
+            let kind = Type::STREAM.nonblocking();
+            let socket = Socket::new(Domain::for_address(target), kind, Some(socket2::Protocol::TCP))?;
+            socket.set_linger(Some(Duration::ZERO))?;
+            socket
+        }
+    };
+    let mut connected = socket.connect(&target.into());
+    // After a refusal that was asked for later, the first connect only ends the old one.
+    if was_refused && connected.as_ref().is_err_and(|error| Errno::from_io_error(error) == Some(Errno::CONNABORTED)) {
+        connected = socket.connect(&target.into());
+    }
+    match connected {
         Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => Err(error),
         Ok(()) | Err(_) => Ok(socket),
     }
@@ -211,6 +259,45 @@ mod tests {
         socket.set_nonblocking(true).unwrap();
         let stream = TcpStream::from_std(socket.into()).unwrap();
         assert_eq!(judge_stream(stream).expect_err("itself"), Failure::Itself);
+    }
+
+    #[tokio::test]
+    async fn after_a_refusal_the_same_socket_connects_again_though_its_first_try_is_aborted() {
+        let listener = std::net::TcpListener::bind("127.77.0.10:0").unwrap();
+        let (open, closed) = (listener.local_addr().unwrap(), "127.77.0.10:1".parse().unwrap());
+        let refused = || {
+            let socket = start(closed, None).unwrap();
+            let mut error = None;
+            while error.is_none() {
+                error = socket.take_error().unwrap();
+            }
+            assert_eq!(judge_answer(&error.unwrap()), Failure::Refused);
+            socket
+        };
+        let aborted = refused().connect(&open.into()).expect_err("the kernel ends the old connect first");
+        assert_eq!(Errno::from_io_error(&aborted), Some(Errno::CONNABORTED));
+        let again = start(open, Some(refused())).unwrap();
+        again.set_nonblocking(true).unwrap();
+        let stream = TcpStream::from_std(again.into()).unwrap();
+        stream.writable().await.unwrap();
+        assert_eq!(judge_stream(stream).unwrap().peer_addr().unwrap(), open);
+    }
+
+    #[tokio::test]
+    async fn a_refused_socket_is_kept_and_used_for_the_next_target() {
+        let listener = std::net::TcpListener::bind("127.77.0.11:0").unwrap();
+        let spares = Spares::default();
+        let kept = || spares.0.lock().unwrap().len();
+        let mut tries = 0;
+        while kept() == 0 {
+            // A refusal that comes later is watched, and its socket not kept.
+            let refused = connect("127.77.0.11:1".parse().unwrap(), Duration::from_secs(5), &spares).await;
+            assert_eq!(refused.expect_err("refused"), Failure::Refused);
+            tries += 1;
+            assert!(tries < 1_000, "no refusal was there at once");
+        }
+        let stream = connect(listener.local_addr().unwrap(), Duration::from_secs(5), &spares).await.unwrap();
+        assert_eq!((stream.peer_addr().unwrap(), kept()), (listener.local_addr().unwrap(), 0));
     }
 
     #[test]

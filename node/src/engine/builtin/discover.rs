@@ -34,8 +34,7 @@ pub(super) async fn ask(
     trip: &mut RoundTrip,
     only_open: bool,
 ) -> Result<Life, Trouble> {
-    let mut ports: Vec<u16> =
-        PING_PORTS.into_iter().chain(shared.plan.order.iter().copied().take(ASKED_PORTS)).collect();
+    let mut ports = ports(&shared.plan.order);
     let mut down = if only_open { "no-open-port" } else { "no-response" };
     for _ in 0..2 {
         let patience = trip.patience();
@@ -61,6 +60,13 @@ pub(super) async fn ask(
         ports = silent;
     }
     Ok(Life::Down(down))
+}
+
+/// The ports that are asked for life: the likely ones, and the first of those that are asked anyway.
+pub(super) fn ports(order: &[u16]) -> Vec<u16> {
+    let mut ports = PING_PORTS.to_vec();
+    ports.extend(order.iter().filter(|port| !PING_PORTS.contains(port)).take(ASKED_PORTS));
+    ports
 }
 
 fn up(trip: &mut RoundTrip, took: Duration, reason: &'static str) -> Result<Life, Trouble> {

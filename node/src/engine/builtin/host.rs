@@ -2,11 +2,14 @@
 
 use super::discover::{self, Life};
 use super::pace::RoundTrip;
+use super::raw::{Found, Goal, Mac};
 use super::sweep::{self, States};
 use super::{Shared, connect};
 use crate::engine::service;
 use futures::StreamExt;
-use protocol::observation::{HostObservation, HostState, PortObservation, PortState, Service, UnlistedPorts};
+use protocol::observation::{
+    HostObservation, HostState, MacAddress, PortObservation, PortState, Service, UnlistedPorts,
+};
 use protocol::port::Protocol;
 use protocol::text::Text;
 use protocol::time::Timestamp;
@@ -62,28 +65,51 @@ pub(super) async fn scan(shared: Arc<Shared>, address: IpAddr) -> Outcome {
     match look(&shared, address, own).await {
         Ok(host) => {
             shared.found(host.state);
-            Outcome::Settled { host: Box::new(host), by_port_only: own || shared.plan.skips_discovery }
+            Outcome::Settled { host: Box::new(host), by_port_only: !is_asked(&shared, address, own) }
         }
         Err(why) => Outcome::NotObserved { address, why },
     }
 }
 
-async fn look(shared: &Shared, address: IpAddr, own: bool) -> Result<HostObservation, Trouble> {
-    let mut trip = RoundTrip::new(shared.plan.timing);
-    let mut life = None;
+/// Whether the host is asked for life. ARP asks even where the author wants no discovery, as nmap does: on the own
+/// segment nothing can be sent without it, and a wall does not hide from it.
+fn is_asked(shared: &Shared, address: IpAddr, own: bool) -> bool {
+    let by_arp = || shared.raw.as_ref().is_some_and(|raw| raw.is_near(address));
+    !own && (!shared.plan.skips_discovery || by_arp())
+}
+
+async fn look(shared: &Arc<Shared>, address: IpAddr, own: bool) -> Result<HostObservation, Trouble> {
+    let mut known = Known { trip: RoundTrip::new(shared.round_trip()), life: None, mac: None };
     let limit = shared.plan.host_timeout;
     let start = Instant::now();
-    if shared.plan.order.is_empty() || !(own || shared.plan.skips_discovery) {
-        let found = within(limit, discover::ask(shared, address, &mut trip, own)).await?;
+    if shared.plan.order.is_empty() || is_asked(shared, address, own) {
+        let found = within(limit, look_for_life(shared, address, own, &mut known)).await?;
         if shared.plan.order.is_empty() || matches!(found, Life::Down(_)) {
             shared.settled(shared.plan.cells_per_host());
-            return Ok(without_ports(address, found));
+            return Ok(without_ports(address, found, known.mac));
         }
-        life = Some(found);
+        known.life = Some(found);
     }
     let left = limit.saturating_sub(start.elapsed());
     let _turn = shared.turns.acquire().await;
-    within(left, look_at_ports(shared, address, own, trip, life)).await
+    within(left, look_at_ports(shared, address, own, known)).await
+}
+
+/// What is known of a host before its ports are asked.
+struct Known {
+    trip: RoundTrip,
+    life: Option<Life>,
+    mac: Option<Mac>,
+}
+
+async fn look_for_life(shared: &Shared, address: IpAddr, own: bool, known: &mut Known) -> Result<Life, Trouble> {
+    // On an own address only an open port counts, which echo and resets say nothing of.
+    let Some(raw) = shared.raw.as_ref().filter(|_| !own) else {
+        return discover::ask(shared, address, &mut known.trip, own).await;
+    };
+    let Found { life, refusal, mac, trip, states: _ } = raw.ask(address, Goal::Life, known.trip).await?;
+    (known.trip, known.mac) = (trip, mac);
+    Ok(life.map_or(Life::Down(refusal.unwrap_or("no-response")), Life::Up))
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
@@ -91,29 +117,34 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Trouble
 }
 
 async fn look_at_ports(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     address: IpAddr,
     own: bool,
-    mut trip: RoundTrip,
-    life: Option<Life>,
+    known: Known,
 ) -> Result<HostObservation, Trouble> {
-    let states = sweep::sweep(shared, address, &mut trip).await?;
+    let Known { mut trip, life, mac } = known;
+    let states = match &shared.raw {
+        Some(raw) => raw.ask(address, Goal::Ports, trip).await?.states,
+        None => sweep::sweep(shared, address, &mut trip).await?,
+    };
     let life = life.unwrap_or_else(|| life_by_ports(&states, own));
     if let Life::Down(_) = life {
-        return Ok(without_ports(address, life));
+        let host = without_ports(address, life, mac);
+        // What is behind a wall looks like nobody at all; the number of its silent ports tells that they were asked.
+        return Ok(if own { host } else { with_ports(host, &states, BTreeMap::new()) });
     }
     let services = identify(shared, address, &states).await;
-    Ok(with_ports(without_ports(address, life), &states, services))
+    Ok(with_ports(without_ports(address, life, mac), &states, services))
 }
 
 /// Whether the ports alone prove that a host is there; on this machine's own addresses a refusal proves nothing.
 fn life_by_ports(states: &States, own: bool) -> Life {
-    let has = |wanted| states.values().any(|(state, _)| *state == wanted);
-    match (has(PortState::Open), has(PortState::Closed), own) {
-        (true, _, _) => Life::Up("syn-ack"),
-        (false, true, false) => Life::Up("conn-refused"),
-        (false, true, true) => Life::Down("no-open-port"),
-        (false, false, _) => Life::Down("no-response"),
+    let reason = |wanted| states.values().find(|(state, _)| *state == wanted).map(|(_, reason)| *reason);
+    match (reason(PortState::Open), reason(PortState::Closed), own) {
+        (Some(reason), _, _) => Life::Up(reason),
+        (None, Some(reason), false) => Life::Up(reason),
+        (None, Some(_), true) => Life::Down("no-open-port"),
+        (None, None, _) => Life::Down("no-response"),
     }
 }
 
@@ -125,17 +156,20 @@ async fn identify(shared: &Shared, address: IpAddr, states: &States) -> BTreeMap
     let Some(intensity) = shared.plan.intensity else {
         return open.into_iter().filter_map(|port| Some((port, service::by_number(port)?))).collect();
     };
-    let asked = open.into_iter().map(|port| {
-        let dialer = shared.dialer.clone();
-        async move { (port, service::identify(&dialer, SocketAddr::new(address, port), intensity).await) }
-    });
+    let asked =
+        open.into_iter().map(|port| {
+            let dialer = shared.dialer.clone();
+            async move {
+                (port, service::identify(&dialer, SocketAddr::new(address, port), intensity, &shared.memory).await)
+            }
+        });
     let enough = tokio::time::sleep(shared.plan.host_timeout / 2);
     let found = futures::stream::iter(asked).buffer_unordered(SERVICES_AT_ONCE).take_until(enough);
     let found: Vec<_> = found.collect().await;
     found.into_iter().filter_map(|(port, service)| Some((port, service?))).collect()
 }
 
-fn without_ports(address: IpAddr, life: Life) -> HostObservation {
+fn without_ports(address: IpAddr, life: Life, mac: Option<Mac>) -> HostObservation {
     let (state, reason) = match life {
         Life::Up(reason) => (HostState::Up, reason),
         Life::Down(reason) => (HostState::Down, reason),
@@ -146,11 +180,16 @@ fn without_ports(address: IpAddr, life: Life) -> HostObservation {
         reason: Text::new(reason),
         seen: Timestamp::now(),
         names: Vec::new(),
-        mac: None,
+        mac: mac.map(|mac| MacAddress { address: written(mac), vendor: Text::default() }),
         os: None,
         ports: Vec::new(),
         unlisted: Vec::new(),
     }
+}
+
+/// As in an observation: `00:11:22:AA:BB:CC`.
+fn written(mac: Mac) -> Text {
+    Text::new(&mac.map(|byte| format!("{byte:02X}")).join(":"))
 }
 
 /// Lists open ports always, and filtered ones where they stand out; counts the rest.

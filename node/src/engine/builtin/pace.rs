@@ -12,6 +12,12 @@ use tokio::time::Instant;
 /// The shortest time that a silent port is given.
 const FLOOR: Duration = Duration::from_millis(100);
 
+/// The same with raw packets.
+const RAW_FLOOR: Duration = Duration::from_millis(50);
+
+/// What a busy machine adds to a round trip now and then.
+const JITTER: Duration = Duration::from_millis(10);
+
 /// Losses within this time have one cause and halve the window once.
 const SAME_LOSS: Duration = Duration::from_millis(100);
 
@@ -57,6 +63,21 @@ impl Timing {
     }
 }
 
+impl Timing {
+    /// The same with raw packets: a probe costs a few bytes, so far more of them may be under way, and an answer to an
+    /// earlier try counts as well, so that the last one need not be waited for so long.
+    pub(super) fn raw_template(number: u8) -> Self {
+        let template = Self::template(number);
+        let (start, most) = match number {
+            0..=2 => (template.start, template.most),
+            3 => (128, 4_096),
+            4 => (256, 16_384),
+            _ => (512, 16_384),
+        };
+        Self { start, most, floor: RAW_FLOOR, ..template }
+    }
+}
+
 /// The round trip to one host, smoothed.
 ///
 /// Source: RFC 6298, rules 2.2 and 2.3. Its one-second floor (2.4) is for retransmission and is left out.
@@ -77,6 +98,17 @@ impl RoundTrip {
             None => (sample, sample / 2),
             Some((mean, variation)) => ((mean * 7 + sample) / 8, (variation * 3 + mean.abs_diff(sample)) / 4),
         });
+    }
+
+    /// The round trip as it is known; `None` before the first answer.
+    pub(super) fn smoothed(&self) -> Option<Duration> {
+        self.smoothed.map(|(mean, _)| mean)
+    }
+
+    /// After this long a silent probe is hardly on its way any more: as [`Self::patience`], without its floor.
+    pub(super) fn flight(&self) -> Duration {
+        let wanted = self.smoothed.map_or(self.timing.initial, |(mean, variation)| mean + variation * 4 + JITTER);
+        wanted.min(self.timing.ceiling)
     }
 
     /// How long to wait for a silent port now.

@@ -4,7 +4,9 @@
 
 use protocol::args::DefaultPorts;
 use protocol::port::{PortSet, Protocol};
+use siphasher::sip::SipHasher13;
 use std::collections::BTreeSet;
+use std::hash::Hasher;
 
 /// `-F`: the hundred TCP ports that are worth a first look.
 const FAST: [u16; 100] = [
@@ -61,6 +63,19 @@ pub(super) fn in_order(set: &PortSet) -> Vec<u16> {
     ordered().filter(|port| set.contains(Protocol::Tcp, *port)).collect()
 }
 
+/// The same ports in an order that `seed` draws: what is asked next tells nobody what comes after it, and what a filter
+/// hides is spread over the whole scan.
+pub(super) fn permuted(order: &[u16], seed: u64) -> Vec<u16> {
+    let hash = |port: &u16| {
+        let mut hasher = SipHasher13::new_with_keys(seed, 0);
+        hasher.write(&port.to_be_bytes());
+        hasher.finish()
+    };
+    let mut order = order.to_vec();
+    order.sort_by_cached_key(hash);
+    order
+}
+
 /// How many ports [`DefaultPorts::Standard`] has: both lists, and every port up to 1024.
 fn standard_len() -> usize {
     FAST.iter().chain(&HIGH).chain(&HIGHEST).copied().chain(1..=1024).collect::<BTreeSet<u16>>().len()
@@ -94,5 +109,15 @@ mod tests {
         assert_eq!(order.len(), 65_535);
         assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), 65_535);
         assert_eq!(order[..3], [80, 443, 22]);
+    }
+
+    #[test]
+    fn a_permuted_order_has_the_same_ports_and_another_seed_gives_another_order() {
+        let order: Vec<u16> = (1..=1_000).collect();
+        let (one, other) = (permuted(&order, 1), permuted(&order, 2));
+        assert_ne!(one, other);
+        assert_eq!(one.iter().collect::<BTreeSet<_>>(), order.iter().collect::<BTreeSet<_>>());
+        let neighbours = one.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) == 1).count();
+        assert!(neighbours < 20, "{neighbours} neighbours are asked one after the other");
     }
 }

@@ -38,6 +38,28 @@ if [ "$2" = lossy ]; then
         $side nft add rule ip lossy in iifname 'v*' tcp dport 1-65535 numgen random mod 100 '<' 5 drop
     done
 fi
+if [ "$2" = walls ]; then
+    inside ip addr add 198.18.7.4/24 dev vb
+    inside ip addr add 198.18.10.1/32 dev lo
+    ip route add 198.18.10.0/24 via 198.18.7.2
+    inside nft -f - << 'WALLS'
+table ip walls {
+    chain in {
+        type filter hook input priority 0;
+        ip daddr 198.18.7.4 ip protocol { tcp, icmp } drop
+        ip daddr 198.18.7.2 icmp type echo-request drop
+        tcp dport 600-609 drop
+        tcp dport 610 reject with icmp type admin-prohibited
+        tcp dport 611 reject with icmp type host-prohibited
+        tcp dport 612 reject with tcp reset
+    }
+    chain out {
+        type filter hook output priority 0;
+        tcp sport 703 tcp flags & (syn | ack) == (syn | ack) quota until 100 bytes drop
+    }
+}
+WALLS
+fi
 export PORTDRIFT_TEST_SEGMENT=neighbour
 nsenter -t $other -n "$0" --exact "$1" --nocapture > /dev/null 2>&1 & listening=$!
 trap 'kill $other $listening' EXIT
@@ -48,7 +70,7 @@ export PORTDRIFT_TEST_SEGMENT=node
 "#;
 
 /// Plays the role that this process was given, or sets the scene and gives the roles.
-fn on_a_segment(test: &str, link: &str, node: impl Future<Output = ()>) {
+pub(super) fn on_a_segment(test: &str, link: &str, node: impl Future<Output = ()>) {
     match std::env::var(ROLE).as_deref() {
         Ok("neighbour") => listen(),
         Ok(_) => tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(node),

@@ -7,12 +7,19 @@ use super::pace::RoundTrip;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use protocol::observation::PortState;
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// Probes under way to one host at most.
 const AT_ONCE: usize = 128;
+
+/// Ports of one host from which on two threads ask them: a connect is all kernel time, and a node has idle cores then.
+const MANY: usize = 2_048;
+const LANES: usize = 2;
 
 /// Linux limits how often it answers; a second question sooner than this is not heard.
 const RETRY_SPACING: Duration = Duration::from_millis(500);
@@ -24,7 +31,7 @@ const MOST_RETRIES: u8 = 6;
 pub(super) type States = BTreeMap<u16, (PortState, &'static str)>;
 
 /// Asks every port of the plan until each has a state. A port that stays silent to the end is filtered.
-pub(super) async fn sweep(shared: &Shared, address: IpAddr, trip: &mut RoundTrip) -> Result<States, Trouble> {
+pub(super) async fn sweep(shared: &Arc<Shared>, address: IpAddr, trip: &mut RoundTrip) -> Result<States, Trouble> {
     let mut states = States::new();
     let mut silent = shared.plan.order.clone();
     let mut passes_left = shared.plan.retries.unwrap_or(shared.plan.timing.retries);
@@ -51,32 +58,72 @@ pub(super) async fn sweep(shared: &Shared, address: IpAddr, trip: &mut RoundTrip
 
 /// Asks each of `ports` once; gives back those that were silent.
 async fn pass(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     address: IpAddr,
     trip: &mut RoundTrip,
     ports: Vec<u16>,
     states: &mut States,
     retrying: bool,
 ) -> Result<Vec<u16>, Trouble> {
-    let spacing = shared.plan.timing.spacing;
-    let at_once = if spacing.is_zero() { AT_ONCE } else { 1 };
-    let mut waiting = ports.into_iter();
-    let mut pending = FuturesUnordered::new();
+    let is_hurried = shared.plan.timing.spacing.is_zero();
+    let lanes = if is_hurried && ports.len() >= MANY { LANES } else { 1 };
+    let mut running = JoinSet::new();
+    for first in 0..lanes {
+        let lane = Lane { shared: shared.clone(), address, trip: *trip, at_once: AT_ONCE / lanes, retrying };
+        running.spawn(lane.ask(ports.iter().copied().skip(first).step_by(lanes).collect()));
+    }
     let mut silent = Vec::new();
-    loop {
-        while pending.len() < at_once
-            && let Some(port) = waiting.next()
-        {
-            pending.push(ask(shared, SocketAddr::new(address, port), trip.patience(), spacing));
+    while let Some(ended) = running.join_next().await {
+        let asked = ended.map_err(|_| Trouble::Shortage(Errno::CANCELED))??;
+        silent.extend(asked.silent);
+        states.extend(asked.states);
+        if asked.trip.patience() > trip.patience() || trip.smoothed().is_none() {
+            *trip = asked.trip;
         }
-        let Some((port, answer, took)) = pending.next().await else { return Ok(silent) };
-        match judge(answer)? {
-            None => silent.push(port),
-            Some((state, reason)) => {
-                note(shared, trip, state, took, retrying);
-                states.insert(port, (state, reason));
+    }
+    Ok(silent)
+}
+
+/// One of those that ask the ports of a pass.
+struct Lane {
+    shared: Arc<Shared>,
+    address: IpAddr,
+    trip: RoundTrip,
+    at_once: usize,
+    retrying: bool,
+}
+
+/// What one of them learned.
+struct Asked {
+    silent: Vec<u16>,
+    states: States,
+    trip: RoundTrip,
+}
+
+impl Lane {
+    async fn ask(self, ports: Vec<u16>) -> Result<Asked, Trouble> {
+        let Self { shared, address, mut trip, at_once, retrying } = self;
+        let spacing = shared.plan.timing.spacing;
+        let at_once = if spacing.is_zero() { at_once } else { 1 };
+        let mut waiting = ports.into_iter();
+        let mut pending = FuturesUnordered::new();
+        let (mut silent, mut states) = (Vec::new(), States::new());
+        loop {
+            while pending.len() < at_once
+                && let Some(port) = waiting.next()
+            {
+                pending.push(ask(&shared, SocketAddr::new(address, port), trip.patience(), spacing));
+            }
+            let Some((port, answer, took)) = pending.next().await else { break };
+            match judge(answer)? {
+                None => silent.push(port),
+                Some((state, reason)) => {
+                    note(&shared, &mut trip, state, took, retrying);
+                    states.insert(port, (state, reason));
+                }
             }
         }
+        Ok(Asked { silent, states, trip })
     }
 }
 

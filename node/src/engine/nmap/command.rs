@@ -12,6 +12,12 @@ const TCP_TYPES: [&str; 8] = ["-sT", "-sS", "-sA", "-sW", "-sM", "-sN", "-sF", "
 /// The vector for the addresses of one family.
 pub(super) fn arguments(task: &AdmittedTask, targets: &TargetSet) -> Vec<String> {
     let mut vector = options(task, targets);
+    add_targets(&mut vector, targets);
+    vector
+}
+
+/// `--`, and literal addresses behind it.
+pub(super) fn add_targets(vector: &mut Vec<String>, targets: &TargetSet) {
     vector.push("--".to_owned());
     vector.extend(targets.ranges().flat_map(|range| match range.as_network() {
         Some(network) if range.first() != range.last() => vec![network.to_string()],
@@ -19,24 +25,34 @@ pub(super) fn arguments(task: &AdmittedTask, targets: &TargetSet) -> Vec<String>
             TargetSet::from_ranges([(range.first(), range.last())]).addresses().map(|one| one.to_string()).collect()
         }
     }));
-    vector
 }
 
 /// The options alone; what really took effect, for people and for comparison.
 pub(super) fn options(task: &AdmittedTask, targets: &TargetSet) -> Vec<String> {
     let spec = task.spec();
     let mut vector = spec.args.nmap_options();
+    if spec.args.protocols().contains(&Protocol::Tcp) && !TCP_TYPES.iter().any(|name| spec.args.has(name)) {
+        vector.push(if task.raw() { "-sS" } else { "-sT" }.to_owned());
+    }
+    if let Some(ports) = &spec.ports {
+        add_ports(&mut vector, ports);
+    }
+    add_own(&mut vector, task, targets);
+    vector
+}
+
+pub(super) fn add_ports(vector: &mut Vec<String>, ports: &PortSet) {
+    vector.extend(["-p".to_owned(), prefixed(ports)]);
+}
+
+/// What the node itself decides.
+pub(super) fn add_own(vector: &mut Vec<String>, task: &AdmittedTask, targets: &TargetSet) {
+    let spec = task.spec();
     let mut add = |words: &[&str]| vector.extend(words.iter().map(|word| (*word).to_owned()));
     if targets.ranges().any(|range| range.first().is_ipv6()) {
         add(&["-6"]);
     }
     add(&[if task.raw() { "--privileged" } else { "--unprivileged" }]);
-    if spec.args.protocols().contains(&Protocol::Tcp) && !TCP_TYPES.iter().any(|name| spec.args.has(name)) {
-        add(&[if task.raw() { "-sS" } else { "-sT" }]);
-    }
-    if let Some(ports) = &spec.ports {
-        add(&["-p", &prefixed(ports)]);
-    }
     if spec.args.host_timeout().is_none() {
         add(&["--host-timeout", &format!("{}s", DEFAULT_HOST_TIMEOUT.as_secs())]);
     }
@@ -44,7 +60,6 @@ pub(super) fn options(task: &AdmittedTask, targets: &TargetSet) -> Vec<String> {
         add(&["--max-rate", &rate.to_string()]);
     }
     add(&["--noninteractive", "--stats-every", "5s", "--no-stylesheet", "-oX", "-"]);
-    vector
 }
 
 /// As nmap reads it. Without a prefix a number would mean every protocol that is scanned.

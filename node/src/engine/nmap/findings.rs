@@ -27,18 +27,29 @@ pub(super) struct Asked<'a> {
     /// `None`: nmap's own set.
     pub(super) ports: Option<PortSet>,
     pub(super) excluded: PortSet,
-    pub(super) skips_discovery: bool,
+    pub(super) life: Life,
+}
+
+/// What says whether a host is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// nmap asked; on this machine's own addresses only ports prove it.
+    Asked,
+    /// Its ports alone: nmap did not ask for life.
+    ByPort,
+    /// Somebody else; nmap did not ask.
+    Elsewhere,
 }
 
 /// What one process proved.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(in crate::engine) struct Findings {
     /// Which nmap wrote the document.
-    pub(super) version: Text,
-    pub(super) hosts: Vec<HostObservation>,
-    pub(super) asked: TargetSet,
-    pub(super) by_port_only: TargetSet,
-    pub(super) probed: Vec<ProbedCells>,
+    pub(in crate::engine) version: Text,
+    pub(in crate::engine) hosts: Vec<HostObservation>,
+    pub(in crate::engine) asked: TargetSet,
+    pub(in crate::engine) by_port_only: TargetSet,
+    pub(in crate::engine) probed: Vec<ProbedCells>,
 }
 
 /// Reads a whole document; blocks. `on_host` hears of each host that is up.
@@ -136,7 +147,11 @@ fn add_silent(hosts: &mut BTreeMap<IpAddr, HostObservation>, targets: &TargetSet
 
 fn findings(hosts: BTreeMap<IpAddr, HostObservation>, summary: &Summary, asked: &Asked) -> Findings {
     let addresses: TargetSet = hosts.keys().copied().collect();
-    let by_port = |address| asked.skips_discovery || summary.lists_open_only() || is_own(address);
+    let by_port = |address| match asked.life {
+        Life::Asked => summary.lists_open_only() || is_own(address),
+        Life::ByPort => true,
+        Life::Elsewhere => false,
+    };
     let by_port_only: TargetSet = hosts.keys().copied().filter(|address| by_port(*address)).collect();
     let probed = summary.scans.iter().map(|scan| {
         let ports = asked.ports.as_ref().map_or_else(|| scan.ports.clone(), |ports| scan.ports.intersection(ports));
@@ -149,7 +164,7 @@ fn findings(hosts: BTreeMap<IpAddr, HostObservation>, summary: &Summary, asked: 
 
 /// Where nmap calls every address up, a host is there only if a port says so: an open one on this machine's own
 /// addresses, any answer elsewhere.
-fn by_its_ports(mut host: HostObservation) -> HostObservation {
+pub(in crate::engine) fn by_its_ports(mut host: HostObservation) -> HostObservation {
     let own = is_own(host.address);
     let proof = |state: PortState| match state {
         PortState::Open => true,

@@ -168,7 +168,7 @@ async fn the_version_that_counts_is_the_one_that_ran() {
     let body = "echo \"$DOCUMENT$END\" | sed 's/version=\"7.93\"/version=\"7.95\"/'";
     let scanned = scan(&fake(folder.path(), body).await, admitted("127.77.3.9", "80,81", "-sV")).await;
     let coverage = scanned.coverage();
-    let versions = (coverage.services.as_ref().unwrap().version.as_str(), coverage.options[0].version.as_str());
+    let versions = (coverage.services[0].version.as_str(), coverage.options[0].version.as_str());
     assert_eq!(versions, ("7.95", "7.95"), "it was 7.93 when the node started");
 }
 
@@ -225,19 +225,19 @@ fn the_vector_holds_only_checked_options_and_literal_addresses() {
     }
     let raw = Policy::parse("raw_packets = true\nmax_rate = 9\n").unwrap();
     let facts = NmapFacts { path: "/usr/bin/nmap".into(), version: "7.93".into(), raw: true };
-    let raw = raw.with_engines(&crate::engine::EngineFacts { builtin: String::new(), nmap: Some(facts) });
+    let raw = raw.with_engines(&crate::engine::EngineFacts { builtin: String::new(), raw: false, nmap: Some(facts) });
     for (ports, args) in [("T:22,U:53", "-sS -sU"), ("U:53", "-sU"), ("", "-O")] {
         let task = raw.admit(task("127.77.3.1", ports, args), &"127.0.0.0/8".parse().unwrap()).unwrap();
         lines.push(command::arguments(&task, &task.spec().targets).join(" "));
     }
     insta::assert_snapshot!(lines.join("\n"), @"
-    -T4 -sV -n --host-timeout=30s --max-retries=1 --unprivileged -sT -p T:22,80-90 --noninteractive --stats-every 5s --no-stylesheet -oX - -- 127.77.3.1 127.77.3.2 127.77.3.3 127.77.3.4 127.77.3.5 127.77.3.6 127.77.3.64/26
-    -T5 -n -F --max-retries=1 --unprivileged -sT --host-timeout 900s --noninteractive --stats-every 5s --no-stylesheet -oX - -- 127.77.3.1
+    -T4 -sV -n --host-timeout=30s --max-retries=1 -sT -p T:22,80-90 --unprivileged --noninteractive --stats-every 5s --no-stylesheet -oX - -- 127.77.3.1 127.77.3.2 127.77.3.3 127.77.3.4 127.77.3.5 127.77.3.6 127.77.3.64/26
+    -T5 -n -F --max-retries=1 -sT --unprivileged --host-timeout 900s --noninteractive --stats-every 5s --no-stylesheet -oX - -- 127.77.3.1
     -sn -n --unprivileged --host-timeout 900s --noninteractive --stats-every 5s --no-stylesheet -oX - -- 127.77.3.1
-    -Pn -n --max-rate=100 -6 --unprivileged -sT -p T:22 --host-timeout 900s --noninteractive --stats-every 5s --no-stylesheet -oX - -- ::1
-    -sS -sU -n --privileged -p T:22,U:53 --host-timeout 900s --max-rate 9 --noninteractive --stats-every 5s --no-stylesheet -oX - -- 127.77.3.1
-    -sU -n --privileged -p U:53 --host-timeout 900s --max-rate 9 --noninteractive --stats-every 5s --no-stylesheet -oX - -- 127.77.3.1
-    -O -n --privileged -sS --host-timeout 900s --max-rate 9 --noninteractive --stats-every 5s --no-stylesheet -oX - -- 127.77.3.1
+    -Pn -n --max-rate=100 -sT -p T:22 -6 --unprivileged --host-timeout 900s --noninteractive --stats-every 5s --no-stylesheet -oX - -- ::1
+    -sS -sU -n -p T:22,U:53 --privileged --host-timeout 900s --max-rate 9 --noninteractive --stats-every 5s --no-stylesheet -oX - -- 127.77.3.1
+    -sU -n -p U:53 --privileged --host-timeout 900s --max-rate 9 --noninteractive --stats-every 5s --no-stylesheet -oX - -- 127.77.3.1
+    -O -n -sS --privileged --host-timeout 900s --max-rate 9 --noninteractive --stats-every 5s --no-stylesheet -oX - -- 127.77.3.1
     ");
 }
 
@@ -289,7 +289,7 @@ async fn the_real_nmap_scans_both_families_and_names_services() {
     assert_eq!(coverage.asked.to_string(), "127.77.3.30,::1");
     let service = scanned.host("127.77.3.30").ports[0].service.as_ref().unwrap();
     assert_eq!((service.name.as_str(), service.version.as_str()), ("ssh", "9.2p1"));
-    let detection = coverage.services.as_ref().unwrap();
+    let detection = &coverage.services[0];
     assert_eq!((detection.engine.as_str(), detection.intensity), ("nmap", 7));
     assert_eq!(scanned.host("127.77.3.30").ports[0].state, PortState::Open);
 }
@@ -324,7 +324,9 @@ async fn raw_scans_run_with_the_real_nmap_where_policy_and_rights_allow_them() {
         (format!("T:{open},U:9"), "-sS -sU", vec![ProbeMethod::Syn, ProbeMethod::Udp]),
         (open.to_string(), "-A -T4 -sV --script=default", vec![ProbeMethod::Syn]),
     ] {
-        let task = policy.admit(task(address, &ports, args), &"127.0.0.0/8".parse().unwrap()).unwrap();
+        let mut wanted = task(address, &ports, args);
+        wanted.spec.engine = EngineChoice::Nmap;
+        let task = policy.admit(wanted, &"127.0.0.0/8".parse().unwrap()).unwrap();
         let scanned = scan(&engines, task).await;
         assert_eq!(scanned.open(address), [open], "{args}");
         let coverage = scanned.coverage();

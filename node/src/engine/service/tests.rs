@@ -1,5 +1,10 @@
 //! Recognition against canned servers in 127.77.2.0/24, and its parsers against anything.
 
+mod memory;
+mod volatile;
+
+use super::found::Said;
+use super::questions::Parser;
 use super::*;
 use crate::engine::builtin::Builtin;
 use crate::engine::trial::{Manner, admitted, scan, serve};
@@ -15,6 +20,17 @@ const REDIS: &[u8] = b"+PONG\r\n$120\r\n# Server\r\nredis_version:7.0.15\r\nredi
 const NGINX: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx/1.18.0 (Ubuntu)\r\nContent-Length: 2\r\n\r\nhi";
 const APACHE: &[u8] = b"HTTP/1.1 403 Forbidden\r\nDate: today\r\nserver: Apache/2.4.57 (Debian)\r\n\r\n";
 const PYTHON: &[u8] = b"HTTP/1.0 200 OK\r\nServer: SimpleHTTP/0.6 Python/3.11.2\r\n\r\n";
+const POSTGRES: &[u8] = b"E\0\0\0\x62SFATAL\0VFATAL\0C0A000\0Munsupported frontend protocol 65363.0\0\0";
+const MONGODB: &[u8] =
+    b"\x50\0\0\0\x09\0\0\0\x01\0\0\0\xdd\x07\0\0\0\0\0\0\0\x30\0\0\0\x02version\0\x07\0\0\x006.0.14\0\0";
+const MSSQL: &[u8] = b"\x04\x01\0\x1b\0\0\x01\0\0\0\x06\0\x06\xff\x0f\0\x07\xd0\0\0";
+const DNSMASQ: &[u8] = b"\0\x37\x70\x64\x85\0\0\x01\0\x01\0\0\0\0\x07version\x04bind\0\0\x10\0\x03\xc0\x0c\0\x10\0\x03\0\0\0\0\0\x0d\x0cdnsmasq-2.90";
+const LDAP: &[u8] = b"\x30\x30\x02\x01\x01\x64\x2b\x04\0\x30\x27\x30\x25\x04\x0bobjectClass\x31\x16\x04\x03top\x04\x0fOpenLDAProotDSE\x30\x0c\x02\x01\x01\x65\x07";
+const RPC: &[u8] = b"\x80\0\0\x20\x70\x64\x72\x66\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x02\0\0\0\x04";
+const MQTT: &[u8] = b"\x20\x02\0\0\x90\x03\0\x01\0\x31\x2d\0\x13$SYS/broker/versionmosquitto version 2.0.11";
+const AMQP: &[u8] =
+    b"\x01\0\0\0\0\x01\xfe\0\x0a\0\x0a\0\x09\0\0\x01\xd9\x07productS\0\0\0\x08RabbitMQ\x07versionS\0\0\0\x063.10.8";
+const ELASTIC: &[u8] = b"HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n{ \"name\" : \"n1\", \"version\" : { \"number\" : \"7.17.0\", \"lucene_version\" : \"8.11.1\" }, \"tagline\" : \"You Know, for Search\" }";
 const RDP: &[u8] = &[3, 0, 0, 19, 14, 0xd0, 0, 0, 0x12, 0x34, 0, 2, 31, 8, 0, 2, 0, 0, 0];
 
 /// Scans one server of each manner at the same time; one line a server, in order.
@@ -40,7 +56,9 @@ async fn identified(address: &str, servers: &[(&str, Manner)]) -> String {
                     if s.tls { " | tls" } else { "" }
                 )
             }
-            Some(_) | None => format!("{label}: -"),
+            Some(service) if service.extra.is_empty() => format!("{label}: -"),
+            Some(service) => format!("{label}: ({}) {}", service.name, service.extra),
+            None => format!("{label}: -"),
         }
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -64,6 +82,9 @@ async fn services_that_greet_are_named_with_product_and_version() {
             ("mysql refuses", Manner::Greets(NOT_ALLOWED)),
             ("vnc", Manner::Greets(b"RFB 003.008\n")),
             ("telnet", Manner::Greets(&[0xff, 0xfd, 0x18, 0xff, 0xfd, 0x20])),
+            ("nntp", Manner::Greets(b"200 news.example.org InterNetNews NNRP server INN 2.7.1 ready (posting ok)\r\n")),
+            ("rsync", Manner::Greets(b"@RSYNCD: 31.0\n")),
+            ("svn", Manner::Greets(b"( success ( 2 2 ( ) ( edit-pipeline svndiff1 ) ) ) ")),
         ],
     )
     .await;
@@ -77,10 +98,13 @@ async fn services_that_greet_are_named_with_product_and_version() {
     pop3: pop3 | Dovecot pop3d |  | 
     imap: imap | Dovecot imapd |  | 
     mysql: mysql | MySQL | 8.0.36-0ubuntu0.22.04.1 | 
-    mariadb: mysql | MariaDB | 10.11.6 | 
+    mariadb: mysql | MySQL | 5.5.5-10.11.6-MariaDB-0+deb12u1 | 
     mysql refuses: mysql | MySQL |  | unauthorized
     vnc: vnc | VNC |  | protocol 3.8
-    telnet: telnet |  |  |
+    telnet: telnet |  |  | 
+    nntp: nntp | InterNetNews (INN) | 2.7.1 | 
+    rsync: rsync |  |  | protocol version 31
+    svn: svnserve | Subversion |  |
     ");
 }
 
@@ -102,15 +126,14 @@ async fn services_that_wait_to_be_asked_are_named_by_their_answers() {
             ),
             ("redis", Manner::Answers(b"PING\r\n", REDIS)),
             ("redis with password", Manner::Answers(b"PING\r\n", b"-NOAUTH Authentication required.\r\n")),
-            ("postgres", Manner::Answers(&[0, 0, 0, 8, 4, 0xd2], b"N")),
-            ("postgres tls", Manner::Answers(&[0, 0, 0, 8, 4, 0xd2], b"S")),
+            ("postgres", Manner::Answers(&[0, 0, 0, 0x18, 0xff], POSTGRES)),
             ("rdp", Manner::Answers(&[3, 0, 0, 19, 14, 0xe0], RDP)),
         ],
     )
     .await;
     insta::assert_snapshot!(lines, @"
     nginx: http | nginx | 1.18.0 | Ubuntu
-    apache: http | Apache httpd | 2.4.57 | Debian
+    apache: http | Apache httpd | 2.4.57 | (Debian)
     python: http | SimpleHTTPServer | 0.6 | Python 3.11.2
     bare http: http |  |  | 
     tls: ssl |  |  |  | tls
@@ -119,9 +142,58 @@ async fn services_that_wait_to_be_asked_are_named_by_their_answers() {
     slow tls, quick refusal: ssl |  |  |  | tls
     redis: redis | Redis key-value store | 7.0.15 | 
     redis with password: redis | Redis key-value store |  | 
-    postgres: postgresql | PostgreSQL DB |  | 
-    postgres tls: postgresql | PostgreSQL DB |  | 
+    postgres: postgresql | PostgreSQL DB | 9.6.0 or later | 
     rdp: ms-wbt-server |  |  |
+    ");
+}
+
+#[tokio::test]
+async fn stores_name_servers_and_those_that_pass_messages_on_are_named_by_their_answers() {
+    let lines = identified(
+        "127.77.2.5",
+        &[
+            ("memcached", Manner::Answers(b"version\r\n", b"VERSION 1.6.18\r\n")),
+            ("mongodb", Manner::Answers(b"\x38\0\0\0\x01", MONGODB)),
+            ("sql server", Manner::Answers(b"\x12\x01\0\x29", MSSQL)),
+            ("zookeeper", Manner::Answers(b"srvr", b"Zookeeper version: 3.8.0-5a02, built on 1.1.2022\nReceived: 7\n")),
+            ("dnsmasq", Manner::Answers(b"\0\x1e\x70\x64", DNSMASQ)),
+            ("ldap", Manner::Answers(b"\x30\x4d", LDAP)),
+            ("rpcbind", Manner::Answers(b"\x80\0\0\x28", RPC)),
+            ("epmd", Manner::Answers(b"\0\x01n", b"\0\0\x11\x11name rabbit at port 25672\n")),
+            ("mqtt", Manner::Answers(b"\x10\x15\0\x04MQTT", MQTT)),
+            ("mqtt with password", Manner::Answers(b"\x10\x15\0\x04MQTT", b"\x20\x02\0\x05")),
+            ("amqp", Manner::Answers(b"AMQP", AMQP)),
+            ("sip", Manner::Answers(b"OPTIONS ", b"SIP/2.0 200 OK\r\nServer: Asterisk PBX 18.9\r\n\r\n")),
+            ("irc", Manner::Answers(b"VERSION\r\n", b":irc.example.net 451 * :Connection not registered\r\n")),
+            ("xmpp", Manner::Answers(b"<?xml", b"<?xml version='1.0'?><stream:stream id='7' xmlns='jabber:client'>")),
+            ("git", Manner::Answers(b"0033git", b"0043ERR access denied or repository not exported: /portdrift")),
+            ("ajp", Manner::Answers(&[0x12, 0x34], &[b'A', b'B', 0, 1, 9])),
+            ("socks", Manner::Answers(&[5, 1, 0], &[5, 0])),
+            ("elasticsearch", Manner::Answers(b"GET ", ELASTIC)),
+            ("docker", Manner::Answers(b"GET ", b"HTTP/1.0 404 Not Found\r\nServer: Docker/20.10.24 (linux)\r\n\r\n")),
+        ],
+    )
+    .await;
+    insta::assert_snapshot!(lines, @"
+    memcached: memcached | Memcached | 1.6.18 | 
+    mongodb: mongodb | MongoDB | 6.0.14 | 
+    sql server: ms-sql-s | Microsoft SQL Server 2019 | 15.00.2000.00 | 
+    zookeeper: zookeeper | Zookeeper | 3.8.0-5a02 | 
+    dnsmasq: domain | dnsmasq | 2.90 | 
+    ldap: ldap | OpenLDAP |  | 
+    rpcbind: rpcbind |  | 2-4 | RPC #100000
+    epmd: epmd | Erlang Port Mapper Daemon |  | 
+    mqtt: mqtt | mosquitto | 2.0.11 | 
+    mqtt with password: mqtt |  |  | 
+    amqp: amqp | RabbitMQ | 3.10.8 | 0-9
+    sip: sip | Asterisk PBX | 18.9 | 
+    irc: irc | ngircd |  | 
+    xmpp: xmpp-client |  |  | 
+    git: git |  |  | 
+    ajp: ajp13 | Apache Jserv |  | Protocol v1.3
+    socks: socks5 |  |  | No authentication
+    elasticsearch: http | Elasticsearch REST API | 7.17.0 | Lucene 8.11.1
+    docker: docker | Docker | 20.10.24 | linux
     ");
 }
 
@@ -142,12 +214,12 @@ async fn hostile_and_unknown_servers_are_left_unnamed_in_bounded_time() {
     )
     .await;
     insta::assert_snapshot!(lines, @r"
-    endless banner: -
-    endless ssh: -
-    slow drip: -
-    garbage: -
+    endless banner: (unknown) says AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+    endless ssh: (unknown) says SSH-0.0-SSH-0.0-SSH-0.0-SSH-0.0-SSH-0.0-SSH-0.0-SSH-0.0-SSH-
+    slow drip: (unknown) says xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+    garbage: (unknown) says .[0J
     silence: -
-    bare 220: -
+    bare 220: (unknown) says 0 hello
     half a line: ssh | Half |  | protocol 2.0
     terminal codes: ssh | \u{1b}[2JEvil | 1 | protocol 2.0
     ");
@@ -158,7 +230,7 @@ async fn without_identification_a_port_has_the_name_of_its_number_at_most() {
     let port = serve("127.77.2.4", Manner::Greets(b"SSH-2.0-OpenSSH_9.2p1\r\n")).await;
     let scanned = scan(&Builtin::new(), admitted("127.77.2.4", &port.to_string(), "")).await;
     assert_eq!(scanned.host("127.77.2.4").ports[0].service, by_number(port));
-    assert_eq!(scanned.coverage().services, None);
+    assert_eq!(scanned.coverage().services, []);
     assert_eq!(by_number(22).unwrap().method, ServiceMethod::Table);
 }
 
@@ -189,6 +261,17 @@ fn foreign() -> impl Strategy<Value = Vec<u8>> {
         &[22, 3],
         &[21, 3],
         &[3, 0, 0],
+        b"E\0\0\0\x62SFATAL\0",
+        b"\0\x37\x70\x64\x85\0\0\x01\0\x01\0\0\0\0\x07version\x04bind\0\0\x10\0\x03\xc0",
+        b"\x50\0\0\0\x09\0\0\0\x01\0\0\0\xdd\x07\0\0\x02version\0",
+        b"\x04\x01\0\x1b\0\0\x01\0\0",
+        b"\x30\x82\x02\x01\x01\x64",
+        b"\x80\0\0\x20\x70\x64\x72\x66\0\0\0\x01\0\0\0\0",
+        b"\x20\x02\0\0$SYS/broker/version",
+        b"\x01\0\0\0\0\x01\xfe\0\x0a\0\x0a\0\x09\x07productS\0\0",
+        b"SIP/2.0 ",
+        b"<stream:stream",
+        b"\0\0\0\x80\xfeSMB",
     ];
     (prop::sample::select(starts), prop::collection::vec(any::<u8>(), 0..200), any::<bool>())
         .prop_map(|(start, rest, ends)| [start, &rest, if ends { b"\r\n\r\n" } else { b"" }].concat())
@@ -197,11 +280,15 @@ fn foreign() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn any_bytes_are_read_without_panic_and_give_short_fields(bytes in foreign()) {
-        let read = GREETINGS.iter().copied().chain(PROBES.iter().map(|probe| probe.read));
-        for found in read.filter_map(|parse| parse(&bytes)) {
-            for field in [&found.product, &found.version, &found.extra] {
-                prop_assert!(field.chars().count() <= 80);
+        let read = || [parse_greeting as Parser].into_iter().chain(PROBES.iter().map(|probe| probe.read));
+        for is_over in [false, true] {
+            for found in read().filter_map(|parse| parse(&Said { bytes: &bytes, is_over })) {
+                for field in [&found.product, &found.version, &found.extra] {
+                    prop_assert!(field.chars().count() <= 80);
+                }
             }
         }
+        prop_assert!(found::fingerprint(&bytes).chars().all(|c| matches!(c, ' '..='~')));
+        let _ = certificate::subject(&bytes);
     }
 }

@@ -1,8 +1,21 @@
-//! TLS: a hello of our own, and whether the answer is TLS too. What is spoken inside is guessed by the port number.
+//! TLS: a hello of our own tells whether a port speaks it; a whole handshake lets us ask inside. Whose certificate it is
+//! does not matter: nothing secret is said.
 
-use super::found::Found;
+use super::found::{Found, Said};
+use super::talk;
+use crate::engine::builtin::connect::{Connection, Dialer, Place};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-/// Stands for the name of a service inside TLS that was not asked; `table` replaces it.
+/// Stands for the name of a service inside TLS that did not tell; `table` replaces it.
 pub(super) const UNKNOWN_INSIDE: &str = "ssl";
 
 /// Cipher suites of TLS 1.3 and 1.2 that servers of the last fifteen years know.
@@ -48,8 +61,82 @@ fn counted(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A ServerHello, or an alert: both prove TLS.
-pub(super) fn parse(bytes: &[u8]) -> Option<Found> {
-    let hello = matches!(bytes, [22, 3, 0..=4, _, _, 2, ..]);
-    let alert = matches!(bytes, [21, 3, 0..=4, 0, 2, 1 | 2, _, ..]);
+pub(super) fn parse(said: &Said<'_>) -> Option<Found> {
+    let hello = matches!(said.bytes, [22, 3, 0..=4, _, _, 2, ..]);
+    let alert = matches!(said.bytes, [21, 3, 0..=4, 0, 2, 1 | 2, _, ..]);
     (hello || alert).then(|| Found { tls: true, ..Found::named(UNKNOWN_INSIDE) })
+}
+
+/// A connection inside TLS, with its place in the pace.
+pub(super) struct Inside {
+    pub(super) stream: TlsStream<TcpStream>,
+    _place: Place,
+}
+
+impl Inside {
+    /// The first certificate, as it was sent.
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
+        let (_, session) = self.stream.get_ref();
+        session.peer_certificates()?.first().map(AsRef::as_ref)
+    }
+}
+
+/// Connects and shakes hands; `None` where the server wants what no client of today offers.
+pub(super) async fn enter(dialer: &Dialer, target: SocketAddr, deadline: Instant) -> Option<Inside> {
+    let (connection, _) = talk::connect(dialer, target, deadline).await?;
+    let Connection { stream, place } = connection;
+    let name = ServerName::IpAddress(target.ip().into());
+    let shaken = timeout_at(deadline, TlsConnector::from(CONFIG.clone()).connect(name, stream)).await;
+    Some(Inside { stream: shaken.ok()?.ok()?, _place: place })
+}
+
+static CONFIG: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Arc::new(Anyone(provider.clone()));
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has suites for both versions of TLS")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    Arc::new(config)
+});
+
+/// Lets every server in: a scanner wants to know who answers, not whether to trust it.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }

@@ -54,7 +54,7 @@ fn uneven() -> (Vec<Coverage>, Vec<HostObservation>) {
             cells("10.0.0.1-3", "22,80-81", ProbeMethod::Connect),
             cells("10.0.0.1-3", "U:53", ProbeMethod::Udp),
         ],
-        services: Some(how),
+        services: vec![how],
         ..Coverage::default()
     };
     let narrow = Coverage {
@@ -198,10 +198,10 @@ fn protocols() -> impl Strategy<Value = Protocol> {
 }
 
 fn services() -> impl Strategy<Value = Service> {
-    (texts(), texts(), texts(), texts(), any::<bool>(), any::<bool>()).prop_map(
-        |(name, product, version, extra, tls, probed)| {
+    (texts(), texts(), texts(), texts(), any::<bool>(), any::<bool>(), texts()).prop_map(
+        |(name, product, version, extra, tls, probed, by)| {
             let method = if probed { ServiceMethod::Probed } else { ServiceMethod::Table };
-            Service { name, product, version, extra, tls, method }
+            Service { name, product, version, extra, tls, method, by }
         },
     )
 }
@@ -260,7 +260,7 @@ fn coverages() -> impl Strategy<Value = Vec<Coverage>> {
         version,
         intensity,
     });
-    vec((targets(), targets(), blocks, option::of(how)), 0..4).prop_map(|tasks| {
+    vec((targets(), targets(), blocks, vec(how, 0..3)), 0..4).prop_map(|tasks| {
         let task = |(asked, by_port_only, blocks, services): (TargetSet, TargetSet, Vec<_>, _)| Coverage {
             by_port_only: by_port_only.intersection(&asked),
             probed: Vec::from_iter(blocks)
@@ -279,11 +279,14 @@ fn coverages() -> impl Strategy<Value = Vec<Coverage>> {
     })
 }
 
-/// The host as far as the coverage reaches.
-fn within(host: &HostObservation, covered: &PortSet) -> HostObservation {
+/// The host as far as the coverage reaches. Where one engine identified everything, no service says which one it was.
+fn within(host: &HostObservation, covered: &PortSet, names_engines: bool) -> HostObservation {
     let mut host = host.clone();
     host.ports.retain(|port| covered.contains(port.protocol, port.port));
     host.unlisted.retain(|part| !covered.ranges(part.protocol).is_empty());
+    for service in host.ports.iter_mut().filter_map(|port| port.service.as_mut()).filter(|_| !names_engines) {
+        service.by = Text::default();
+    }
     host
 }
 
@@ -301,7 +304,7 @@ proptest! {
         let expected: Vec<HostObservation> = hosts
             .iter()
             .filter(|host| claims.asked.contains(host.address))
-            .map(|host| within(host, &claims.ports_of(host.address)))
+            .map(|host| within(host, &claims.ports_of(host.address), claims.services.len() > 1))
             .collect();
         let up = expected.iter().filter(|host| host.state == HostState::Up).count() as u64;
         prop_assert_eq!(summary.hosts.unwrap().up, up);

@@ -24,7 +24,7 @@ fn keys(value: &Value, way: &str, found: &mut BTreeSet<String>) {
 
 #[test]
 fn the_headings_keep_their_names_and_order() {
-    insta::assert_snapshot!(csv::COLUMNS.join(" "), @"report network network_name made baseline status coverage_percent kind counts why_not_counted address protocol port targets severity confirmation before_state before_service before_product before_version before_extra before_tls before_os before_names before_mac after_state after_service after_product after_version after_extra after_tls after_os after_names after_mac accepted_by accepted_at accepted_comment");
+    insta::assert_snapshot!(csv::COLUMNS.join(" "), @"report network network_name made baseline status coverage_percent kind counts why_not_counted address protocol port targets severity confirmation before_state before_service before_product before_version before_extra before_tls before_os before_names before_mac before_by after_state after_service after_product after_version after_extra after_tls after_os after_names after_mac after_by accepted_by accepted_at accepted_comment");
     insta::assert_snapshot!(archive::COLUMNS.join(" "), @"report made baseline status score band change exposure coverage_percent hosts_up open_ports new_up_hosts new_down_hosts added_ports removed_ports changed_ports other_changes not_counted json csv accepted lines_left_out known_hosts");
 }
 
@@ -42,7 +42,7 @@ fn the_keys_keep_their_names_and_places() {
     insta::assert_snapshot!(told.join("\n"), @"
     added_ports address after after.state before confirmation kind port protocol severity
     baseline ended id started state
-    changed_ports accepted accepted.at accepted.by accepted.comment address after after.extra after.product after.service after.state after.tls after.version before before.product before.service before.state before.tls before.version confirmation kind port protocol severity
+    changed_ports accepted accepted.at accepted.by accepted.comment address after after.by after.extra after.product after.service after.state after.tls after.version before before.by before.product before.service before.state before.tls before.version confirmation kind port protocol severity
     coverage newly_covered_cells no_longer_covered_cells percent uncovered uncovered.reason uncovered.targets
     format
     hosts_up
@@ -55,7 +55,7 @@ fn the_keys_keep_their_names_and_places() {
     not_counted address after before before.state confirmation kind port protocol severity why_not_counted
     open_ports
     other_changes address after after.mac after.names after.os after.os_accuracy before before.mac before.mac_vendor before.names before.os before.os_accuracy confirmation kind severity
-    removed_ports address after after.state before before.product before.service before.state before.tls before.version confirmation kind port protocol severity
+    removed_ports address after after.state before before.by before.product before.service before.state before.tls before.version confirmation kind port protocol severity
     report
     run ended id started state
     score band change exposure parts parts.count parts.points parts.what value
@@ -66,18 +66,18 @@ fn the_keys_keep_their_names_and_places() {
 #[test]
 fn a_table_reads_so() {
     insta::assert_snapshot!(csv_text(&with_every_kind()).replace("\"\"", "").replace("\r\n", "\n"), @r#"
-    "report","network","network_name","made","baseline","status","coverage_percent","kind","counts","why_not_counted","address","protocol","port","targets","severity","confirmation","before_state","before_service","before_product","before_version","before_extra","before_tls","before_os","before_names","before_mac","after_state","after_service","after_product","after_version","after_extra","after_tls","after_os","after_names","after_mac","accepted_by","accepted_at","accepted_comment"
-    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","new-host","yes",,"192.0.2.7",,,,,"not-needed",,,,,,,,,,"up",,,,,,,"a.example","00:11:22:AA:BB:CC",,,
-    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","removed-host","yes",,"192.0.2.7",,,,,"not-needed","up",,,,,,,"a.example","00:11:22:AA:BB:CC",,,,,,,,,,,,
-    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","os-change","yes",,"192.0.2.7",,,,,"not-needed",,,,,,,"Linux 5.15",,,,,,,,,"Linux 6.1",,,,,
-    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","name-change","yes",,"192.0.2.7",,,,,"not-needed",,,,,,,,"a.example",,,,,,,,,"b.example; c.example",,,,
-    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","mac-change","yes",,"192.0.2.7",,,,,"not-needed",,,,,,,,,"00:11:22:AA:BB:CC",,,,,,,,,"00:11:22:AA:BB:DD",,,
-    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","closed-port","yes",,"192.0.2.7","tcp","22",,,"confirmed","open","ssh","OpenSSH","8.9",,"no",,,,"closed",,,,,,,,,,,
-    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","service-change","accepted",,"192.0.2.7","tcp","443",,,"not-needed","open","http","nginx","1.18.0",,"no",,,,"open","http","nginx","1.20.1","Ubuntu","yes",,,,"ada","2023-11-14T22:13:20.123Z","'=planned"
-    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","new-port","yes",,"192.0.2.7","tcp","3389",,"critical","not-needed",,,,,,,,,,"open",,,,,,,,,,,
-    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","closed-port","no","unconfirmed","192.0.2.7","tcp","8080",,,"not-needed","open",,,,,,,,,,,,,,,,,,,,
-    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","not-looked-at","no","no approved node has them in its ranges",,,,"192.0.2.200/30",,,,,,,,,,,,,,,,,,,,,,,
-    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","left-out","no","2 lines more than a report holds",,,,,,,,,,,,,,,,,,,,,,,,,,,
+    "report","network","network_name","made","baseline","status","coverage_percent","kind","counts","why_not_counted","address","protocol","port","targets","severity","confirmation","before_state","before_service","before_product","before_version","before_extra","before_tls","before_os","before_names","before_mac","before_by","after_state","after_service","after_product","after_version","after_extra","after_tls","after_os","after_names","after_mac","after_by","accepted_by","accepted_at","accepted_comment"
+    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","new-host","yes",,"192.0.2.7",,,,,"not-needed",,,,,,,,,,,"up",,,,,,,"a.example","00:11:22:AA:BB:CC",,,,
+    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","removed-host","yes",,"192.0.2.7",,,,,"not-needed","up",,,,,,,"a.example","00:11:22:AA:BB:CC",,,,,,,,,,,,,,
+    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","os-change","yes",,"192.0.2.7",,,,,"not-needed",,,,,,,"Linux 5.15",,,,,,,,,,"Linux 6.1",,,,,,
+    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","name-change","yes",,"192.0.2.7",,,,,"not-needed",,,,,,,,"a.example",,,,,,,,,,"b.example; c.example",,,,,
+    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","mac-change","yes",,"192.0.2.7",,,,,"not-needed",,,,,,,,,"00:11:22:AA:BB:CC",,,,,,,,,,"00:11:22:AA:BB:DD",,,,
+    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","closed-port","yes",,"192.0.2.7","tcp","22",,,"confirmed","open","ssh","OpenSSH","8.9",,"no",,,,"nmap","closed",,,,,,,,,,,,
+    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","service-change","accepted",,"192.0.2.7","tcp","443",,,"not-needed","open","http","nginx","1.18.0",,"no",,,,"nmap","open","http","nginx","1.20.1","Ubuntu","yes",,,,"nmap","ada","2023-11-14T22:13:20.123Z","'=planned"
+    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","new-port","yes",,"192.0.2.7","tcp","3389",,"critical","not-needed",,,,,,,,,,,"open",,,,,,,,,,,,
+    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","closed-port","no","unconfirmed","192.0.2.7","tcp","8080",,,"not-needed","open",,,,,,,,,,,,,,,,,,,,,,
+    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","not-looked-at","no","no approved node has them in its ranges",,,,"192.0.2.200/30",,,,,,,,,,,,,,,,,,,,,,,,,
+    "7","1","Office","2023-11-14T22:13:20.123Z","6","critical","94.05","left-out","no","2 lines more than a report holds",,,,,,,,,,,,,,,,,,,,,,,,,,,,,
     "#);
 }
 
@@ -111,7 +111,7 @@ fn a_document_reads_so() {
     "new_down_hosts": [],
     "added_ports": [],
     "removed_ports": [],
-    "changed_ports": [ { "kind": "service-change", "address": "192.0.2.7", "protocol": "tcp", "port": 443, "severity": null, "confirmation": "not-needed", "before": { "state": "open", "service": "http", "product": "nginx", "version": "1.18.0", "tls": false }, "after": { "state": "open", "service": "http", "product": "nginx", "version": "1.20.1", "tls": false } } ],
+    "changed_ports": [ { "kind": "service-change", "address": "192.0.2.7", "protocol": "tcp", "port": 443, "severity": null, "confirmation": "not-needed", "before": { "state": "open", "service": "http", "product": "nginx", "version": "1.18.0", "tls": false, "by": "nmap" }, "after": { "state": "open", "service": "http", "product": "nginx", "version": "1.20.1", "tls": false, "by": "nmap" } } ],
     "other_changes": [],
     "not_counted": [],
     "lines_left_out": 0

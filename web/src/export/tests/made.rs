@@ -39,6 +39,7 @@ pub(super) fn service(name: &str, product: &str, version: &str) -> Service {
         extra: Text::default(),
         tls: false,
         method: ServiceMethod::Probed,
+        by: "nmap".into(),
     }
 }
 
@@ -138,7 +139,7 @@ fn side(kind: ChangeKind) -> BoxedStrategy<Side> {
         ChangeKind::NewPort | ChangeKind::ClosedPort | ChangeKind::ServiceChange => {
             let service = (text(), text(), text(), text(), any::<bool>()).prop_map(|parts| {
                 let (name, product, version, extra, tls) = parts;
-                Service { name, product, version, extra, tls, method: ServiceMethod::Probed }
+                Service { name, product, version, extra, tls, method: ServiceMethod::Probed, ..Service::default() }
             });
             let state = select(PortState::ALL.map(|(state, _)| state).to_vec());
             (state, proptest::option::of(service)).prop_map(|(state, service)| Side::Port { state, service }).boxed()

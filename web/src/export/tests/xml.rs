@@ -7,6 +7,7 @@ use coordinator::run::{RunOutcome, RunState};
 use protocol::nmap_xml::{HostRecord, Reader, Summary};
 use protocol::observation::{
     Coverage, EffectiveOptions, HostObservation, HostState, PortObservation, PortState, ProbeMethod, ProbedCells,
+    ServiceDetection,
 };
 use protocol::text::Text;
 use protocol::{Protocol, Timestamp};
@@ -37,8 +38,10 @@ fn scanned(product: &str) -> RunAsScanned {
     let probed = ProbedCells { targets, ports: "22,80".parse().unwrap(), method: ProbeMethod::Connect };
     let options =
         EffectiveOptions { engine: "builtin".into(), version: "1".into(), options: "-p 22,80".into(), raw: false };
+    let engine = |name: &str| ServiceDetection { engine: name.into(), version: "1".into(), intensity: 7 };
+    let services = vec![engine("builtin"), engine("nmap")];
     let asked = probed.targets.clone();
-    let task = Coverage { asked, probed: vec![probed], options: vec![options], ..Coverage::default() };
+    let task = Coverage { asked, probed: vec![probed], services, options: vec![options], ..Coverage::default() };
     RunAsScanned { run: run(7), coverage: vec![task.clone(), task], hosts: vec![host(product)] }
 }
 
@@ -64,6 +67,17 @@ fn a_run_is_told_with_its_hosts_its_options_and_its_times() {
     assert_eq!(summary.args.as_str(), "portdrift, builtin 1: -p 22,80", "each engine's options once");
     assert_eq!(summary.start.map(Timestamp::as_millis), told.run.started.map(|time| time.as_millis() / 1_000 * 1_000));
     assert!(summary.claims.is_some());
+}
+
+#[test]
+fn who_named_a_service_is_told_where_it_could_be_in_doubt() {
+    let two = scanned("nginx");
+    let mut one = two.clone();
+    for task in &mut one.coverage {
+        task.services.truncate(1);
+    }
+    let by = |scanned| read(scanned).0[0].ports[0].service.as_ref().unwrap().by.clone();
+    assert_eq!((by(two).as_str(), by(one).as_str()), ("nmap", ""));
 }
 
 #[test]

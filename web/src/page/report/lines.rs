@@ -246,7 +246,7 @@ fn side(side: Option<&Side>, kind: ChangeKind) -> String {
 
 /// `http, nginx 1.18.0 (Ubuntu)`
 pub(crate) fn service_words(service: &Service) -> String {
-    let Service { name, product, version, extra, tls, method: _ } = service;
+    let Service { name, product, version, extra, tls, method: _, by: _ } = service;
     let product =
         [product, version].into_iter().filter(|text| !text.is_empty()).map(Text::as_str).collect::<Vec<_>>().join(" ");
     let name = if *tls { format!("{name} over TLS") } else { name.to_string() };

@@ -2,7 +2,7 @@
 
 use super::lines::words;
 use crate::look::{Badge, Tone};
-use coordinator::analysis::delta::{Change, Note, NoteKind};
+use coordinator::analysis::delta::{Note, NoteKind, Side};
 use coordinator::report::Report;
 
 /// The most lines of one kind that a page shows; exports have all of them.
@@ -49,7 +49,7 @@ pub(crate) fn groups(notes: &[Note]) -> Vec<NoteGroup> {
             badge: Badge::plain(Tone::Muted, "info", word),
             why,
             count: lines().count(),
-            lines: lines().take(MOST).map(|note| line(&note.change)).collect(),
+            lines: lines().take(MOST).map(line).collect(),
         }
     };
     let kinds = [
@@ -87,8 +87,48 @@ fn told(kind: NoteKind) -> (&'static str, &'static str) {
     }
 }
 
-fn line(change: &Change) -> String {
+fn line(Note { kind, change }: &Note) -> String {
     let port = change.port.map(|port| format!(" {}/{}", port.port, port.protocol)).unwrap_or_default();
-    let [before, after] = words(change);
+    let [mut before, mut after] = words(change);
+    if *kind == NoteKind::IdentifiedDifferently {
+        before.push_str(&engine_words(change.before.as_ref()));
+        after.push_str(&engine_words(change.after.as_ref()));
+    }
     format!("{}{port}: {before} → {after}", change.address)
+}
+
+/// Which engine named the service, where more than one looked.
+fn engine_words(side: Option<&Side>) -> String {
+    let Some(Side::Port { service: Some(service), .. }) = side else { return String::new() };
+    if service.by.is_empty() { String::new() } else { format!(", named by {}", service.by) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coordinator::analysis::delta::{Change, ChangeKind, Confirmation, PortId};
+    use protocol::Protocol;
+    use protocol::observation::{PortState, Service};
+
+    #[test]
+    fn what_was_identified_differently_says_by_whom() {
+        let side = |by: &str| {
+            let service = Service { name: "http".into(), by: by.into(), ..Service::default() };
+            Some(Side::Port { state: PortState::Open, service: Some(service) })
+        };
+        let change = Change {
+            kind: ChangeKind::ServiceChange,
+            address: [192, 0, 2, 7].into(),
+            port: Some(PortId { protocol: Protocol::Tcp, port: 80 }),
+            before: side(""),
+            after: side("nmap"),
+            confirmation: Confirmation::NotNeeded,
+        };
+        let told = [NoteKind::IdentifiedDifferently, NoteKind::Unconfirmed]
+            .map(|kind| line(&Note { kind, change: change.clone() }));
+        insta::assert_snapshot!(told.join("\n"), @"
+        192.0.2.7 80/tcp: open: http → open: http, named by nmap
+        192.0.2.7 80/tcp: open: http → open: http
+        ");
+    }
 }

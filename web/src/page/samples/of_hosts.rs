@@ -74,7 +74,7 @@ fn faults(field: &'static str, word: &str) -> Faults {
 }
 
 fn host_row(word: &str) -> hosts::HostRow {
-    let port = |number: &str| hosts::PortCell { number: number.into(), service: word.into() };
+    let port = |number: &str| hosts::PortCell { number: number.into(), service: word.into(), by: word.into() };
     hosts::HostRow {
         id: "1-10.1.4.20".into(),
         address: "10.1.4.20".into(),
@@ -107,7 +107,7 @@ fn hosts(word: &str) -> hosts::Hosts {
 fn host(word: &str) -> host::HostPage {
     let mark = |x, class| host::StripMark { x, class };
     let port = |since| host::PortRow {
-        cell: hosts::PortCell { number: "443/tcp".into(), service: word.into() },
+        cell: hosts::PortCell { number: "443/tcp".into(), service: word.into(), by: word.into() },
         since,
         marks: vec![mark(1, "shut"), mark(11, "open"), mark(21, "blank")],
         words: word.into(),

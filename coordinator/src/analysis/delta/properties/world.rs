@@ -51,8 +51,9 @@ impl std::fmt::Debug for World {
     /// Short, so that a failing case can be read.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (coverage, hosts) in &self.tasks {
-            let version = coverage.services.as_ref().map(|how| how.version.as_str());
-            writeln!(f, "task: asked {}, by port {}, {version:?}", coverage.asked, coverage.by_port_only)?;
+            let ways: Vec<_> =
+                coverage.services.iter().map(|how| (how.engine.as_str(), how.version.as_str())).collect();
+            writeln!(f, "task: asked {}, by port {}, {ways:?}", coverage.asked, coverage.by_port_only)?;
             for cells in &coverage.probed {
                 writeln!(f, "  {:?} {} ports {}", cells.method, cells.targets, cells.ports)?;
             }
@@ -166,7 +167,7 @@ impl World {
                     let of = hosts.iter_mut().filter(|host| host.address == address);
                     of.for_each(|host| host.ports.retain(|seen| PortId::of(seen) != gone));
                 }
-                Cut::Services => coverage.services = None,
+                Cut::Services => coverage.services.clear(),
             }
         }
         Self::new(tasks)
@@ -230,9 +231,10 @@ fn seen_port((protocol, port): (Protocol, u16), bits: u64) -> Option<PortObserva
     };
     let method = bits.pick(&[ServiceMethod::Table, ServiceMethod::Probed, ServiceMethod::Probed]);
     let name = bits.pick(&["http", "http", "http", "ssh", "tcpwrapped"]).into();
-    let version = bits.pick(&["1", "1", "2", "2", ""]).into();
+    let version = bits.pick(&["1", "2", "3", "4", ""]).into();
     let extra = bits.pick(&["", "uptime 3", "uptime 4"]).into();
-    let service = (bits.below(5) > 0).then(|| Service { name, version, extra, method, ..Service::default() });
+    let by = bits.pick(&["nmap", "nmap", "nmap", "", "", "builtin"]).into();
+    let service = (bits.below(5) > 0).then(|| Service { name, version, extra, method, by, ..Service::default() });
     Some(PortObservation { protocol, port, state, reason: bits.pick(&["", "rst"]).into(), service })
 }
 
@@ -293,9 +295,15 @@ fn task() -> impl Strategy<Value = Task> {
             ProbedCells { targets: set(half), ports: all, method },
             ProbedCells { targets: set(rest), ports: fewer, method: ProbeMethod::Connect },
         ];
-        let services = shape.pick(&[None, Some("7.80"), Some("7.93"), Some("7.93"), Some("7.93")]);
-        let services =
-            services.map(|version| ServiceDetection { engine: "nmap".into(), version: version.into(), intensity: 7 });
+        let way = |(engine, version): (&str, &str)| ServiceDetection {
+            engine: engine.into(),
+            version: version.into(),
+            intensity: 7,
+        };
+        let nmap = shape.pick(&[None, Some("7.80"), Some("7.93"), Some("7.93"), Some("7.93")]);
+        let builtin = shape.pick(&[None, None, None, None, Some("0.1.0")]);
+        let ways = [builtin.map(|version| ("builtin", version)), nmap.map(|version| ("nmap", version))];
+        let services = ways.into_iter().flatten().map(way).collect();
         let only: Vec<usize> = asked.iter().copied().filter(|index| by_port & (1 << index) != 0).collect();
         let coverage = Coverage { asked: set(&asked), by_port_only: set(&only), probed, services, options: Vec::new() };
         let per_host = seen.chunks(PORTS.len() + 1);
