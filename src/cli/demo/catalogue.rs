@@ -64,7 +64,8 @@ impl Kind {
             Self::Mail => &["4.96", "4.98"],
             Self::Redis => &["6.2.14", "7.0.15"],
             Self::MySql => &["8.0.36", "8.4.2"],
-            Self::Postgres | Self::Vnc | Self::Rdp => &[""],
+            Self::Postgres => &["9.6.0 or later"],
+            Self::Vnc | Self::Rdp => &[""],
         }
     }
 
@@ -117,7 +118,7 @@ impl Service {
             Kind::Web => request.starts_with(b"GET ").then(|| web_page(&format!("nginx/{}", self.version))),
             Kind::WebAdmin => request.starts_with(b"GET ").then(|| web_page(&format!("Apache/{}", self.version))),
             Kind::Redis => redis_answer(request, self.version),
-            Kind::Postgres => (request == POSTGRES_ASKS_FOR_TLS).then(|| b"N".to_vec()),
+            Kind::Postgres => postgres_answer(request),
             Kind::Rdp => request.starts_with(&[3, 0, 0]).then(|| RDP_CONFIRM.to_vec()),
             Kind::Ssh | Kind::Ftp | Kind::Mail | Kind::Vnc | Kind::MySql => None,
         }
@@ -134,9 +135,6 @@ impl fmt::Display for Service {
 pub(crate) fn shown(product: &str, version: &str) -> String {
     format!("{product} {version}").trim().to_owned()
 }
-
-/// Source: PostgreSQL protocol 3.0, "SSLRequest".
-const POSTGRES_ASKS_FOR_TLS: [u8; 8] = [0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f];
 
 /// A connection confirm that chooses plain RDP security. Source: MS-RDPBCGR section 2.2.1.2.
 const RDP_CONFIRM: [u8; 19] = [3, 0, 0, 19, 14, 0xd0, 0, 0, 0x12, 0x34, 0, 2, 0, 8, 0, 0, 0, 0, 0];
@@ -162,6 +160,28 @@ fn redis_answer(request: &[u8], version: &str) -> Option<Vec<u8>> {
         }
     }
     Some(answer.into_bytes())
+}
+
+/// In place of a version. Source: PostgreSQL documentation, chapter "Message Formats", "SSLRequest".
+const ASKS_FOR_TLS: u16 = 1_234;
+
+/// Refuses a start that is not of version 3, as servers since 9.6 do: with a severity that is never translated (`V`).
+/// Source: PostgreSQL documentation, chapters "Message Formats" and "Error and Notice Message Fields".
+fn postgres_answer(request: &[u8]) -> Option<Vec<u8>> {
+    let (length, [high, low, ..]) = request.split_first_chunk::<4>()? else { return None };
+    let (length, major) = (u32::from_be_bytes(*length), u16::from_be_bytes([*high, *low]));
+    if usize::try_from(length).ok()? != request.len() {
+        return None;
+    }
+    match major {
+        3 => None,
+        ASKS_FOR_TLS => Some(b"N".to_vec()),
+        other => {
+            let fields = format!("SFATAL\0VFATAL\0C0A000\0Munsupported frontend protocol {other}.0\0\0");
+            let length = u32::try_from(fields.len()).ok()? + 4;
+            Some([b"E", length.to_be_bytes().as_slice(), fields.as_bytes()].concat())
+        }
+    }
 }
 
 /// Source: MySQL client/server protocol, "Protocol::HandshakeV10".

@@ -116,7 +116,8 @@ fn json_has_stable_keys() {
                 "version": "1",
                 "extra": "",
                 "tls": false,
-                "method": "probed"
+                "method": "probed",
+                "by": ""
               }
             }
           },
